@@ -1,0 +1,200 @@
+//! Names: what rules, types and handlers are called ([`Name`]), what resource ids may be, and the interner ([`Names`])
+//! that turns texts of the hot path into dense numbers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
+
+/// Longest resource id in bytes.
+pub const RESOURCE_ID_BYTES: usize = 256;
+
+/// Name of a rule, resource type or handler: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(Arc<str>);
+
+/// Why a text is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit")]
+pub struct NameError(String);
+
+impl Name {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// When the text has another form.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        let body = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let good = (1..=128).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(body);
+        if good {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(NameError(text.chars().take(160).collect()))
+        }
+    }
+
+    /// The text of the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The shared text of the name.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::new(&text)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0.as_ref().to_owned()
+    }
+}
+
+/// Whether a text can be a resource id: 1 to 256 bytes without control characters.
+#[must_use]
+pub fn is_resource_id(text: &str) -> bool {
+    (1..=RESOURCE_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Interner: text to dense number, in the order of first sight, so that equal journals give equal numbers.
+///
+/// The hash is seeded with a constant: nothing ever iterates the table, and an attacker who floods it with colliding
+/// ids is bounded by the limits on resources and metrics.
+#[derive(Clone, Default)]
+pub struct Names {
+    texts: Vec<Arc<str>>,
+    table: HashTable<u32>,
+}
+
+fn hash_text(text: &str) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::fast::FixedState::with_seed(0x7469_6465).build_hasher();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+impl Names {
+    /// The number of a text, if it was seen.
+    #[must_use]
+    pub fn get(&self, text: &str) -> Option<u32> {
+        self.table
+            .find(hash_text(text), |index| self.is(*index, text))
+            .copied()
+    }
+
+    /// The number of a text; the first sight of it takes the next free number.
+    pub fn intern(&mut self, text: &str) -> u32 {
+        let hash = hash_text(text);
+        if let Some(index) = self.table.find(hash, |index| self.is(*index, text)) {
+            return *index;
+        }
+        let index = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(Arc::from(text));
+        let texts = &self.texts;
+        self.table.insert_unique(hash, index, |index| {
+            texts.get(*index as usize).map_or(0, |text| hash_text(text))
+        });
+        index
+    }
+
+    /// The text of a number.
+    #[must_use]
+    pub fn text(&self, index: u32) -> Option<&Arc<str>> {
+        self.texts.get(index as usize)
+    }
+
+    /// How many texts are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether no text is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// All texts in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.texts.iter()
+    }
+
+    fn is(&self, index: u32, text: &str) -> bool {
+        self.texts
+            .get(index as usize)
+            .is_some_and(|known| known.as_ref() == text)
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names")
+            .field("len", &self.texts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Names {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.texts.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<Arc<str>>::deserialize(deserializer)?;
+        let mut names = Self::default();
+        for text in texts {
+            names.intern(&text);
+        }
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert!(Name::new("boiler-overheats").is_ok());
+        for bad in ["", "-a", "a b", "ä", &"x".repeat(129)] {
+            assert!(Name::new(bad).is_err(), "{bad}");
+        }
+        assert!(is_resource_id("plant/line 1/ä"));
+        assert!(!is_resource_id("a\nb"));
+        assert!(!is_resource_id(""));
+    }
+
+    #[test]
+    fn interner_numbers_by_first_sight() {
+        let mut names = Names::default();
+        for i in 0..5000 {
+            assert_eq!(names.intern(&format!("r{i}")), i);
+        }
+        assert_eq!(names.intern("r42"), 42);
+        assert_eq!(names.get("r4999"), Some(4999));
+        assert_eq!(names.get("x"), None);
+        assert_eq!(names.text(7).map(AsRef::as_ref), Some("r7"));
+    }
+}

@@ -1,0 +1,37 @@
+//! The language of Tidegate: the words that every other crate speaks.
+//!
+//! Owns ids, time, values, the columns of an event batch, rules, resources, results, validation issues and the wire
+//! messages. It owns no behaviour beyond parsing, validating and printing: no I/O, no clock, no state.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`Record`] | one entry of a log: key, headers, bytes, timestamp |
+//! | [`EventBatch`] | the events of one intake as Arrow columns, one row per event |
+//! | [`Rule`] | what a person wrote, validated, ready to compile |
+//! | [`Outcome`] | what a rule says about a resource at an event time |
+//! | [`Issue`] | one thing that is wrong with what somebody wrote: where, what, how to mend it |
+
+pub mod batch;
+pub mod document;
+pub mod id;
+pub mod issue;
+pub mod json;
+pub mod outcome;
+pub mod record;
+pub mod resource;
+pub mod rule;
+pub mod time;
+pub mod value;
+
+pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
+pub use id::{Name, NameError, Names};
+pub use issue::{Issue, Issues, Mark};
+pub use outcome::{Outcome, OutcomeKind, Trigger};
+pub use record::{Headers, Offset, OffsetRange, Partition, Record, Topic};
+pub use resource::{ResourceDefinition, ResourceTypeDefinition, Traits};
+pub use rule::{
+    Action, ActionKind, Body, FormulaText, On, Order, Rule, Selector, Severity, Target, Timing,
+    When, WindowForm, WindowRule,
+};
+pub use time::{Span, Timestamp};
+pub use value::Value;

@@ -1,0 +1,229 @@
+//! [`Rule`]: a rule as written and checked. Parsing it from a document is `document`'s part; compiling it to a plan is
+//! the operators' part.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Name;
+use crate::issue::Mark;
+use crate::time::Span;
+
+/// Source text of a formula or template and where it stands in its document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormulaText {
+    /// The text as written.
+    pub source: Arc<str>,
+    /// Path of the field: `when`, `emit.mean`, `then[0].alarm.text`.
+    pub path: Arc<str>,
+    /// Position of the text in its document.
+    pub mark: Mark,
+}
+
+/// `for`: which resources get a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Selector {
+    /// Every resource.
+    All,
+    /// Exactly these ids, sorted.
+    Ids(Vec<Arc<str>>),
+    /// Resources of a type, having all these labels; `kind: None` means any type. At least one is given.
+    Match {
+        /// Type name.
+        kind: Option<Arc<str>>,
+        /// Labels that must be there with these values.
+        labels: BTreeMap<Arc<str>, Arc<str>>,
+    },
+}
+
+/// `order`: when a row is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// The moment it arrives; holds and timers run with `disorder` 0.
+    Arrival,
+    /// By (event time, log order) once the watermark has passed it.
+    Time,
+}
+
+/// Time settings of a rule; what is left out comes from the resource, its type, or the defaults (5 s, 15 s).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Timing {
+    /// How far rows of one resource may be out of order.
+    pub disorder: Option<Span>,
+    /// After how much silence a resource's time runs on without it.
+    pub idle: Option<Span>,
+    /// When rows are judged; default `arrival` for `when`.
+    pub order: Option<Order>,
+}
+
+/// Alarm severity, from the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// Worth a look.
+    Warning,
+    /// Of limited effect.
+    Minor,
+    /// Of great effect.
+    Major,
+    /// Act now.
+    Critical,
+}
+
+/// A rule as written and checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Name, unique in the engine.
+    pub name: Name,
+    /// What it is for, for people.
+    pub description: Option<Arc<str>>,
+    /// Which resources get a task.
+    pub selector: Selector,
+    /// `where`: row filter before everything.
+    pub filter: Option<FormulaText>,
+    /// Time settings.
+    pub timing: Timing,
+    /// What the rule computes.
+    pub body: Body,
+    /// What it does when its condition is raised, updated or cleared, or a window closes.
+    pub then: Vec<Action>,
+    /// Where its results go; empty: `results` alone.
+    pub to: Vec<Target>,
+    /// The document it came from, canonical JSON: what `get` prints and a revision is compared with.
+    pub document: Arc<str>,
+}
+
+/// What a rule computes. Patterns, joins and graphs become further variants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// A condition over time.
+    When(When),
+    /// Aggregates over windows.
+    Window(WindowRule),
+}
+
+/// `when / hold / clear / clear_hold`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct When {
+    /// The condition.
+    pub when: FormulaText,
+    /// How long it must stay true; zero: not at all.
+    pub hold: Span,
+    /// What ends it; `None`: `when` turning false.
+    pub clear: Option<FormulaText>,
+    /// How long `clear` must stay true.
+    pub clear_hold: Span,
+}
+
+/// `window / by / emit / having`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowRule {
+    /// Form and size.
+    pub form: WindowForm,
+    /// How long after its close a window still takes rows.
+    pub lateness: Span,
+    /// Group keys by column name.
+    pub by: Vec<(Arc<str>, FormulaText)>,
+    /// Columns by name, in the order written.
+    pub emit: Vec<(Arc<str>, FormulaText)>,
+    /// Filter on a row to be emitted.
+    pub having: Option<FormulaText>,
+}
+
+/// Form of a window. Sessions, counts, calendars and states become further variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WindowForm {
+    /// `[offset + k·size, offset + (k+1)·size)`.
+    Tumbling {
+        /// Length.
+        size: Span,
+        /// Shift against 1970-01-01 UTC in ms, may be negative.
+        offset: i64,
+    },
+    /// `[start, start + size)` for every start ≡ offset modulo `every`.
+    Hopping {
+        /// Length.
+        size: Span,
+        /// Step from start to start.
+        every: Span,
+        /// Shift against 1970-01-01 UTC in ms, may be negative.
+        offset: i64,
+    },
+    /// `(t − size, t]` for every distinct time t of a row.
+    Sliding {
+        /// Length.
+        size: Span,
+    },
+}
+
+/// When an action runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum On {
+    /// The condition was raised, or a window row was emitted.
+    Raised,
+    /// The severity changed.
+    Updated,
+    /// The condition was cleared.
+    Cleared,
+}
+
+/// One thing of `then`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// When it runs; default raised and updated (an alarm: always).
+    pub on: Vec<On>,
+    /// Least event time between two runs, per task.
+    pub at_most_every: Option<Span>,
+    /// Once per task until the rule is deleted.
+    pub once: bool,
+    /// What it does.
+    pub kind: ActionKind,
+}
+
+/// What an action does. Texts are templates with `${formula}` parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActionKind {
+    /// An alarm: severity and text travel in the values of its lines.
+    Alarm {
+        /// How bad it is.
+        severity: Severity,
+        /// What it says.
+        text: Option<FormulaText>,
+    },
+    /// A record to a topic of the user's; key is the resource.
+    Topic {
+        /// Topic name.
+        name: Arc<str>,
+        /// Formula of the body; `None`: the result line as JSON.
+        value: Option<FormulaText>,
+    },
+    /// A call of a configured handler.
+    Handler {
+        /// Handler name.
+        name: Name,
+        /// Arguments by name, templates.
+        with: Vec<(Arc<str>, FormulaText)>,
+    },
+    /// A line in the engine's log.
+    Log {
+        /// What it says.
+        text: FormulaText,
+    },
+}
+
+/// Where results of a rule go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// The results topic: always, unless other targets are named without it.
+    Results,
+    /// A topic of the user's.
+    Topic {
+        /// Topic name.
+        name: Arc<str>,
+        /// Formula of the body; `None`: the result line as JSON.
+        value: Option<FormulaText>,
+    },
+}
