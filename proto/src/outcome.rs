@@ -88,6 +88,9 @@ pub struct Outcome {
     pub revision: u32,
     /// Events that caused it, as DESIGN section 5 orders them.
     pub cause: SmallVec<[EventRef; 2]>,
+    /// Texts of the rule's actions and targets as rendered at this moment, in the order of the plan's templates; empty
+    /// for kinds that no action runs on.
+    pub texts: Vec<Arc<str>>,
     /// What of the intake made it, for the order of result lines.
     pub trigger: Trigger,
 }
