@@ -1,0 +1,125 @@
+//! What the pipeline asks of the shard ([`View`]) and the small things that it is set up with and answers with.
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::{Span, Timestamp, Traits, Value};
+
+/// What the shard knows and rules may ask: names, traits, twins.
+pub trait View {
+    /// Id of a resource.
+    fn resource(&self, resource: u32) -> &str;
+    /// Traits of a resource, in force now.
+    fn traits(&self, resource: u32) -> &Traits;
+    /// The twin's value of a metric with the largest event time, before the rows at hand.
+    fn last(&self, resource: u32, metric: u32) -> Option<(Timestamp, Value)>;
+    /// How many resources are known; their numbers are below it.
+    fn resources(&self) -> u32;
+}
+
+/// Most that a rule may keep or do; what lies beyond is dropped and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Rows that wait for the watermark, per task (`order: time`): beyond it the oldest row is taken early.
+    pub waiting_rows: usize,
+    /// Group keys (`by`) per rule and shard: rows of new groups beyond it are late.
+    pub groups: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            waiting_rows: 100_000,
+            groups: 100_000,
+        }
+    }
+}
+
+/// Defaults of the engine that rules and resources may override.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineSettings {
+    /// How far rows of one resource may be out of order.
+    pub disorder: Span,
+    /// After how much silence a resource's time runs on without it.
+    pub idle: Span,
+    /// Limits.
+    pub limits: Limits,
+    /// Whether thresholds of many rules on one expression are looked up in a sorted table; `false` judges each singly,
+    /// with the same answers (for tests and measurements).
+    pub thresholds: bool,
+}
+
+impl Default for PipelineSettings {
+    fn default() -> Self {
+        Self {
+            disorder: Span::seconds(5),
+            idle: Span::seconds(15),
+            limits: Limits::default(),
+            thresholds: true,
+        }
+    }
+}
+
+/// What became of the parts of a rule that was applied, in document order, dropped ones last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplyReport {
+    /// The parts.
+    pub parts: Vec<PartReport>,
+}
+
+/// One part of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartReport {
+    /// Path and normal text: `when`, `when: avg(temperature,"5m")`, `window`, `emit.mean`.
+    pub path: String,
+    /// What became of its state.
+    pub state: PartState,
+    /// The first field that differs, for a part that is new although the rule was there before.
+    pub why_new: Option<String>,
+}
+
+/// What became of the state of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartState {
+    /// It goes on with its state.
+    Kept,
+    /// It starts empty.
+    New,
+    /// It is gone.
+    Dropped,
+}
+
+/// What was counted on a task (rule and resource).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCounters {
+    /// Judgements whose condition had no value.
+    pub unknown: u64,
+    /// Rows that came too late.
+    pub late: u64,
+    /// Rows on which a formula failed.
+    pub errors: u64,
+    /// Rows that were taken before their time because too many waited.
+    pub forced: u64,
+}
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskState {
+    /// Whether the condition is raised.
+    pub raised: bool,
+    /// When it was raised; `None` when it is not, or when the rule is one of many thresholds that keep no time per task.
+    pub since: Option<Timestamp>,
+    /// Since when the condition has been true, while its hold runs.
+    pub pending: Option<Timestamp>,
+    /// How far the task's time has come; `None` before its first row.
+    pub watermark: Option<Timestamp>,
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// The bytes are damaged or of another version.
+    #[error("the pipeline's snapshot cannot be read: {0}")]
+    Bytes(String),
+    /// The snapshot has state of a rule whose plan was not given.
+    #[error("the pipeline's snapshot holds the rule `{0}`, whose plan is missing")]
+    Plan(String),
+}
