@@ -1,0 +1,493 @@
+//! [`Owner`]: who drives one shard. A state machine without I/O: it says what to do next ([`Ask`]) and is told what came
+//! of it ([`Told`]). The live host and the simulation run the very same code.
+//!
+//! Invariants (DESIGN section 2, explored in `shared/model/takeover.py`):
+//! - a start is a takeover: its record is appended, its offset learnt, and only then is the history read up to it;
+//! - an epoch's outputs leave only after its journal record is acknowledged and everything written between two own
+//!   appends was looked at: a newer takeover there means that we are fenced, and nothing unpublished ever leaves;
+//! - epochs are published in order, and the journal says how far;
+//! - a snapshot holds only acknowledged, published epochs;
+//! - a failed append, a lost report and a faulty step throw the memory away: the journal decides what happened.
+
+mod recovery;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use tidegate_proto::record::{Offset, OffsetRange, Partition};
+use tidegate_proto::time::Timestamp;
+
+use crate::epoch::{Epoch, EpochNumber, Exclusion, Intake, IntakeRecord, Output};
+use crate::journal::{EpochEntry, HistoryRules, JournalEntry};
+use crate::port::{PortError, SnapshotName};
+use recovery::Replay;
+
+/// What an owner drives: a pure function of its journal.
+pub trait Machine: Sized {
+    /// One atomic step. After a fault the machine must not be used again.
+    ///
+    /// # Errors
+    /// When a part of it could not finish; the fault names what to leave out.
+    fn step(&mut self, intake: &Intake) -> Result<Epoch, StepFault>;
+    /// Number of the last step.
+    fn epoch(&self) -> EpochNumber;
+    /// Clock after the last step.
+    fn clock(&self) -> Timestamp;
+    /// Next offset to read, by source.
+    fn positions(&self) -> Vec<Offset>;
+    /// The whole state.
+    fn snapshot(&self) -> Vec<u8>;
+}
+
+/// A step that could not be finished.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rule `{rule}` broke the step of epoch {epoch}: {reason}")]
+pub struct StepFault {
+    /// The epoch.
+    pub epoch: EpochNumber,
+    /// The rule that must be left out.
+    pub rule: String,
+    /// What happened.
+    pub reason: String,
+}
+
+/// Makes a machine: new, or from a snapshot's bytes.
+pub type Make<M> = Box<dyn Fn(Option<&[u8]>) -> Result<M, String> + Send>;
+
+/// What the owner wants done. One answer each, in any order between different asks.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Append to the journal; answer [`Told::Appended`].
+    Append(JournalEntry),
+    /// The newest snapshot that can be read, damaged ones set aside; answer [`Told::Snapshot`].
+    LoadSnapshot,
+    /// Journal records `[from, to)`; answer [`Told::Journal`].
+    ReadJournal {
+        /// First offset; the start of the journal if nothing is known.
+        from: Offset,
+        /// First offset not wanted.
+        to: Offset,
+    },
+    /// How far the publications of this shard are committed, by the log itself; answer [`Told::Committed`].
+    ReadCommitted,
+    /// Records of the sources, all ranges in order; answer [`Told::Sources`].
+    ReadSources(Vec<OffsetRange>),
+    /// Publish in order, all or nothing where the log can; answer [`Told::Published`].
+    Publish(Publish),
+    /// Keep a snapshot, in the background; answer [`Told::Kept`].
+    Keep {
+        /// Name.
+        name: SnapshotName,
+        /// Bytes.
+        bytes: Vec<u8>,
+        /// Positions in the sources: nothing before them is needed to replay from this snapshot.
+        positions: Vec<Offset>,
+    },
+}
+
+/// Outputs of one or more acknowledged epochs, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Publish {
+    /// Newest epoch in it.
+    pub epoch: EpochNumber,
+    /// All outputs.
+    pub outputs: Vec<Output>,
+    /// Next offset to read by source, advisory.
+    pub positions: Vec<Offset>,
+}
+
+/// What came of an ask.
+#[derive(Debug)]
+pub enum Told {
+    /// Of [`Ask::Append`]: where it stands.
+    Appended(Result<Offset, PortError>),
+    /// Of [`Ask::LoadSnapshot`].
+    Snapshot(Result<Option<(SnapshotName, Vec<u8>)>, PortError>),
+    /// Of [`Ask::ReadJournal`].
+    Journal(Result<Vec<(Offset, JournalEntry)>, PortError>),
+    /// Of [`Ask::ReadCommitted`].
+    Committed(Result<Option<EpochNumber>, PortError>),
+    /// Of [`Ask::ReadSources`].
+    Sources(Result<Vec<IntakeRecord>, PortError>),
+    /// Of [`Ask::Publish`].
+    Published(Result<(), PortError>),
+    /// Of [`Ask::Keep`].
+    Kept(Result<(), PortError>),
+}
+
+/// Settings of an owner.
+#[derive(Clone, Debug)]
+pub struct OwnerSettings {
+    /// Who we are, for people who read the journal.
+    pub name: String,
+    /// A snapshot every so many epochs: fewer means longer replays, more means more writing.
+    pub snapshot_epochs: u64,
+    /// A snapshot every so many records taken, whichever comes first.
+    pub snapshot_records: u64,
+    /// Acknowledged epochs that may wait for publication before no new one begins.
+    pub unpublished: usize,
+    /// Whether the log commits outputs and the epoch's number in one: then that number, read after the takeover, is the
+    /// truth; otherwise the journal's `published` is, and the last epochs may be sent again with the same ids.
+    pub atomic_publish: bool,
+    /// Guards switched off on purpose: only a simulation does that.
+    pub breaks: Breaks,
+}
+
+impl Default for OwnerSettings {
+    fn default() -> Self {
+        Self {
+            name: "owner".into(),
+            snapshot_epochs: 2_000,
+            snapshot_records: 1_000_000,
+            unpublished: 4,
+            atomic_publish: false,
+            breaks: Breaks::default(),
+        }
+    }
+}
+
+/// Guards that a simulation switches off, one at a time, to show that it notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breaks {
+    /// Replay before the takeover record is appended.
+    pub replay_first: bool,
+    /// Publish without looking at what was written between two own appends.
+    pub no_gap_check: bool,
+    /// Count records of older generations.
+    pub count_void: bool,
+    /// Publish as soon as the epoch is computed.
+    pub publish_before_ack: bool,
+    /// With `atomic_publish`: trust the journal's `published` instead of the committed number.
+    pub offsets_advisory: bool,
+    /// With `atomic_publish`: read the committed number before the takeover.
+    pub committed_before_takeover: bool,
+    /// Keep a snapshot whose newest epoch is not acknowledged.
+    pub snapshot_unacknowledged: bool,
+}
+
+/// Where an owner stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not started.
+    Off,
+    /// Taking over, reading history, replaying.
+    Recovering,
+    /// Takes epochs.
+    Ready,
+    /// Somebody newer owns the shard; nothing more leaves. Start again if the shard is still ours.
+    Fenced,
+    /// An append failed or a step was faulty; start again with backoff.
+    Lost,
+    /// Cannot go on without a person: damaged history, lost sources.
+    Stuck,
+}
+
+/// An acknowledged or appended epoch whose outputs have not left.
+#[derive(Debug)]
+struct Pending {
+    epoch: EpochNumber,
+    outputs: Vec<Output>,
+}
+
+/// What was appended and not yet acknowledged.
+#[derive(Debug)]
+enum Flight {
+    Epoch(Pending),
+    /// Its report came with this offset; the gap before it is being read.
+    Gap(Pending, Offset),
+    /// An exclusion; then the memory is thrown away.
+    Exclude,
+}
+
+/// Drives one shard.
+pub struct Owner<M> {
+    shard: Partition,
+    settings: OwnerSettings,
+    make: Make<M>,
+    phase: Phase,
+    why: Option<String>,
+    machine: Option<M>,
+    generation: Offset,
+    known: Offset,
+    acknowledged: Offset,
+    flight: Option<Flight>,
+    queue: VecDeque<Pending>,
+    publishing: Option<Vec<Pending>>,
+    published: EpochNumber,
+    replay: Replay,
+    since_snapshot: (u64, u64),
+    keeping: bool,
+}
+
+impl<M> fmt::Debug for Owner<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner")
+            .field("shard", &self.shard)
+            .field("phase", &self.phase)
+            .field("generation", &self.generation)
+            .field("published", &self.published)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Machine> Owner<M> {
+    /// An owner that has not started.
+    pub fn new(shard: Partition, settings: OwnerSettings, make: Make<M>) -> Self {
+        Self {
+            shard,
+            settings,
+            make,
+            phase: Phase::Off,
+            why: None,
+            machine: None,
+            generation: -1,
+            known: 0,
+            acknowledged: -1,
+            flight: None,
+            queue: VecDeque::new(),
+            publishing: None,
+            published: 0,
+            replay: Replay::default(),
+            since_snapshot: (0, 0),
+            keeping: false,
+        }
+    }
+
+    /// Where it stands.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Why it is fenced, lost or stuck.
+    pub fn why(&self) -> Option<&str> {
+        self.why.as_deref()
+    }
+
+    /// Offset of the own takeover record.
+    pub const fn generation(&self) -> Offset {
+        self.generation
+    }
+
+    /// Newest epoch whose outputs are out.
+    pub const fn published(&self) -> EpochNumber {
+        self.published
+    }
+
+    /// The machine, if its newest epoch is acknowledged: only acknowledged epochs exist for others.
+    pub fn acknowledged(&self) -> Option<&M> {
+        if self.phase == Phase::Ready && self.flight.is_none() { self.machine.as_ref() } else { None }
+    }
+
+    /// Next offsets to take, when ready.
+    pub fn positions(&self) -> Option<Vec<Offset>> {
+        (self.phase == Phase::Ready).then(|| self.machine.as_ref().map(M::positions))?
+    }
+
+    /// The journalled clock.
+    pub fn clock(&self) -> Timestamp {
+        self.machine.as_ref().map_or(Timestamp::MIN, M::clock)
+    }
+
+    /// Whether an epoch may begin now.
+    pub fn can_begin(&self) -> bool {
+        self.phase == Phase::Ready
+            && self.flight.is_none()
+            && self.queue.len() + self.publishing.as_ref().map_or(0, Vec::len) < self.settings.unpublished
+            && !self.snapshot_due()
+    }
+
+    /// Whether nothing is under way: everything acknowledged is published.
+    pub fn is_idle(&self) -> bool {
+        self.flight.is_none() && self.queue.is_empty() && self.publishing.is_none()
+    }
+
+    /// Begins the next epoch: appends its journal record and steps the machine while that is under way. Records must be
+    /// those of `ranges`, which must start at [`Owner::positions`].
+    pub fn begin(&mut self, ranges: Vec<OffsetRange>, records: Vec<IntakeRecord>, clock: Timestamp) -> Vec<Ask> {
+        let Some(machine) = self.machine.as_mut().filter(|_| self.phase == Phase::Ready && self.flight.is_none()) else {
+            return Vec::new();
+        };
+        let epoch = machine.epoch() + 1;
+        let clock = clock.max(machine.clock());
+        let entry = EpochEntry {
+            generation: self.generation,
+            epoch,
+            ranges: ranges.clone(),
+            clock,
+            published: self.published,
+        };
+        self.since_snapshot.0 += 1;
+        self.since_snapshot.1 += records.len() as u64;
+        let exclusions = self.replay.exclusions_of(epoch);
+        let intake = Intake { epoch, ranges, records, clock, exclusions };
+        let mut asks = Vec::new();
+        match machine.step(&intake) {
+            Ok(step) => {
+                if self.settings.breaks.publish_before_ack {
+                    asks.push(Ask::Publish(Publish { epoch, outputs: step.outputs.clone(), positions: machine.positions() }));
+                }
+                self.flight = Some(Flight::Epoch(Pending { epoch, outputs: step.outputs }));
+                asks.push(Ask::Append(JournalEntry::Epoch(entry)));
+                if self.settings.breaks.snapshot_unacknowledged && self.snapshot_due() {
+                    asks.extend(self.take_snapshot());
+                }
+            }
+            // The epoch is never journalled: nothing of it happened. What must be left out is, and replay obeys.
+            Err(fault) => asks.push(self.exclude(fault)),
+        }
+        asks
+    }
+
+    fn exclude(&mut self, fault: StepFault) -> Ask {
+        let exclusion = Exclusion { epoch: fault.epoch, rule: fault.rule.clone(), reason: fault.reason.clone() };
+        self.lose(fault.to_string());
+        self.flight = Some(Flight::Exclude);
+        Ask::Append(JournalEntry::Exclude { generation: self.generation, exclusion })
+    }
+
+    /// Takes what came of an ask; answers with what to do next.
+    pub fn told(&mut self, told: Told) -> Vec<Ask> {
+        match (self.phase, told) {
+            (Phase::Recovering, told) => self.recover(told),
+            (_, Told::Appended(report)) => self.appended(report),
+            (_, Told::Journal(entries)) => self.gap_read(entries),
+            (_, Told::Published(report)) => self.publication_told(report),
+            (_, Told::Kept(report)) => {
+                self.keeping = false;
+                if let Err(error) = report {
+                    self.why = Some(format!("snapshot not kept: {error}"));
+                }
+                Vec::new()
+            }
+            // Answers to a life that is over.
+            _ => Vec::new(),
+        }
+    }
+
+    fn appended(&mut self, report: Result<Offset, PortError>) -> Vec<Ask> {
+        match (self.flight.take(), report) {
+            (Some(Flight::Exclude), _) => Vec::new(),
+            (Some(_), Err(error)) => {
+                self.lose(format!("journal append failed: {error}"));
+                Vec::new()
+            }
+            (Some(Flight::Epoch(pending)), Ok(offset)) => {
+                if offset > self.known && !self.settings.breaks.no_gap_check {
+                    let from = self.known;
+                    self.flight = Some(Flight::Gap(pending, offset));
+                    return vec![Ask::ReadJournal { from, to: offset }];
+                }
+                self.acknowledge(pending, offset)
+            }
+            (flight, _) => {
+                self.flight = flight;
+                Vec::new()
+            }
+        }
+    }
+
+    fn gap_read(&mut self, entries: Result<Vec<(Offset, JournalEntry)>, PortError>) -> Vec<Ask> {
+        let Some(Flight::Gap(pending, offset)) = self.flight.take() else { return Vec::new() };
+        match entries {
+            Err(error) => {
+                self.lose(format!("journal could not be read: {error}"));
+                Vec::new()
+            }
+            Ok(entries) if entries.iter().any(|(_, e)| matches!(e, JournalEntry::Takeover { .. })) => {
+                self.drop_memory(Phase::Fenced, "a newer owner has taken over".into());
+                Vec::new()
+            }
+            Ok(_) => self.acknowledge(pending, offset),
+        }
+    }
+
+    fn acknowledge(&mut self, pending: Pending, offset: Offset) -> Vec<Ask> {
+        self.known = offset + 1;
+        self.acknowledged = offset;
+        if self.settings.breaks.publish_before_ack {
+            self.published = pending.epoch;
+        } else {
+            self.queue.push_back(pending);
+        }
+        self.publish_next()
+    }
+
+    fn publish_next(&mut self) -> Vec<Ask> {
+        if self.publishing.is_some() || self.phase != Phase::Ready {
+            return Vec::new();
+        }
+        if self.queue.is_empty() {
+            return self.snapshot_if_due();
+        }
+        let batch: Vec<Pending> = self.queue.drain(..).collect();
+        let ask = self.publication(&batch);
+        self.publishing = Some(batch);
+        vec![ask]
+    }
+
+    fn publication(&self, batch: &[Pending]) -> Ask {
+        let epoch = batch.last().map_or(self.published, |pending| pending.epoch);
+        let outputs = batch.iter().flat_map(|pending| pending.outputs.iter().cloned()).collect();
+        let positions = self.machine.as_ref().map(M::positions).unwrap_or_default();
+        Ask::Publish(Publish { epoch, outputs, positions })
+    }
+
+    fn publication_told(&mut self, report: Result<(), PortError>) -> Vec<Ask> {
+        let Some(batch) = self.publishing.take() else { return Vec::new() };
+        match report {
+            Ok(()) => {
+                self.published = batch.last().map_or(self.published, |pending| pending.epoch);
+                self.publish_next()
+            }
+            Err(error) => {
+                // In doubt or not: the journal has the epochs, so a new takeover sends them again with the same ids.
+                self.lose(format!("publication failed: {error}"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn snapshot_due(&self) -> bool {
+        !self.keeping
+            && (self.since_snapshot.0 >= self.settings.snapshot_epochs
+                || self.since_snapshot.1 >= self.settings.snapshot_records)
+    }
+
+    fn snapshot_if_due(&mut self) -> Vec<Ask> {
+        if self.snapshot_due() && self.flight.is_none() { self.take_snapshot() } else { Vec::new() }
+    }
+
+    /// Takes a snapshot now if everything acknowledged is published; a drain asks for it before it exits.
+    pub fn take_snapshot(&mut self) -> Vec<Ask> {
+        let whole = self.is_idle() || self.settings.breaks.snapshot_unacknowledged;
+        let Some(machine) = self.machine.as_ref().filter(|_| self.phase == Phase::Ready && whole) else {
+            return Vec::new();
+        };
+        if self.acknowledged < 0 {
+            return Vec::new();
+        }
+        let bytes = recovery::encode_snapshot(self.generation, machine.epoch(), &machine.snapshot());
+        let positions = machine.positions();
+        self.since_snapshot = (0, 0);
+        self.keeping = true;
+        vec![Ask::Keep { name: SnapshotName { shard: self.shard, journal: self.acknowledged }, bytes, positions }]
+    }
+
+    fn lose(&mut self, why: String) {
+        self.drop_memory(Phase::Lost, why);
+    }
+
+    fn drop_memory(&mut self, phase: Phase, why: String) {
+        self.phase = phase;
+        self.why = Some(why);
+        self.machine = None;
+        self.flight = None;
+        self.queue.clear();
+        self.publishing = None;
+        self.keeping = false;
+    }
+
+    const fn history_rules(&self) -> HistoryRules {
+        HistoryRules { count_void: self.settings.breaks.count_void }
+    }
+}

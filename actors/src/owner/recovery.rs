@@ -1,0 +1,266 @@
+//! How an owner comes to own: takeover, newest snapshot, history, replay, and what is left to publish.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::record::{Offset, OffsetRange};
+
+use super::{Ask, Machine, Owner, Pending, Phase, Told};
+use crate::epoch::{EpochNumber, Exclusion, Intake, IntakeRecord};
+use crate::journal::{EpochEntry, History, JournalEntry};
+use crate::port::{PortError, SnapshotName};
+
+/// Records that one read of the sources brings during a replay: more is faster, but is held in memory at once.
+const REPLAY_RECORDS: i64 = 50_000;
+
+/// What stands before the machine's own bytes in a snapshot.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct SnapshotHead {
+    generation: Offset,
+    published: EpochNumber,
+}
+
+/// A snapshot's bytes: generation and published epoch of its moment, then the machine.
+pub(super) fn encode_snapshot(generation: Offset, published: EpochNumber, machine: &[u8]) -> Vec<u8> {
+    let head = postcard::to_stdvec(&SnapshotHead { generation, published }).unwrap_or_default();
+    let mut bytes = head;
+    bytes.extend_from_slice(machine);
+    bytes
+}
+
+/// What a recovery has learnt so far.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// Next journal offset to read; after the snapshot, or the start.
+    from: Offset,
+    /// Generation at that point, if a snapshot told it.
+    generation: Option<Offset>,
+    /// Committed number, if the log keeps it.
+    committed: Option<EpochNumber>,
+    /// Epochs to step, in order.
+    todo: VecDeque<(Offset, EpochEntry)>,
+    /// Epochs of `todo` whose sources are being read.
+    reading: usize,
+    exclusions: Vec<Exclusion>,
+    epochs: u64,
+    records: u64,
+}
+
+impl Replay {
+    /// What must be left out from this epoch on.
+    pub(super) fn exclusions_of(&self, epoch: EpochNumber) -> Vec<Exclusion> {
+        self.exclusions.iter().filter(|exclusion| exclusion.epoch == epoch).cloned().collect()
+    }
+}
+
+impl<M: Machine> Owner<M> {
+    /// Starts, or starts again: memory is thrown away, the shard is taken over. Answers to asks made before must not be
+    /// told any more.
+    pub fn start(&mut self) -> Vec<Ask> {
+        self.drop_memory(Phase::Recovering, "taking over".into());
+        self.replay = Replay::default();
+        self.generation = -1;
+        self.published = 0;
+        self.since_snapshot = (0, 0);
+        if self.settings.breaks.replay_first {
+            return vec![Ask::LoadSnapshot];
+        }
+        if self.settings.breaks.committed_before_takeover {
+            return vec![Ask::ReadCommitted];
+        }
+        vec![self.takeover()]
+    }
+
+    fn takeover(&self) -> Ask {
+        Ask::Append(JournalEntry::Takeover { owner: self.settings.name.clone() })
+    }
+
+    pub(super) fn recover(&mut self, told: Told) -> Vec<Ask> {
+        match told {
+            Told::Appended(Ok(offset)) => self.taken_over(offset),
+            Told::Snapshot(Ok(snapshot)) => self.snapshot_loaded(snapshot),
+            Told::Journal(Ok(entries)) => self.journal_read(&entries),
+            Told::Committed(Ok(epoch)) => self.committed_read(epoch),
+            Told::Sources(Ok(records)) => self.sources_read(records),
+            Told::Appended(Err(error)) | Told::Committed(Err(error)) | Told::Snapshot(Err(error)) => {
+                self.lose(format!("could not take over: {error}"));
+                Vec::new()
+            }
+            Told::Journal(Err(error)) | Told::Sources(Err(error)) => self.history_unreadable(&error),
+            Told::Published(_) | Told::Kept(_) => Vec::new(),
+        }
+    }
+
+    /// History that is gone for good needs a person; everything else is tried again.
+    fn history_unreadable(&mut self, error: &PortError) -> Vec<Ask> {
+        use crate::port::PortErrorKind::{Corrupt, OutOfRange};
+        let phase = if matches!(error.kind, Corrupt | OutOfRange) { Phase::Stuck } else { Phase::Lost };
+        self.drop_memory(phase, format!("history could not be read: {error}"));
+        Vec::new()
+    }
+
+    fn taken_over(&mut self, offset: Offset) -> Vec<Ask> {
+        self.generation = offset;
+        self.known = offset + 1;
+        if self.settings.breaks.replay_first {
+            return self.ready();
+        }
+        vec![Ask::LoadSnapshot]
+    }
+
+    fn snapshot_loaded(&mut self, snapshot: Option<(SnapshotName, Vec<u8>)>) -> Vec<Ask> {
+        let made = match &snapshot {
+            Some((_, bytes)) => postcard::take_from_bytes::<SnapshotHead>(bytes)
+                .map_err(|error| error.to_string())
+                .and_then(|(head, body)| (self.make)(Some(body)).map(|machine| (Some(head), machine))),
+            None => (self.make)(None).map(|machine| (None, machine)),
+        };
+        match made {
+            Err(why) => {
+                self.drop_memory(Phase::Stuck, format!("snapshot cannot be used: {why}"));
+                return Vec::new();
+            }
+            Ok((head, machine)) => {
+                self.published = head.map_or(0, |head| head.published);
+                self.replay.generation = head.map(|head| head.generation);
+                self.machine = Some(machine);
+            }
+        }
+        self.acknowledged = snapshot.as_ref().map_or(-1, |(name, _)| name.journal);
+        self.replay.from = self.acknowledged + 1;
+        let to = if self.generation >= 0 { self.generation } else { Offset::MAX };
+        vec![Ask::ReadJournal { from: self.replay.from, to }]
+    }
+
+    fn journal_read(&mut self, entries: &[(Offset, JournalEntry)]) -> Vec<Ask> {
+        let after = self.machine.as_ref().map_or(0, M::epoch);
+        let history = History::read(entries, self.replay.generation, after, self.history_rules());
+        self.published = self.published.max(history.published);
+        self.replay.todo = history.epochs.into();
+        self.replay.exclusions = history.exclusions;
+        let trust = self.settings.atomic_publish && !self.settings.breaks.offsets_advisory;
+        if trust && !self.settings.breaks.committed_before_takeover {
+            return vec![Ask::ReadCommitted];
+        }
+        if let Some(committed) = self.replay.committed.filter(|_| trust) {
+            self.published = self.published.max(committed);
+        }
+        self.replay_next()
+    }
+
+    fn committed_read(&mut self, epoch: Option<EpochNumber>) -> Vec<Ask> {
+        self.replay.committed = epoch;
+        if self.generation < 0 {
+            return vec![self.takeover()];
+        }
+        // What the log committed with the outputs is exact; what the journal says is at most that.
+        self.published = self.published.max(epoch.unwrap_or(0));
+        self.replay_next()
+    }
+
+    /// Asks for the sources of as many epochs as fit in one read; their ranges follow each other without a hole.
+    fn replay_next(&mut self) -> Vec<Ask> {
+        let mut ranges: Vec<OffsetRange> = Vec::new();
+        let mut count = 0;
+        let mut records = 0;
+        for (_, entry) in &self.replay.todo {
+            let more: i64 = entry.ranges.iter().map(|range| range.to - range.from).sum();
+            if count > 0 && records + more > REPLAY_RECORDS {
+                break;
+            }
+            merge(&mut ranges, &entry.ranges);
+            count += 1;
+            records += more;
+        }
+        self.replay.reading = count;
+        if count == 0 {
+            if self.settings.breaks.replay_first && self.generation < 0 {
+                return vec![self.takeover()];
+            }
+            return self.ready();
+        }
+        if records == 0 {
+            return self.sources_read(Vec::new());
+        }
+        vec![Ask::ReadSources(ranges)]
+    }
+
+    fn sources_read(&mut self, records: Vec<IntakeRecord>) -> Vec<Ask> {
+        let entries: Vec<_> = self.replay.todo.drain(..self.replay.reading.min(self.replay.todo.len())).collect();
+        let mut shares = share_out(&entries, records);
+        for (offset, entry) in entries {
+            let records = shares.pop_front().unwrap_or_default();
+            let wanted: i64 = entry.ranges.iter().map(|range| range.to - range.from).sum();
+            if i64::try_from(records.len()) != Ok(wanted) {
+                let why = format!("epoch {} read {wanted} records, the sources now hold {}", entry.epoch, records.len());
+                self.drop_memory(Phase::Stuck, why);
+                return Vec::new();
+            }
+            if let Some(asks) = self.replay_one(offset, entry, records) {
+                return asks;
+            }
+        }
+        self.replay_next()
+    }
+
+    /// Steps one epoch of the history; `Some` ends the replay.
+    fn replay_one(&mut self, offset: Offset, entry: EpochEntry, records: Vec<IntakeRecord>) -> Option<Vec<Ask>> {
+        self.replay.epochs += 1;
+        self.replay.records += records.len() as u64;
+        let exclusions = self.replay.exclusions_of(entry.epoch);
+        let intake = Intake { epoch: entry.epoch, ranges: entry.ranges, records, clock: entry.clock, exclusions };
+        match self.machine.as_mut()?.step(&intake) {
+            Ok(step) => {
+                self.acknowledged = offset;
+                if step.number > self.published {
+                    self.queue.push_back(Pending { epoch: step.number, outputs: step.outputs });
+                }
+                None
+            }
+            Err(fault) => Some(vec![self.exclude(fault)]),
+        }
+    }
+
+    fn ready(&mut self) -> Vec<Ask> {
+        self.phase = Phase::Ready;
+        self.why = None;
+        self.since_snapshot = (self.replay.epochs, self.replay.records);
+        self.publish_next()
+    }
+}
+
+/// Extends ranges by those of the next epoch.
+fn merge(ranges: &mut Vec<OffsetRange>, next: &[OffsetRange]) {
+    for (index, range) in next.iter().enumerate() {
+        match ranges.get_mut(index) {
+            Some(known) if known.from == known.to => *known = *range,
+            Some(known) if range.from < range.to => known.to = range.to,
+            Some(_) => {}
+            None => ranges.push(*range),
+        }
+    }
+}
+
+/// Deals records out to the epochs whose ranges hold them.
+fn share_out(entries: &[(Offset, EpochEntry)], records: Vec<IntakeRecord>) -> VecDeque<Vec<IntakeRecord>> {
+    let mut by_source: Vec<VecDeque<IntakeRecord>> = Vec::new();
+    for record in records {
+        let source = usize::from(record.source);
+        if by_source.len() <= source {
+            by_source.resize_with(source + 1, VecDeque::new);
+        }
+        if let Some(queue) = by_source.get_mut(source) {
+            queue.push_back(record);
+        }
+    }
+    let take = |entry: &EpochEntry, by_source: &mut Vec<VecDeque<IntakeRecord>>| {
+        let mut share = Vec::new();
+        for (range, queue) in entry.ranges.iter().zip(by_source.iter_mut()) {
+            while queue.front().is_some_and(|record| record.offset < range.to) {
+                share.extend(queue.pop_front());
+            }
+        }
+        share
+    };
+    entries.iter().map(|(_, entry)| take(entry, &mut by_source)).collect()
+}
