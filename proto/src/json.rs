@@ -1,4 +1,13 @@
-//! JSON text: writing (here) and the bounded pull reader that the event decoder stands on.
+//! JSON text: writing (here) and the bounded pull [`Reader`] that the event decoder stands on.
+
+mod number;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+pub use number::Number;
+pub use reader::{JsonError, JsonProblem, ReadLimits, Reader};
 
 /// Appends a text as a JSON string.
 pub fn write_text(text: &str, out: &mut String) {

@@ -12,6 +12,7 @@
 //! | [`Issue`] | one thing that is wrong with what somebody wrote: where, what, how to mend it |
 
 pub mod batch;
+pub mod decode;
 pub mod document;
 pub mod id;
 pub mod issue;
@@ -24,6 +25,7 @@ pub mod time;
 pub mod value;
 
 pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
+pub use decode::{DecodeLimits, Decoder, SourceProfile, SourceRecord, Undecodable};
 pub use id::{Name, NameError, Names};
 pub use issue::{Issue, Issues, Mark};
 pub use outcome::{Outcome, OutcomeKind, Trigger};

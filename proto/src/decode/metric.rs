@@ -1,0 +1,121 @@
+//! Metrics of an event: from a field to a value in its column.
+
+use crate::decode::columns::{Refused, push_number, push_odd};
+use crate::decode::element::{Frame, Kind, Walk, brief};
+use crate::json::JsonError;
+use crate::value::Value;
+
+/// The value of a metric.
+enum Cell<'a> {
+    Number(f64),
+    Odd(Value),
+    /// A number beyond the doubles, as written.
+    Beyond(&'a str),
+}
+
+impl<'a> Walk<'_, 'a> {
+    #[inline]
+    pub(super) fn metric(&mut self, frame: Frame, key: &str) -> Result<Option<Frame>, JsonError> {
+        self.event.metrics += 1;
+        if self.event.metrics > self.limits.metrics_per_event {
+            let most = self.limits.metrics_per_event;
+            self.fault(format!("more than {most} metrics"));
+            self.reader.skip()?;
+            return Ok(None);
+        }
+        let cell = match self.reader.peek() {
+            Some(b'-' | b'0'..=b'9') => {
+                let number = self.reader.number()?;
+                if number.value.is_finite() {
+                    Cell::Number(number.value)
+                } else {
+                    Cell::Beyond(number.text)
+                }
+            }
+            Some(b'{') => return self.nested_metrics(frame, key),
+            other => Cell::Odd(self.odd(other)?),
+        };
+        if frame.path == frame.strip {
+            self.push(key, cell);
+        } else {
+            self.scratch.extend(frame, key);
+            let path = std::mem::take(&mut self.scratch.path);
+            self.push(path.get(frame.strip..).unwrap_or_default(), cell);
+            self.scratch.path = path;
+        }
+        Ok(None)
+    }
+
+    /// A value that is neither number nor object.
+    fn odd(&mut self, byte: Option<u8>) -> Result<Value, JsonError> {
+        Ok(match byte {
+            Some(b'"') => Value::text(&self.reader.text()?),
+            Some(b't' | b'f') => Value::Bool(self.reader.flag()?),
+            Some(b'n') => {
+                self.reader.null()?;
+                Value::Missing
+            }
+            _ => {
+                // An array: kept as its JSON text. Anything else is a syntax error.
+                let text = self.reader.skip()?;
+                let most = self.limits.json.text;
+                if text.len() > most {
+                    self.fault(format!("an array of more than {most} bytes"));
+                }
+                Value::text(text)
+            }
+        })
+    }
+
+    #[inline]
+    fn push(&mut self, name: &str, cell: Cell<'a>) {
+        if let Cell::Beyond(written) = cell {
+            let (name, written) = (brief(name), brief(written));
+            self.fault(format!(
+                "`{name}`: `{written}` is beyond the numbers of 64 bits"
+            ));
+            return;
+        }
+        if self.scratch.is_open(Kind::Event, name) {
+            return self.refuse(name, Refused::Twice);
+        }
+        let most = self.limits.metrics;
+        let column = self
+            .columns
+            .column(name, self.sink.metrics, most, self.sink.batch);
+        match (column, cell) {
+            (Ok(Some(column)), Cell::Number(number)) => push_number(column, self.row, number),
+            (Ok(Some(column)), Cell::Odd(value)) => push_odd(column, self.row, value),
+            (Err(refused), _) => self.refuse(name, refused),
+            (Ok(_), _) => {}
+        }
+    }
+
+    #[cold]
+    fn refuse(&mut self, name: &str, refused: Refused) {
+        match refused {
+            Refused::Twice => self.twice(name),
+            Refused::Name => {
+                let name = brief(name);
+                self.fault(format!(
+                    "`{name}` is not a metric name: 1 to 256 bytes without control characters"
+                ));
+            }
+            Refused::Full => {
+                let most = self.limits.metrics;
+                self.fault(format!("more than {most} different metrics in this shard"));
+            }
+        }
+    }
+
+    fn nested_metrics(&mut self, frame: Frame, key: &str) -> Result<Option<Frame>, JsonError> {
+        self.scratch.extend(frame, key);
+        let name = self.scratch.path.get(frame.strip..).unwrap_or_default();
+        if self.scratch.is_open(Kind::Event, name) || self.columns.has(name, self.sink.metrics) {
+            let name = name.to_owned();
+            self.twice(&name);
+        }
+        self.reader.open_object()?;
+        Ok(Some(self.scratch.enter(frame, Kind::Event)))
+    }
+}
