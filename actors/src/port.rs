@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tidegate_proto::record::{Offset, Partition, Record, Topic};
 use tidegate_proto::time::Timestamp;
@@ -220,6 +221,8 @@ pub struct PortError {
     pub message: String,
     /// Whether it may have happened all the same.
     pub doubt: Doubt,
+    /// Least wait before the next try that the other side asked for (a webhook's `Retry-After`).
+    pub wait: Option<Duration>,
 }
 
 impl PortError {
@@ -229,7 +232,15 @@ impl PortError {
             kind,
             message: message.into(),
             doubt: Doubt::Clean,
+            wait: None,
         }
+    }
+
+    /// The same failure, where the other side said how long to wait before the next try.
+    #[must_use]
+    pub fn asking_to_wait(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
     }
 
     /// The same failure, where nobody knows whether it happened.
