@@ -1,0 +1,216 @@
+//! Aggregates: what they are called ([`AggregateKind`]) and what they remember of the rows of one window
+//! ([`Accumulator`], and [`Column`], many of one kind side by side).
+//!
+//! All sums are exact, so neither the order of rows nor the panes they went through change a bit of a result.
+
+mod column;
+mod digest;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::Value;
+
+pub use column::Column;
+pub use digest::Digest;
+pub(crate) use state::middle_of;
+pub use state::{Ends, Extremes, Middle, Moments, Total};
+
+/// Rows up to which a median is exact; beyond it a t-digest answers.
+pub const PERCENTILE_EXACT: usize = 10_000;
+
+/// Which aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AggregateKind {
+    /// Rows that have a value.
+    Count,
+    /// Rows whose value is true.
+    CountIf,
+    /// Exact sum.
+    Sum,
+    /// Mean.
+    Avg,
+    /// Least number, or least text by bytes.
+    Min,
+    /// Largest number, or largest text by bytes.
+    Max,
+    /// Largest less least number.
+    Spread,
+    /// Standard deviation, n − 1.
+    Std,
+    /// Variance, n − 1.
+    Var,
+    /// Value of the first row in row order.
+    First,
+    /// Value of the last row in row order.
+    Last,
+    /// The middle value; the mean of two for an even count.
+    Median,
+    /// The latest value among rows before the window's end, also of older windows: a bare metric.
+    Latest,
+}
+
+/// Where a row stands among the rows of its resource: by event time, then by log order.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct RowOrder {
+    /// Event time in ms.
+    pub time: i64,
+    /// Log order.
+    pub sequence: u64,
+}
+
+impl AggregateKind {
+    /// Whether only numbers count (true as 1, false as 0; anything else is skipped and counted).
+    #[must_use]
+    pub const fn is_numeric(self) -> bool {
+        matches!(
+            self,
+            Self::Sum | Self::Avg | Self::Spread | Self::Std | Self::Var | Self::Median
+        )
+    }
+
+    /// Whether this aggregate would take a value: otherwise it is missing, or of a type that it skips.
+    #[must_use]
+    pub fn takes(self, value: &Value) -> bool {
+        match value {
+            Value::Missing => false,
+            Value::Number(number) if number.is_nan() => false,
+            Value::Bool(_) | Value::Int(_) | Value::Number(_) => true,
+            Value::Text(_) => !self.is_numeric(),
+            Value::List(_) => !self.is_numeric() && !matches!(self, Self::Min | Self::Max),
+        }
+    }
+}
+
+/// What one aggregate remembers of the rows that it took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Accumulator {
+    /// Of `Count` and `CountIf`.
+    Count(u64),
+    /// Of `Sum` and `Avg`.
+    Total(Total),
+    /// Of `Std` and `Var`.
+    Moments(Box<Moments>),
+    /// Of `Min`, `Max` and `Spread`.
+    Extremes(Extremes),
+    /// Of `First`.
+    First(Ends),
+    /// Of `Last` and `Latest`.
+    Last(Ends),
+    /// Of `Median`.
+    Middle(Middle),
+}
+
+impl Accumulator {
+    /// Empty, for an aggregate.
+    #[must_use]
+    pub fn new(kind: AggregateKind) -> Self {
+        match kind {
+            AggregateKind::Count | AggregateKind::CountIf => Self::Count(0),
+            AggregateKind::Sum | AggregateKind::Avg => Self::Total(Total::default()),
+            AggregateKind::Std | AggregateKind::Var => Self::Moments(Box::default()),
+            AggregateKind::Min | AggregateKind::Max | AggregateKind::Spread => {
+                Self::Extremes(Extremes::default())
+            }
+            AggregateKind::First => Self::First(Ends::default()),
+            AggregateKind::Last | AggregateKind::Latest => Self::Last(Ends::default()),
+            AggregateKind::Median => Self::Middle(Middle::default()),
+        }
+    }
+
+    /// Takes the value of a row. `kind` is the one that this was made for. What the aggregate does not take is skipped.
+    pub fn add(&mut self, kind: AggregateKind, order: RowOrder, value: &Value) {
+        if !kind.takes(value) {
+            return;
+        }
+        match self {
+            Self::Count(count) => *count += counted(kind, value),
+            Self::First(ends) => ends.keep_first(order, value),
+            Self::Last(ends) => ends.keep_last(order, value),
+            Self::Extremes(extremes) => extremes.add(value),
+            Self::Total(_) | Self::Moments(_) | Self::Middle(_) => {
+                if let Some(number) = value.as_number() {
+                    self.add_number(kind, order, number);
+                }
+            }
+        }
+    }
+
+    /// Takes the number of a row; NaN is no number.
+    pub fn add_number(&mut self, kind: AggregateKind, order: RowOrder, number: f64) {
+        if number.is_nan() {
+            return;
+        }
+        match self {
+            Self::Count(count) => *count += u64::from(counted_number(kind, number)),
+            Self::Total(total) => total.add(number),
+            Self::Moments(moments) => moments.add(number),
+            Self::Extremes(extremes) => extremes.add_number(number),
+            Self::First(ends) => ends.keep_first(order, &Value::Number(number)),
+            Self::Last(ends) => ends.keep_last(order, &Value::Number(number)),
+            Self::Middle(middle) => middle.add(order, number),
+        }
+    }
+
+    /// Takes all rows that another accumulator of the same kind took.
+    pub fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Count(mine), Self::Count(theirs)) => *mine += theirs,
+            (Self::Total(mine), Self::Total(theirs)) => mine.merge(theirs),
+            (Self::Moments(mine), Self::Moments(theirs)) => mine.merge(theirs),
+            (Self::Extremes(mine), Self::Extremes(theirs)) => mine.merge(theirs),
+            (Self::First(mine), Self::First(theirs)) => mine.merge_first(theirs),
+            (Self::Last(mine), Self::Last(theirs)) => mine.merge_last(theirs),
+            (Self::Middle(mine), Self::Middle(theirs)) => mine.merge(theirs),
+            // Accumulators of two kinds have nothing to say to each other.
+            _ => {}
+        }
+    }
+
+    /// The aggregate over all rows taken.
+    #[must_use]
+    pub fn result(&self, kind: AggregateKind) -> Value {
+        match self {
+            Self::Count(count) => whole(*count),
+            Self::Total(total) => total.result(kind),
+            Self::Moments(moments) => moments.result(kind),
+            Self::Extremes(extremes) => extremes.result(kind),
+            Self::First(ends) | Self::Last(ends) => ends.value(),
+            Self::Middle(middle) => middle.result(),
+        }
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Count(_) => 0,
+            Self::Total(total) => total.heap_bytes(),
+            Self::Moments(moments) => size_of::<Moments>() + moments.heap_bytes(),
+            Self::Extremes(extremes) => extremes.heap_bytes(),
+            Self::First(ends) | Self::Last(ends) => ends.heap_bytes(),
+            Self::Middle(middle) => middle.heap_bytes(),
+        }
+    }
+}
+
+/// A count as a value.
+pub(crate) fn whole(count: u64) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// How much a value that is taken counts.
+pub(crate) fn counted(kind: AggregateKind, value: &Value) -> u64 {
+    match kind {
+        AggregateKind::CountIf => u64::from(value.as_number() == Some(1.0)),
+        _ => 1,
+    }
+}
+
+/// Whether a number counts: in a numeric column a flag is 1 or 0.
+pub(crate) fn counted_number(kind: AggregateKind, number: f64) -> bool {
+    kind != AggregateKind::CountIf || number == 1.0
+}

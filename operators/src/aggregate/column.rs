@@ -1,0 +1,273 @@
+//! [`Column`]: the accumulators of one aggregate for many windows, side by side in slots.
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::Value;
+
+use super::{
+    Accumulator, AggregateKind, Ends, Extremes, Middle, Moments, RowOrder, Total, counted,
+    counted_number,
+};
+
+/// Accumulators of one aggregate by slot: as small as the aggregate allows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Column {
+    kind: AggregateKind,
+    cells: Cells,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Cells {
+    Count(Vec<u64>),
+    Total(Vec<Total>),
+    Moments(Vec<Moments>),
+    Extremes(Vec<Extremes>),
+    First(Vec<Ends>),
+    Last(Vec<Ends>),
+    Middle(Vec<Middle>),
+}
+
+/// The same work on whatever the cells are.
+macro_rules! each {
+    ($cells:expr, $list:ident => $work:expr) => {
+        match $cells {
+            Cells::Count($list) => $work,
+            Cells::Total($list) => $work,
+            Cells::Moments($list) => $work,
+            Cells::Extremes($list) => $work,
+            Cells::First($list) | Cells::Last($list) => $work,
+            Cells::Middle($list) => $work,
+        }
+    };
+}
+
+fn reset<T: Default>(list: &mut [T], slot: u32) {
+    if let Some(cell) = list.get_mut(slot as usize) {
+        *cell = T::default();
+    }
+}
+
+impl Column {
+    /// No slots yet.
+    #[must_use]
+    pub fn new(kind: AggregateKind) -> Self {
+        let cells = match Accumulator::new(kind) {
+            Accumulator::Count(_) => Cells::Count(Vec::new()),
+            Accumulator::Total(_) => Cells::Total(Vec::new()),
+            Accumulator::Moments(_) => Cells::Moments(Vec::new()),
+            Accumulator::Extremes(_) => Cells::Extremes(Vec::new()),
+            Accumulator::First(_) => Cells::First(Vec::new()),
+            Accumulator::Last(_) => Cells::Last(Vec::new()),
+            Accumulator::Middle(_) => Cells::Middle(Vec::new()),
+        };
+        Self { kind, cells }
+    }
+
+    /// Which aggregate this is.
+    #[must_use]
+    pub const fn kind(&self) -> AggregateKind {
+        self.kind
+    }
+
+    /// Adds an empty slot at the end.
+    pub fn push(&mut self) {
+        each!(&mut self.cells, list => list.push(Default::default()));
+    }
+
+    /// Empties a slot.
+    pub fn clear(&mut self, slot: u32) {
+        each!(&mut self.cells, list => reset(list, slot));
+    }
+
+    /// Takes a value into a slot; what the aggregate does not take is skipped.
+    pub fn add(&mut self, slot: u32, order: RowOrder, value: &Value) {
+        if let Value::Number(number) = value {
+            return self.add_number(slot, order, *number);
+        }
+        let (kind, at) = (self.kind, slot as usize);
+        if !kind.takes(value) {
+            return;
+        }
+        match &mut self.cells {
+            Cells::Count(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    *cell += counted(kind, value);
+                }
+            }
+            Cells::First(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.keep_first(order, value);
+                }
+            }
+            Cells::Last(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.keep_last(order, value);
+                }
+            }
+            Cells::Extremes(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.add(value);
+                }
+            }
+            Cells::Total(_) | Cells::Moments(_) | Cells::Middle(_) => {
+                if let Some(number) = value.as_number() {
+                    self.add_number(slot, order, number);
+                }
+            }
+        }
+    }
+
+    /// Takes a number into a slot; NaN is none.
+    #[inline]
+    pub fn add_number(&mut self, slot: u32, order: RowOrder, number: f64) {
+        if number.is_nan() {
+            return;
+        }
+        let at = slot as usize;
+        match &mut self.cells {
+            Cells::Count(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    *cell += u64::from(counted_number(self.kind, number));
+                }
+            }
+            Cells::Total(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.add(number);
+                }
+            }
+            Cells::Moments(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.add(number);
+                }
+            }
+            Cells::Extremes(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.add_number(number);
+                }
+            }
+            Cells::First(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.keep_first(order, &Value::Number(number));
+                }
+            }
+            Cells::Last(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.keep_last(order, &Value::Number(number));
+                }
+            }
+            Cells::Middle(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.add(order, number);
+                }
+            }
+        }
+    }
+
+    /// Takes the numbers of many rows, each into its slot; NaN is none. `order` tells where a row stands, by its index.
+    pub fn add_numbers(
+        &mut self,
+        slots: &[u32],
+        numbers: &[f64],
+        order: impl Fn(usize) -> RowOrder,
+    ) {
+        let rows = slots
+            .iter()
+            .zip(numbers)
+            .filter(|(_, number)| !number.is_nan());
+        match &mut self.cells {
+            Cells::Count(list) if self.kind == AggregateKind::Count => {
+                for (slot, _) in rows {
+                    if let Some(cell) = list.get_mut(*slot as usize) {
+                        *cell += 1;
+                    }
+                }
+            }
+            Cells::Total(list) => {
+                for (slot, number) in rows {
+                    if let Some(cell) = list.get_mut(*slot as usize) {
+                        cell.add(*number);
+                    }
+                }
+            }
+            _ => {
+                for (index, (slot, number)) in slots.iter().zip(numbers).enumerate() {
+                    self.add_number(*slot, order(index), *number);
+                }
+            }
+        }
+    }
+
+    /// What a slot of `Last` or `Latest` holds, merged into an end.
+    pub fn last_into(&self, slot: u32, ends: &mut Ends) {
+        if let Cells::Last(list) = &self.cells
+            && let Some(cell) = list.get(slot as usize)
+        {
+            ends.merge_last(cell);
+        }
+    }
+
+    /// What the slot holds, merged into an accumulator of the same kind.
+    pub fn merge_into(&self, slot: u32, total: &mut Accumulator) {
+        let at = slot as usize;
+        match (&self.cells, total) {
+            (Cells::Count(list), Accumulator::Count(total)) => {
+                *total += list.get(at).copied().unwrap_or(0);
+            }
+            (Cells::Total(list), Accumulator::Total(total)) => {
+                list.get(at).into_iter().for_each(|cell| total.merge(cell));
+            }
+            (Cells::Moments(list), Accumulator::Moments(total)) => {
+                list.get(at).into_iter().for_each(|cell| total.merge(cell));
+            }
+            (Cells::Extremes(list), Accumulator::Extremes(total)) => {
+                list.get(at).into_iter().for_each(|cell| total.merge(cell));
+            }
+            (Cells::First(list), Accumulator::First(total)) => {
+                list.get(at)
+                    .into_iter()
+                    .for_each(|cell| total.merge_first(cell));
+            }
+            (Cells::Last(list), Accumulator::Last(total)) => {
+                list.get(at)
+                    .into_iter()
+                    .for_each(|cell| total.merge_last(cell));
+            }
+            (Cells::Middle(list), Accumulator::Middle(total)) => {
+                list.get(at).into_iter().for_each(|cell| total.merge(cell));
+            }
+            // A column and an accumulator of two kinds have nothing to say to each other.
+            _ => {}
+        }
+    }
+
+    /// The aggregate over one slot.
+    #[must_use]
+    pub fn result(&self, slot: u32) -> Value {
+        let at = slot as usize;
+        match &self.cells {
+            Cells::Count(list) => super::whole(list.get(at).copied().unwrap_or(0)),
+            Cells::Total(list) => list.get(at).map_or(Value::Missing, |c| c.result(self.kind)),
+            Cells::Moments(list) => list.get(at).map_or(Value::Missing, |c| c.result(self.kind)),
+            Cells::Extremes(list) => list.get(at).map_or(Value::Missing, |c| c.result(self.kind)),
+            Cells::First(list) | Cells::Last(list) => {
+                list.get(at).map_or(Value::Missing, Ends::value)
+            }
+            Cells::Middle(list) => list.get(at).map_or(Value::Missing, Middle::result),
+        }
+    }
+
+    /// Bytes of all slots.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        fn all<T>(list: &Vec<T>, heap: impl Fn(&T) -> usize) -> usize {
+            list.capacity() * size_of::<T>() + list.iter().map(heap).sum::<usize>()
+        }
+        match &self.cells {
+            Cells::Count(list) => all(list, |_| 0),
+            Cells::Total(list) => all(list, Total::heap_bytes),
+            Cells::Moments(list) => all(list, Moments::heap_bytes),
+            Cells::Extremes(list) => all(list, Extremes::heap_bytes),
+            Cells::First(list) | Cells::Last(list) => all(list, Ends::heap_bytes),
+            Cells::Middle(list) => all(list, Middle::heap_bytes),
+        }
+    }
+}

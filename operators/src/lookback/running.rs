@@ -1,0 +1,217 @@
+//! [`Running`]: an aggregate whose rows enter in any order and leave oldest first, in amortised constant time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::Value;
+
+use super::sorted::SortedNumbers;
+use crate::aggregate::{AggregateKind, Ends, Moments, RowOrder, Total, counted, whole};
+
+/// What one sliding aggregate remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Running {
+    Count(u64),
+    Total(Total),
+    Moments(Box<Moments>),
+    Extremes(Box<RunningExtremes>),
+    /// `First` and `Last`: all values by row order.
+    Ends(BTreeMap<RowOrder, Value>),
+    /// `Latest`: the last value that ever entered.
+    Latest(Ends),
+    Middle(SortedNumbers),
+    /// Nothing: the rows themselves answer.
+    Nothing,
+}
+
+/// Candidates for the extremes: of the rows still inside, those that no later row outdoes. Text is counted apart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct RunningExtremes {
+    /// Rising by row and by value.
+    least: VecDeque<(RowOrder, f64)>,
+    /// Rising by row, falling by value.
+    largest: VecDeque<(RowOrder, f64)>,
+    texts: BTreeMap<Arc<str>, u32>,
+}
+
+/// Enters a row into candidates; `beats(a, b)`: a row with `a` outdoes an older one with `b`.
+fn enter_candidate(
+    candidates: &mut VecDeque<(RowOrder, f64)>,
+    order: RowOrder,
+    number: f64,
+    beats: impl Fn(f64, f64) -> bool,
+) {
+    let place = candidates.partition_point(|(known, _)| *known < order);
+    if candidates
+        .get(place)
+        .is_some_and(|(_, later)| beats(*later, number))
+    {
+        return;
+    }
+    let kept = candidates
+        .range(..place)
+        .rev()
+        .take_while(|(_, older)| beats(number, *older))
+        .count();
+    let from = place - kept;
+    candidates.drain(from..place);
+    candidates.insert(from, (order, number));
+}
+
+fn leave_candidate(candidates: &mut VecDeque<(RowOrder, f64)>, order: RowOrder) {
+    while candidates.front().is_some_and(|(known, _)| *known <= order) {
+        candidates.pop_front();
+    }
+}
+
+impl RunningExtremes {
+    fn enter(&mut self, kind: AggregateKind, order: RowOrder, value: &Value) {
+        if let Value::Text(text) = value {
+            *self.texts.entry(Arc::clone(text)).or_default() += 1;
+        }
+        let Some(number) = value.as_number().map(|number| number + 0.0) else {
+            return;
+        };
+        if kind != AggregateKind::Max {
+            enter_candidate(&mut self.least, order, number, |a, b| a <= b);
+        }
+        if kind != AggregateKind::Min {
+            enter_candidate(&mut self.largest, order, number, |a, b| a >= b);
+        }
+    }
+
+    fn leave(&mut self, order: RowOrder, value: &Value) {
+        if let Value::Text(text) = value
+            && let Some(count) = self.texts.get_mut(text)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.texts.remove(text);
+            }
+        }
+        leave_candidate(&mut self.least, order);
+        leave_candidate(&mut self.largest, order);
+    }
+
+    fn result(&self, kind: AggregateKind) -> Value {
+        let least = self.least.front().map(|(_, number)| *number);
+        let largest = self.largest.front().map(|(_, number)| *number);
+        let mut texts = self.texts.keys();
+        let text =
+            |text: Option<&Arc<str>>| text.map_or(Value::Missing, |t| Value::Text(t.clone()));
+        match (kind, least, largest) {
+            (AggregateKind::Min, Some(least), _) => Value::Number(least),
+            (AggregateKind::Max, _, Some(largest)) => Value::Number(largest),
+            (AggregateKind::Spread, Some(least), Some(largest)) => Value::number(largest - least),
+            (AggregateKind::Min, ..) => text(texts.next()),
+            (AggregateKind::Max, ..) => text(texts.next_back()),
+            _ => Value::Missing,
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn new(kind: AggregateKind) -> Self {
+        match kind {
+            AggregateKind::Count | AggregateKind::CountIf => Self::Count(0),
+            AggregateKind::Sum | AggregateKind::Avg => Self::Total(Total::default()),
+            AggregateKind::Std | AggregateKind::Var => Self::Moments(Box::default()),
+            AggregateKind::Min | AggregateKind::Max | AggregateKind::Spread => {
+                Self::Extremes(Box::default())
+            }
+            AggregateKind::First | AggregateKind::Last => Self::Ends(BTreeMap::new()),
+            AggregateKind::Latest => Self::Latest(Ends::default()),
+            AggregateKind::Median => Self::Middle(SortedNumbers::default()),
+        }
+    }
+
+    /// Takes the value of a row; what the aggregate does not take is skipped.
+    pub(crate) fn enter(&mut self, kind: AggregateKind, order: RowOrder, value: &Value) {
+        if !kind.takes(value) {
+            return;
+        }
+        match self {
+            Self::Count(count) => *count += counted(kind, value),
+            Self::Extremes(extremes) => extremes.enter(kind, order, value),
+            Self::Ends(rows) => {
+                rows.insert(order, value.clone());
+            }
+            Self::Latest(ends) => ends.keep_last(order, value),
+            Self::Total(_) | Self::Moments(_) | Self::Middle(_) | Self::Nothing => {
+                match (self, value.as_number()) {
+                    (Self::Total(total), Some(number)) => total.add(number),
+                    (Self::Moments(moments), Some(number)) => moments.add(number),
+                    (Self::Middle(sorted), Some(number)) => sorted.insert(number + 0.0),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Gives back the value of the oldest row inside.
+    pub(crate) fn leave(&mut self, kind: AggregateKind, order: RowOrder, value: &Value) {
+        if !kind.takes(value) {
+            return;
+        }
+        match self {
+            Self::Count(count) => *count = count.saturating_sub(counted(kind, value)),
+            Self::Extremes(extremes) => extremes.leave(order, value),
+            Self::Ends(rows) => {
+                rows.remove(&order);
+            }
+            Self::Total(_) | Self::Moments(_) | Self::Middle(_) => {
+                match (self, value.as_number()) {
+                    (Self::Total(total), Some(number)) => total.remove(number),
+                    (Self::Moments(moments), Some(number)) => moments.remove(number),
+                    (Self::Middle(sorted), Some(number)) => sorted.remove(number + 0.0),
+                    _ => {}
+                }
+            }
+            // The latest value stays, whatever its age.
+            Self::Latest(_) | Self::Nothing => {}
+        }
+    }
+
+    /// The aggregate over the rows inside.
+    pub(crate) fn result(&self, kind: AggregateKind) -> Value {
+        match self {
+            Self::Count(count) => whole(*count),
+            Self::Total(total) => total.result(kind),
+            Self::Moments(moments) => moments.result(kind),
+            Self::Extremes(extremes) => extremes.result(kind),
+            Self::Ends(rows) => {
+                let row = if kind == AggregateKind::First {
+                    rows.first_key_value()
+                } else {
+                    rows.last_key_value()
+                };
+                row.map_or(Value::Missing, |(_, value)| value.clone())
+            }
+            Self::Latest(ends) => ends.value(),
+            Self::Middle(sorted) => sorted.median().map_or(Value::Missing, Value::number),
+            Self::Nothing => Value::Missing,
+        }
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Count(_) | Self::Nothing => 0,
+            Self::Total(total) => total.heap_bytes(),
+            Self::Moments(moments) => size_of::<Moments>() + moments.heap_bytes(),
+            Self::Extremes(extremes) => {
+                let candidates = extremes.least.capacity() + extremes.largest.capacity();
+                size_of::<RunningExtremes>()
+                    + candidates * size_of::<(RowOrder, f64)>()
+                    + extremes
+                        .texts
+                        .keys()
+                        .map(|text| text.len() + 64)
+                        .sum::<usize>()
+            }
+            Self::Ends(rows) => rows.len() * 2 * size_of::<(RowOrder, Value)>(),
+            Self::Latest(ends) => ends.heap_bytes(),
+            Self::Middle(sorted) => sorted.heap_bytes(),
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! [`Sliding`]: `(t − size, t]` for every distinct time t of a row, told when the watermark passes t.
+//!
+//! Invariants, per key: rows lie in row order; the first `left` of them have left the running aggregates but may still
+//! be needed for corrections; up to `entered` they are inside; the rest wait for their windows.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tidegate_proto::Value;
+
+use super::{
+    Excess, LateRow, RowKey, Told, WindowLimits, WindowOutput, WindowRow, WindowSpec, tell,
+};
+use crate::aggregate::{AggregateKind, Ends};
+use crate::lookback::running::Running;
+
+/// All keys of sliding windows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Sliding {
+    spec: WindowSpec,
+    size: i64,
+    limits: WindowLimits,
+    keys: Vec<Option<Box<SlidingKey>>>,
+    deadlines: Vec<i64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Row {
+    key: RowKey,
+    arguments: SmallVec<[Value; 1]>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SlidingKey {
+    rows: VecDeque<Row>,
+    left: usize,
+    entered: usize,
+    inside: Inside,
+    /// Per aggregate the last value of rows that are gone; only kept for `Latest`.
+    older: Vec<Ends>,
+    /// Distinct times of rows that wait.
+    waiting: usize,
+    /// The highest watermark so far.
+    closed_to: i64,
+    /// Windows at or before this are final because of a limit.
+    forced: i64,
+    told: Vec<Told>,
+}
+
+/// Running aggregates of one key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Inside(Vec<(AggregateKind, Running)>);
+
+impl Inside {
+    /// Empty but for the latest values of rows that are gone.
+    fn new(aggregates: &[AggregateKind], older: &[Ends]) -> Self {
+        let running = aggregates.iter().zip(older).map(|(kind, older)| {
+            let running = if *kind == AggregateKind::Latest {
+                Running::Latest(older.clone())
+            } else {
+                Running::new(*kind)
+            };
+            (*kind, running)
+        });
+        Self(running.collect())
+    }
+
+    fn enter(&mut self, row: &Row) {
+        for ((kind, running), value) in self.0.iter_mut().zip(&row.arguments) {
+            running.enter(*kind, row.key.order(), value);
+        }
+    }
+
+    fn leave(&mut self, row: &Row) {
+        for ((kind, running), value) in self.0.iter_mut().zip(&row.arguments) {
+            running.leave(*kind, row.key.order(), value);
+        }
+    }
+
+    fn values(&self) -> Vec<Value> {
+        self.0
+            .iter()
+            .map(|(kind, running)| running.result(*kind))
+            .collect()
+    }
+}
+
+impl SlidingKey {
+    fn new(aggregates: &[AggregateKind]) -> Self {
+        let older: Vec<Ends> = aggregates.iter().map(|_| Ends::default()).collect();
+        Self {
+            rows: VecDeque::new(),
+            left: 0,
+            entered: 0,
+            inside: Inside::new(aggregates, &older),
+            older,
+            waiting: 0,
+            closed_to: i64::MIN,
+            forced: i64::MIN,
+            told: Vec::new(),
+        }
+    }
+
+    /// Windows at times before this are final.
+    fn final_to(&self, lateness: i64) -> i64 {
+        self.closed_to.saturating_sub(lateness).max(self.forced)
+    }
+
+    /// How many rows are before a time.
+    fn rows_before(&self, time: i64) -> usize {
+        self.rows.partition_point(|row| row.key.time < time)
+    }
+
+    /// Time of the earliest window that is not closed.
+    fn next_window(&self) -> Option<i64> {
+        let open = |row: &&Row| row.key.time >= self.closed_to;
+        let row = self.rows.get(self.entered).filter(open);
+        let row = row.or_else(|| self.rows.get(self.rows_before(self.closed_to)));
+        row.map(|row| row.key.time)
+    }
+
+    /// Puts a row at its place.
+    fn place(&mut self, row: Row, size: i64) {
+        let order = row.key.order();
+        let place = if self.rows.back().is_none_or(|last| last.key.order() < order) {
+            self.rows.len()
+        } else {
+            self.rows.partition_point(|known| known.key.order() < order)
+        };
+        let same = |known: Option<&Row>| known.is_some_and(|known| known.key.time == order.time);
+        let before = place
+            .checked_sub(1)
+            .and_then(|before| self.rows.get(before));
+        if order.time >= self.closed_to && !same(self.rows.get(place)) && !same(before) {
+            self.waiting += 1;
+        }
+        if place < self.entered {
+            let newest = self
+                .entered
+                .checked_sub(1)
+                .and_then(|last| self.rows.get(last));
+            let gone = newest.map_or(i64::MIN, |row| row.key.time.saturating_sub(size));
+            self.inside.enter(&row);
+            self.entered += 1;
+            if order.time <= gone {
+                self.inside.leave(&row);
+                self.left += 1;
+            }
+        }
+        self.rows.insert(place, row);
+    }
+
+    /// Brings the running aggregates to a window and lets go what no later window needs, unless it is kept.
+    fn run_to(&mut self, time: i64, size: i64, keep: bool) {
+        while let Some(row) = self
+            .rows
+            .get(self.entered)
+            .filter(|row| row.key.time <= time)
+        {
+            self.inside.enter(row);
+            self.entered += 1;
+        }
+        let gone = time.saturating_sub(size);
+        while let Some(row) = self.rows.get(self.left).filter(|row| row.key.time <= gone) {
+            self.inside.leave(row);
+            self.left += 1;
+        }
+        while !keep && self.left > 0 {
+            self.pop_oldest();
+        }
+    }
+
+    fn pop_oldest(&mut self) {
+        let Some(row) = self.rows.pop_front() else {
+            return;
+        };
+        if self.left > 0 {
+            self.left -= 1;
+            self.entered -= 1;
+        } else if self.entered > 0 {
+            self.inside.leave(&row);
+            self.entered -= 1;
+        }
+        for (index, value) in row.arguments.iter().enumerate() {
+            if let Some((AggregateKind::Latest, _)) = self.inside.0.get(index)
+                && AggregateKind::Latest.takes(value)
+                && let Some(older) = self.older.get_mut(index)
+            {
+                older.keep_last(row.key.order(), value);
+            }
+        }
+    }
+}
+
+/// Number of distinct times of rows in `[from, to)`, and whether `from` is one of them.
+fn distinct_times(rows: &VecDeque<Row>, from: i64, to: i64) -> (u32, bool) {
+    let start = rows.partition_point(|row| row.key.time < from);
+    let times = rows.iter().skip(start).map(|row| row.key.time);
+    let mut count = 0;
+    let mut last = None;
+    let mut first_is_from = false;
+    for time in times.take_while(|time| *time < to) {
+        first_is_from |= time == from;
+        count += u32::from(last != Some(time));
+        last = Some(time);
+    }
+    (count, first_is_from)
+}
+
+impl Sliding {
+    pub(super) fn new(spec: WindowSpec, size: i64, limits: WindowLimits) -> Self {
+        Self {
+            spec,
+            size: size.max(1),
+            limits,
+            keys: Vec::new(),
+            deadlines: Vec::new(),
+        }
+    }
+
+    pub(super) fn deadline(&self, key: u32) -> i64 {
+        self.deadlines
+            .get(key as usize)
+            .copied()
+            .unwrap_or(i64::MAX)
+    }
+
+    fn state(&mut self, key: u32) -> Option<&mut SlidingKey> {
+        self.keys.get_mut(key as usize)?.as_deref_mut()
+    }
+
+    fn reach(&mut self, key: u32) {
+        let at = key as usize;
+        if self.keys.len() <= at {
+            self.keys.resize_with(at + 1, || None);
+            self.deadlines.resize(at + 1, i64::MAX);
+        }
+        if let Some(state) = self.keys.get_mut(at) {
+            let make = || Box::new(SlidingKey::new(&self.spec.aggregates));
+            state.get_or_insert_with(make);
+        }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        key: u32,
+        row: &RowKey,
+        arguments: &[Value],
+        watermark: i64,
+        out: &mut WindowOutput,
+    ) {
+        for (kind, value) in self.spec.aggregates.iter().zip(arguments) {
+            if !value.is_missing() && !kind.takes(value) {
+                out.excess.push((key, Excess::TypeSkipped));
+            }
+        }
+        self.reach(key);
+        self.advance(key, watermark, out);
+        let (size, lateness) = (self.size, self.spec.lateness.0);
+        let Some(state) = self.state(key) else {
+            return;
+        };
+        let (time, final_to) = (row.time, state.final_to(lateness));
+        let end = time.saturating_add(size);
+        if time < final_to {
+            let (of, known) = distinct_times(&state.rows, time, end);
+            let (missed, _) = distinct_times(&state.rows, time, end.min(final_to));
+            let own = u32::from(!known);
+            out.late.push(LateRow {
+                key,
+                missed: missed + own,
+                of: of + own,
+                start: time.saturating_sub(size),
+                end: time,
+                time,
+                trigger: 0,
+            });
+            if end <= final_to {
+                return;
+            }
+        }
+        let arguments = arguments.iter().cloned().collect();
+        let row = Row {
+            key: row.clone(),
+            arguments,
+        };
+        state.place(row, size);
+        self.correct(key, time, out);
+        self.enforce_limits(key, out);
+        self.update_deadline(key);
+    }
+
+    /// Tells corrections of closed windows that a row at a time touched.
+    fn correct(&mut self, key: u32, time: i64, out: &mut WindowOutput) {
+        let (size, lateness) = (self.size, self.spec.lateness.0);
+        let spec = std::mem::take(&mut self.spec.aggregates);
+        if let Some(state) = self.state(key) {
+            let from = time.max(state.final_to(lateness));
+            // A bare metric also looks back from windows that do not hold the row.
+            let to = if spec.contains(&AggregateKind::Latest) {
+                state.closed_to
+            } else {
+                state.closed_to.min(time.saturating_add(size))
+            };
+            if from < to {
+                state.sweep(&spec, size, (from, to), (key, out));
+            }
+        }
+        self.spec.aggregates = spec;
+    }
+
+    fn enforce_limits(&mut self, key: u32, out: &mut WindowOutput) {
+        let (limits, size, keep) = (self.limits, self.size, self.spec.lateness.0 > 0);
+        let Some(state) = self.state(key) else {
+            return;
+        };
+        while state.rows.len() > limits.window_rows.max(1) {
+            let oldest = state.rows.front().map(|row| row.key.time);
+            let next = state.rows.get(1).map(|row| row.key.time);
+            if oldest != next && oldest.is_some_and(|oldest| oldest >= state.closed_to) {
+                state.waiting -= 1;
+            }
+            state.pop_oldest();
+            out.excess.push((key, Excess::RowDropped));
+        }
+        while state.waiting + state.told.len() > limits.open_windows.max(1) {
+            let oldest = state.told.first().map(|told| told.at);
+            let Some(oldest) = oldest.or_else(|| state.next_window()) else {
+                return;
+            };
+            if oldest >= state.closed_to {
+                state.close(oldest, size, keep, (key, out));
+            }
+            state.forced = oldest.saturating_add(1);
+            let told = state.told.partition_point(|told| told.at <= oldest);
+            state.told.drain(..told);
+            out.excess.push((key, Excess::WindowDropped));
+        }
+    }
+
+    fn update_deadline(&mut self, key: u32) {
+        let keep = self.size.saturating_add(self.spec.lateness.0);
+        let Some(state) = self.state(key) else {
+            return;
+        };
+        let deadline = match (state.next_window(), state.rows.back()) {
+            (Some(next), _) => next.saturating_add(1),
+            (None, Some(last)) => last.key.time.saturating_add(keep),
+            (None, None) => i64::MAX,
+        };
+        if let Some(known) = self.deadlines.get_mut(key as usize) {
+            *known = deadline;
+        }
+    }
+
+    pub(super) fn advance(&mut self, key: u32, watermark: i64, out: &mut WindowOutput) {
+        let due = watermark >= self.deadline(key);
+        let (size, lateness) = (self.size, self.spec.lateness.0);
+        let Some(state) = self.state(key) else {
+            return;
+        };
+        if due {
+            while let Some(next) = state.next_window().filter(|next| *next < watermark) {
+                state.close(next, size, lateness > 0, (key, out));
+            }
+        }
+        state.closed_to = state.closed_to.max(watermark);
+        if due {
+            let final_to = state.final_to(lateness);
+            let needed = final_to.saturating_sub(size);
+            while state.rows.front().is_some_and(|row| row.key.time <= needed) {
+                state.pop_oldest();
+            }
+            let told = state.told.partition_point(|told| told.at < final_to);
+            state.told.drain(..told);
+            self.update_deadline(key);
+        }
+    }
+
+    pub(super) fn forget(&mut self, key: u32) {
+        if let Some(state) = self.keys.get_mut(key as usize) {
+            *state = None;
+        }
+        if let Some(deadline) = self.deadlines.get_mut(key as usize) {
+            *deadline = i64::MAX;
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let states = self.keys.iter().flatten().map(|state| {
+            let running = state.inside.0.iter();
+            size_of::<SlidingKey>()
+                + state.rows.capacity() * size_of::<Row>()
+                + state.told.capacity() * (size_of::<Told>() + size_of::<Value>())
+                + running
+                    .map(|(_, running)| {
+                        size_of::<(AggregateKind, Running)>() + running.heap_bytes()
+                    })
+                    .sum::<usize>()
+        });
+        states.sum::<usize>()
+            + self.keys.capacity() * size_of::<Option<Box<SlidingKey>>>()
+            + self.deadlines.capacity() * size_of::<i64>()
+    }
+}
+
+impl SlidingKey {
+    /// Closes the window at a time and tells it.
+    fn close(&mut self, time: i64, size: i64, keep: bool, to: (u32, &mut WindowOutput)) {
+        self.run_to(time, size, keep);
+        self.closed_to = time.saturating_add(1);
+        self.waiting = self.waiting.saturating_sub(1);
+        let values = self.inside.values();
+        if keep {
+            // Windows close in the order of their times: this one was never told.
+            tell(&mut self.told, time, &values);
+        }
+        self.row_of(time, size, (1, values), (self.left, self.entered), to);
+    }
+
+    /// Tells what changed in the closed windows of `range`.
+    fn sweep(
+        &mut self,
+        aggregates: &[AggregateKind],
+        size: i64,
+        range: (i64, i64),
+        to: (u32, &mut WindowOutput),
+    ) {
+        let (key, out) = to;
+        let mut inside = Inside::new(aggregates, &self.older);
+        let (mut left, mut entered) = (0, 0);
+        let mut next = self.rows_before(range.0);
+        while let Some(time) = self.rows.get(next).map(|row| row.key.time) {
+            if time >= range.1 {
+                return;
+            }
+            while let Some(row) = self.rows.get(entered).filter(|row| row.key.time <= time) {
+                inside.enter(row);
+                entered += 1;
+            }
+            let gone = time.saturating_sub(size);
+            while let Some(row) = self.rows.get(left).filter(|row| row.key.time <= gone) {
+                inside.leave(row);
+                left += 1;
+            }
+            next = entered;
+            let values = inside.values();
+            if let Some(revision) = tell(&mut self.told, time, &values) {
+                self.row_of(time, size, (revision, values), (left, entered), (key, out));
+            }
+        }
+    }
+
+    fn row_of(
+        &self,
+        time: i64,
+        size: i64,
+        told: (u32, Vec<Value>),
+        rows: (usize, usize),
+        to: (u32, &mut WindowOutput),
+    ) {
+        let event = |index: usize| self.rows.get(index).map(|row| row.key.event.clone());
+        to.1.rows.push(WindowRow {
+            key: to.0,
+            start: time.saturating_sub(size),
+            end: time,
+            revision: told.0,
+            values: told.1,
+            first: event(rows.0).unwrap_or_default(),
+            last: event(rows.1.saturating_sub(1)).unwrap_or_default(),
+            rows: rows.1.saturating_sub(rows.0) as u64,
+            trigger: 0,
+        });
+    }
+}

@@ -1,0 +1,141 @@
+//! [`Slots`]: panes side by side. A pane is a slot number; its aggregates lie in columns, its extent in one place.
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::Value;
+
+use super::RowKey;
+use crate::aggregate::{Accumulator, AggregateKind, Column};
+
+/// How many rows a pane or window has, and the first and last of them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Extent {
+    pub(super) rows: u64,
+    pub(super) first: RowKey,
+    pub(super) last: RowKey,
+}
+
+impl Extent {
+    #[inline]
+    pub(super) fn add(&mut self, row: &RowKey) {
+        if self.rows == 0 || row.order() < self.first.order() {
+            self.first = row.clone();
+        }
+        if self.rows == 0 || row.order() >= self.last.order() {
+            self.last = row.clone();
+        }
+        self.rows += 1;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if other.rows == 0 {
+            return;
+        }
+        let rows = self.rows + other.rows;
+        self.add(&other.first);
+        self.add(&other.last);
+        self.rows = rows;
+    }
+}
+
+/// All panes of all keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Slots {
+    extents: Vec<Extent>,
+    columns: Vec<Column>,
+    free: Vec<u32>,
+}
+
+impl Slots {
+    pub(super) fn new(aggregates: &[AggregateKind]) -> Self {
+        Self {
+            extents: Vec::new(),
+            columns: aggregates.iter().map(|kind| Column::new(*kind)).collect(),
+            free: Vec::new(),
+        }
+    }
+
+    /// An empty slot.
+    pub(super) fn take(&mut self) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        self.extents.push(Extent::default());
+        self.columns.iter_mut().for_each(Column::push);
+        (self.extents.len() - 1) as u32
+    }
+
+    /// Empties a slot and gives it back.
+    pub(super) fn release(&mut self, slot: u32) {
+        if let Some(extent) = self.extents.get_mut(slot as usize) {
+            *extent = Extent::default();
+        }
+        for column in &mut self.columns {
+            column.clear(slot);
+        }
+        self.free.push(slot);
+    }
+
+    /// Notes a row in the extent of a slot; its values follow.
+    #[inline]
+    pub(super) fn note(&mut self, slot: u32, row: &RowKey) {
+        if let Some(extent) = self.extents.get_mut(slot as usize) {
+            extent.add(row);
+        }
+    }
+
+    pub(super) fn add(&mut self, slot: u32, row: &RowKey, arguments: &[Value]) {
+        self.note(slot, row);
+        for (column, value) in self.columns.iter_mut().zip(arguments) {
+            column.add(slot, row.order(), value);
+        }
+    }
+
+    pub(super) fn columns_mut(&mut self) -> &mut [Column] {
+        &mut self.columns
+    }
+
+    pub(super) fn column(&self, aggregate: usize) -> Option<&Column> {
+        self.columns.get(aggregate)
+    }
+
+    /// Extent and aggregates over several slots.
+    pub(super) fn read(&self, slots: &mut dyn Iterator<Item = u32>) -> (Extent, Vec<Value>) {
+        let mut total = Extent::default();
+        let Some(first) = slots.next() else {
+            let empty = |column: &Column| Accumulator::new(column.kind()).result(column.kind());
+            return (total, self.columns.iter().map(empty).collect());
+        };
+        total.merge(self.extent(first));
+        let Some(second) = slots.next() else {
+            let values = self.columns.iter().map(|column| column.result(first));
+            return (total, values.collect());
+        };
+        let rest: Vec<u32> = [first, second].into_iter().chain(slots).collect();
+        for slot in rest.iter().skip(1) {
+            total.merge(self.extent(*slot));
+        }
+        let values = self.columns.iter().map(|column| {
+            let mut merged = Accumulator::new(column.kind());
+            for slot in &rest {
+                column.merge_into(*slot, &mut merged);
+            }
+            merged.result(column.kind())
+        });
+        (total, values.collect())
+    }
+
+    fn extent(&self, slot: u32) -> &Extent {
+        const NONE: &Extent = &Extent {
+            rows: 0,
+            first: RowKey::EMPTY,
+            last: RowKey::EMPTY,
+        };
+        self.extents.get(slot as usize).unwrap_or(NONE)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.extents.capacity() * size_of::<Extent>()
+            + self.free.capacity() * size_of::<u32>()
+            + self.columns.iter().map(Column::bytes).sum::<usize>()
+    }
+}
