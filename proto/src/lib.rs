@@ -23,6 +23,8 @@ pub mod resource;
 pub mod rule;
 pub mod time;
 pub mod value;
+#[cfg(feature = "grpc")]
+pub mod wire;
 
 pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
 pub use decode::{DecodeLimits, Decoder, SourceProfile, SourceRecord, Undecodable};
