@@ -1,0 +1,231 @@
+//! Chains of dots and brackets: paths of metrics, traits, and methods.
+
+use rhai::{ASTFlags, BinaryExpr, Expr, FnCallExpr, Position};
+
+use super::Lowering;
+use crate::emit::to_expr;
+use crate::node::Node;
+use crate::runtime::{custom, key};
+use crate::scalar::Scalar;
+use crate::stream::StreamFunction;
+
+/// Methods that change what they are called on: lists and maps of the author's own.
+pub(crate) const CHANGERS: [&str; 10] = [
+    "push", "pop", "shift", "insert", "remove", "clear", "reverse", "append", "keys", "values",
+];
+
+/// One link of a chain.
+enum Step {
+    Property(Expr),
+    Method(Box<FnCallExpr>, Position),
+    Index(Expr),
+}
+
+/// A link with the flags and the place of the dot or bracket in front of it.
+struct Link {
+    step: Step,
+    flags: ASTFlags,
+    at: Position,
+}
+
+/// Takes a chain apart: Rhai nests it to the right, each right side holding the rest of the chain.
+fn links(expr: &Expr) -> Option<(&Expr, Vec<Link>)> {
+    let mut found = Vec::new();
+    let (head, mut pair, mut is_dot, mut flags, mut at) = match expr {
+        Expr::Dot(pair, flags, at) => (&pair.lhs, pair, true, *flags, *at),
+        Expr::Index(pair, flags, at) => (&pair.lhs, pair, false, *flags, *at),
+        _ => return None,
+    };
+    loop {
+        let next = match &pair.rhs {
+            _ if flags.contains(ASTFlags::BREAK) => None,
+            Expr::Dot(inner, flags, at) => Some((inner, true, *flags, *at)),
+            Expr::Index(inner, flags, at) => Some((inner, false, *flags, *at)),
+            _ => None,
+        };
+        let own = next.as_ref().map_or(&pair.rhs, |(inner, ..)| &inner.lhs);
+        let step = match own {
+            _ if !is_dot => Step::Index(own.clone()),
+            Expr::MethodCall(call, at) => Step::Method(call.clone(), *at),
+            property => Step::Property(property.clone()),
+        };
+        found.push(Link {
+            step,
+            flags: flags - ASTFlags::BREAK,
+            at,
+        });
+        match next {
+            Some(inner) => (pair, is_dot, flags, at) = inner,
+            None => return Some((head, found)),
+        }
+    }
+}
+
+fn is_local(expr: &Expr) -> bool {
+    matches!(expr, Expr::Variable(variable, short, _) if short.is_some() || variable.0.is_some())
+}
+
+impl Lowering<'_> {
+    /// A chain as a value.
+    pub(super) fn lower_chain(&mut self, expr: &Expr) -> Node {
+        let Some((head, links)) = links(expr) else {
+            return Node::Missing;
+        };
+        let mut links = links.into_iter().peekable();
+        let mut node = match head {
+            Expr::Variable(variable, _, at) if !is_local(head) => {
+                let mut path = vec![variable.1.to_string()];
+                while let Some(link) = links.peek() {
+                    let part = match &link.step {
+                        Step::Property(Expr::Property(property, _)) => property.2.as_str(),
+                        Step::Index(Expr::StringConstant(name, _))
+                            if path.len() == 1
+                                && ["meta", "labels"].contains(&variable.1.as_str()) =>
+                        {
+                            name.as_str()
+                        }
+                        _ => break,
+                    };
+                    path.push(part.to_owned());
+                    links.next();
+                }
+                // A stream function in method form takes the metric as its first argument.
+                if let Some(Link {
+                    step: Step::Method(call, at),
+                    ..
+                }) = links.peek()
+                    && Scalar::find(&call.name).is_none()
+                    && StreamFunction::from_name(&call.name).is_some()
+                {
+                    let (at, name) = (*at, call.name.clone());
+                    let written = format!("{name}({}, …)", path.join("."));
+                    return self.problem(
+                        at,
+                        format!("`{name}` is no method"),
+                        format!("write `{written}`"),
+                    );
+                }
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                self.name(&path, *at)
+            }
+            other => self.lower(other),
+        };
+        while let Some(link) = links.next_if(|link| is_function(&link.step)) {
+            if let Step::Method(call, at) = link.step {
+                node = self.lower_method(node, &call, at);
+            }
+        }
+        let rest: Vec<Link> = links.collect();
+        if rest.is_empty() {
+            return node;
+        }
+        let head = to_expr(&node);
+        Node::Opaque(Box::new(self.rebuild(head, rest)))
+    }
+
+    /// `x.f(y)` of a function of the catalogue is `f(x, y)`.
+    fn lower_method(&mut self, first: Node, call: &FnCallExpr, at: Position) -> Node {
+        let Some(scalar) = Scalar::find(&call.name) else {
+            return Node::Missing;
+        };
+        let mut arguments = vec![first];
+        arguments.extend(self.lower_all(&call.args));
+        let (least, most) = scalar.arguments;
+        if !(least..=most).contains(&arguments.len()) {
+            return self.wrong_count(scalar.signature, arguments.len(), at);
+        }
+        Node::Call(scalar, arguments, at)
+    }
+
+    /// A chain that is assigned to: its head must be a variable of the script.
+    pub(super) fn rewrite_target(&mut self, target: &Expr) -> Expr {
+        if is_local(target) {
+            return target.clone();
+        }
+        match links(target) {
+            Some((head, links)) if is_local(head) => self.rebuild(head.clone(), links),
+            _ => {
+                self.problem(
+                    target.start_position(),
+                    "only variables of the formula itself can be set",
+                    "begin with `let name = …;`",
+                );
+                target.clone()
+            }
+        }
+    }
+
+    /// Puts a chain together again, its parts rewritten.
+    fn rebuild(&mut self, head: Expr, links: Vec<Link>) -> Expr {
+        // From the last link to the first: what stands behind the current one, and whether that is the chain's end.
+        let mut behind: Option<(Expr, Joint, bool)> = None;
+        for link in links.into_iter().rev() {
+            let joint = Joint {
+                is_dot: !matches!(link.step, Step::Index(_)),
+                flags: link.flags,
+                at: link.at,
+            };
+            let own = self.rewrite_step(link.step);
+            behind = Some(match behind {
+                Some((rhs, next, last)) => (next.join(own, rhs, last), joint, false),
+                None => (own, joint, true),
+            });
+        }
+        match behind {
+            Some((rhs, joint, last)) => joint.join(head, rhs, last),
+            None => head,
+        }
+    }
+
+    fn rewrite_step(&mut self, step: Step) -> Expr {
+        match step {
+            Step::Property(property) => property,
+            Step::Index(index) => self.rewrite(&index),
+            Step::Method(mut call, at) => {
+                if !CHANGERS.contains(&call.name.as_str()) && Scalar::find(&call.name).is_none() {
+                    let names = CHANGERS
+                        .iter()
+                        .copied()
+                        .chain(crate::catalogue::function_names());
+                    let hint = tidegate_proto::issue::nearest(&call.name, names)
+                        .map_or_else(String::new, |near| format!("did you mean `{near}`?"));
+                    self.problem(at, format!("unknown method `{}`", call.name), hint);
+                }
+                for argument in &mut call.args {
+                    let value = self.rewrite(argument);
+                    // Rhai does not count what it puts into lists: it is paid for here.
+                    *argument = custom(key::PAY, 0, std::iter::once(value).collect(), at);
+                }
+                Expr::MethodCall(call, at)
+            }
+        }
+    }
+}
+
+fn is_function(step: &Step) -> bool {
+    matches!(step, Step::Method(call, _)
+        if Scalar::find(&call.name).is_some() && !CHANGERS.contains(&call.name.as_str()))
+}
+
+/// The dot or bracket between two parts of a chain.
+struct Joint {
+    is_dot: bool,
+    flags: ASTFlags,
+    at: Position,
+}
+
+impl Joint {
+    fn join(&self, lhs: Expr, rhs: Expr, last: bool) -> Expr {
+        let pair = Box::new(BinaryExpr { lhs, rhs });
+        if self.is_dot {
+            return Expr::Dot(pair, self.flags, self.at);
+        }
+        // Without the mark Rhai would take an index that is itself a chain for the rest of this one.
+        let end = if last {
+            ASTFlags::BREAK
+        } else {
+            ASTFlags::NONE
+        };
+        Expr::Index(pair, self.flags | end, self.at)
+    }
+}

@@ -1,0 +1,222 @@
+//! What a formula asks the outside for: [`Slot`]s, and among them [`StreamCall`]s, the functions that look at more than
+//! one row. The operators crate gives every slot its value.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use tidegate_proto::Span;
+
+use crate::formula::Formula;
+
+/// One thing that a formula needs a value for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// The latest value of a metric, a named input, or (in `having`) a column of the result.
+    Metric(Arc<str>),
+    /// `meta.line`, `labels.x`, `type`, `parent`: text.
+    Trait(Arc<str>),
+    /// The id of the resource: text.
+    Resource,
+    /// The event time in epoch milliseconds.
+    Time,
+    /// `win_start` in epoch milliseconds.
+    WindowStart,
+    /// `win_end` in epoch milliseconds.
+    WindowEnd,
+    /// A function over more than one row.
+    Stream(StreamCall),
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metric(name) if crate::names::is_plain_metric(name) => f.write_str(name),
+            Self::Metric(name) => write!(f, "metric({name:?})"),
+            Self::Trait(path) => match path.split_once('.') {
+                Some((head, rest)) if !crate::names::is_plain_path(rest) => {
+                    write!(f, "{head}[{rest:?}]")
+                }
+                _ => f.write_str(path),
+            },
+            Self::Resource => f.write_str("resource"),
+            Self::Time => f.write_str("time"),
+            Self::WindowStart => f.write_str("win_start"),
+            Self::WindowEnd => f.write_str("win_end"),
+            Self::Stream(call) => f.write_str(&call.text),
+        }
+    }
+}
+
+/// Over which rows a stream function works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Over {
+    /// The rule's window.
+    Window,
+    /// Rows in `(t − span, t]`; for `held`, `stale` and `silent` the duration to wait for.
+    Span(Span),
+    /// The last so many rows; for `prev(x, n)` how many rows back.
+    Rows(u32),
+    /// Everything since the task began.
+    All,
+    /// No duration: this row and the one before it.
+    Previous,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Window | Self::Previous => Ok(()),
+            Self::Span(span) => write!(f, "{}ms", span.0),
+            Self::Rows(rows) => write!(f, "{rows}rows"),
+            Self::All => f.write_str("all"),
+        }
+    }
+}
+
+/// A call of a stream function. Two calls with the same normal text ask for the same values.
+#[derive(Clone, Debug)]
+pub struct StreamCall {
+    /// Which function.
+    pub function: StreamFunction,
+    /// Its arguments, formulas over one row: none for `count()` and `silent`.
+    pub arguments: Vec<Formula>,
+    /// Only rows for which this is true are taken.
+    pub filter: Option<Formula>,
+    /// Over which rows.
+    pub over: Over,
+    /// Whether `()` rows are taken too: `first(x, "nulls")`, `last(x, "nulls")`.
+    pub nulls: bool,
+    /// Normal text of the whole call: `avg(temperature,300000ms)`.
+    pub text: Arc<str>,
+}
+
+impl PartialEq for StreamCall {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for StreamCall {}
+
+impl Hash for StreamCall {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// Functions over more than one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamFunction {
+    /// Rows, or rows with x.
+    Count,
+    /// Rows where a condition is true.
+    CountIf,
+    /// Sum.
+    Sum,
+    /// Mean.
+    Avg,
+    /// Least value.
+    Min,
+    /// Greatest value.
+    Max,
+    /// Standard deviation, n − 1.
+    Std,
+    /// Variance, n − 1.
+    Var,
+    /// First value in row order.
+    First,
+    /// Last value in row order.
+    Last,
+    /// Middle value.
+    Median,
+    /// Greatest minus least.
+    Spread,
+    /// Distance from the mean in standard deviations.
+    Zscore,
+    /// Last minus first, or minus the previous row's.
+    Delta,
+    /// Delta per second.
+    Rate,
+    /// Differs from the previous row's value.
+    Changed,
+    /// The value so many rows ago.
+    Prev,
+    /// True without break for a duration.
+    Held,
+    /// Seconds since a condition turned true.
+    Since,
+    /// No value of a metric for a duration.
+    Stale,
+    /// No row at all for a duration.
+    Silent,
+}
+
+impl StreamFunction {
+    /// Every stream function, in the order of the catalogue.
+    pub const ALL: [Self; 21] = [
+        Self::Count,
+        Self::CountIf,
+        Self::Sum,
+        Self::Avg,
+        Self::Min,
+        Self::Max,
+        Self::Std,
+        Self::Var,
+        Self::First,
+        Self::Last,
+        Self::Median,
+        Self::Spread,
+        Self::Zscore,
+        Self::Delta,
+        Self::Rate,
+        Self::Changed,
+        Self::Prev,
+        Self::Held,
+        Self::Since,
+        Self::Stale,
+        Self::Silent,
+    ];
+
+    /// Its name in formulas.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::CountIf => "count_if",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Std => "std",
+            Self::Var => "var",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::Median => "median",
+            Self::Spread => "spread",
+            Self::Zscore => "zscore",
+            Self::Delta => "delta",
+            Self::Rate => "rate",
+            Self::Changed => "changed",
+            Self::Prev => "prev",
+            Self::Held => "held",
+            Self::Since => "since",
+            Self::Stale => "stale",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// The function of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|function| function.name() == name)
+    }
+}
+
+impl fmt::Display for StreamFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
