@@ -1,0 +1,209 @@
+//! Opening: finds topics, segments and ends again, finishes what was half done, and refuses what is damaged.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
+use fjall::{CompressionType, Database, Keyspace};
+use tidegate_actors::port::{PortError, PortErrorKind, TopicPartition};
+use tidegate_proto::record::{Offset, Partition, Topic};
+
+use super::batch::{StoredBatch, key_of, place_of};
+use super::catalog::{
+    SegmentNote, TOPICS, TopicNote, hold_key, keyspace_name, load, load_all, segment_number,
+    segment_of, segments_prefix,
+};
+use super::ends::EndsFile;
+use super::fault::{Health, guarded, port_error};
+use super::retention::note_options;
+use super::settings::EmbeddedLogSettings;
+use super::topic::{NO_HOLD, PartitionState, Segment, TopicState};
+use super::writer::Shared;
+
+/// The smallest total size of journals that the store accepts.
+const JOURNAL_BYTES: u64 = 64 << 20;
+/// Background threads of the store: one always minds flushes.
+const BACKGROUND_THREADS: usize = 2;
+
+/// An opened store.
+pub(super) struct Opened {
+    pub(super) db: Database,
+    pub(super) meta: Keyspace,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Opens the store in a folder and recovers all that the log knows.
+pub(super) fn open(
+    folder: &Path,
+    settings: &EmbeddedLogSettings,
+    ends: &EndsFile,
+) -> Result<Opened, PortError> {
+    let doing = format!("opening the log in {}", folder.display());
+    let failed = |error: &fjall::Error| port_error(error, &doing);
+    guarded(&doing, || {
+        let db = Database::builder(folder.join("store"))
+            .cache_size(settings.cache_bytes)
+            .max_journaling_size(JOURNAL_BYTES)
+            .journal_compression(CompressionType::None)
+            .worker_threads(BACKGROUND_THREADS)
+            .open()
+            .map_err(|error| failed(&error))?;
+        let meta = db
+            .keyspace("meta", note_options)
+            .map_err(|error| failed(&error))?;
+        let groups = db
+            .keyspace("groups", note_options)
+            .map_err(|error| failed(&error))?;
+        let topics = recover_topics(&db, &meta)?;
+        let shared = Arc::new(Shared {
+            topics: RwLock::new(topics),
+            groups,
+            health: Health::new(),
+        });
+        ends.verify(&shared)?;
+        remove_orphans(&db, &shared)?;
+        Ok(Opened { db, meta, shared })
+    })
+}
+
+fn corrupt(message: String) -> PortError {
+    PortError::new(PortErrorKind::Corrupt, message)
+}
+
+fn recover_topics(
+    db: &Database,
+    meta: &Keyspace,
+) -> Result<BTreeMap<Topic, Arc<TopicState>>, PortError> {
+    let mut topics = BTreeMap::new();
+    for (key, note) in load_all::<TopicNote>(meta, TOPICS)? {
+        let name = key.get(TOPICS.len()..).unwrap_or_default();
+        let name = std::str::from_utf8(name)
+            .map_err(|_| corrupt("the name of a topic is not text".to_owned()))?;
+        let name: Topic = Arc::from(name);
+        let topic = recover_topic(db, meta, &name, note)?;
+        topics.insert(name, Arc::new(topic));
+    }
+    Ok(topics)
+}
+
+fn recover_topic(
+    db: &Database,
+    meta: &Keyspace,
+    name: &Topic,
+    note: TopicNote,
+) -> Result<TopicState, PortError> {
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    for (key, segment) in load_all::<SegmentNote>(meta, &segments_prefix(name))? {
+        let number = segment_number(&key).unwrap_or(0);
+        let expected = segments.last().map_or(number, |last| last.number + 1);
+        let keyspace = keyspace_name(name, number);
+        if number != expected || !db.keyspace_exists(&keyspace) {
+            return Err(corrupt(format!("segment {expected} of topic {name} is missing")));
+        }
+        let keyspace = db
+            .keyspace(&keyspace, note_options)
+            .map_err(|error| port_error(&error, "opening a segment"))?;
+        segments.push(Arc::new(Segment::new(number, keyspace, segment)));
+    }
+    let Some(active) = segments.last() else {
+        return Err(corrupt(format!("topic {name} has no segment")));
+    };
+    let mut partitions = Vec::new();
+    for partition in 0..note.partitions {
+        let (end, timestamp) = last_of(name, active, partition)?;
+        let of = TopicPartition {
+            topic: name.clone(),
+            partition,
+        };
+        let hold = load(meta, &hold_key(&of))?.unwrap_or(NO_HOLD);
+        partitions.push(PartitionState::new(end, timestamp, hold));
+    }
+    measure(active, &partitions)?;
+    Ok(TopicState::new(
+        name.clone(),
+        note.into(),
+        partitions,
+        segments,
+    ))
+}
+
+/// End and last timestamp of a partition, by its last batch, which is read and verified.
+fn last_of(
+    topic: &Topic,
+    segment: &Segment,
+    partition: Partition,
+) -> Result<(Offset, i64), PortError> {
+    let range = key_of(partition, 0)..=key_of(partition, Offset::MAX);
+    let start = segment.start(partition);
+    let Some(found) = segment.keyspace.range(range).next_back() else {
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        let timestamp = segment.note.timestamps.get(index).copied();
+        return Ok((start, timestamp.unwrap_or(i64::MIN)));
+    };
+    let doing = format!("reading the end of {topic}/{partition}");
+    let (key, value) = found
+        .into_inner()
+        .map_err(|error| port_error(&error, &doing))?;
+    let offset = place_of(&key).map_or(start, |(_, offset)| offset);
+    let damaged = |damage: super::batch::Damage| {
+        corrupt(format!(
+            "{topic}/{partition} at offset {offset}: stored batch {}",
+            damage.0
+        ))
+    };
+    let (_, mut batch) = StoredBatch::open(&key, Bytes::from_owner(value)).map_err(damaged)?;
+    let end = batch.end();
+    batch.skip_to(end - 1).map_err(damaged)?;
+    let last = batch.decode().map_err(damaged)?;
+    Ok((end, last.map_or(i64::MIN, |entry| entry.record.timestamp)))
+}
+
+/// Counts what the active segment holds; closed ones have it in their notes.
+fn measure(active: &Segment, partitions: &[PartitionState]) -> Result<(), PortError> {
+    let mut bytes = 0;
+    for found in active.keyspace.iter() {
+        let size = found
+            .size()
+            .map_err(|error| port_error(&error, "measuring a segment"))?;
+        bytes += u64::from(size);
+    }
+    let timestamps = partitions.iter().map(|p| p.timestamp.load(Ordering::Relaxed));
+    let newest = if bytes == 0 { None } else { timestamps.max() };
+    active.grow(bytes, newest.unwrap_or(active.note.created));
+    Ok(())
+}
+
+/// Removes keyspaces of segments that were half made or half dropped when the process ended.
+fn remove_orphans(db: &Database, shared: &Shared) -> Result<(), PortError> {
+    for name in db.list_keyspace_names() {
+        let Some((topic, number)) = segment_of(&name) else {
+            continue;
+        };
+        let segments = shared.topic(topic).map(|topic| topic.segments());
+        let known = segments.as_ref().and_then(|segments| {
+            let (first, last) = (segments.first()?.number, segments.last()?.number);
+            Some((first, last))
+        });
+        if known.is_some_and(|(first, last)| (first..=last).contains(&number)) {
+            continue;
+        }
+        let keyspace = db
+            .keyspace(&name, note_options)
+            .map_err(|error| port_error(&error, "opening a segment"))?;
+        let dropped = known.is_some_and(|(first, _)| number < first);
+        let empty = keyspace
+            .is_empty()
+            .map_err(|error| port_error(&error, "looking into a segment"))?;
+        // A segment is noted before its first record is written: an unknown one with records means that notes are lost.
+        if !dropped && !empty {
+            return Err(corrupt(format!(
+                "topic {topic} has a segment {number} with records that the notes of the log do not know"
+            )));
+        }
+        db.delete_keyspace(keyspace)
+            .map_err(|error| port_error(&error, "removing a segment"))?;
+    }
+    Ok(())
+}
