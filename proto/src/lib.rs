@@ -28,6 +28,7 @@ pub mod wire;
 
 pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
 pub use decode::{DecodeLimits, Decoder, SourceProfile, SourceRecord, Undecodable};
+pub use document::{Document, SourceDefinition};
 pub use id::{Name, NameError, Names};
 pub use issue::{Issue, Issues, Mark};
 pub use outcome::{Outcome, OutcomeKind, Trigger};

@@ -81,6 +81,8 @@ pub struct Reader<'a> {
     depth: usize,
     /// A container was opened and nothing of it read yet.
     fresh: bool,
+    /// Where the last string began.
+    text_at: usize,
     limits: ReadLimits,
 }
 
@@ -100,6 +102,7 @@ impl<'a> Reader<'a> {
                 at: 0,
                 depth: 0,
                 fresh: false,
+                text_at: 0,
                 limits,
             }),
             Err(error) => refuse(error.valid_up_to(), JsonProblem::Utf8),
@@ -110,6 +113,12 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub const fn at(&self) -> usize {
         self.at
+    }
+
+    /// Byte at which the last string or key began.
+    #[must_use]
+    pub const fn text_at(&self) -> usize {
+        self.text_at
     }
 
     fn byte(&self) -> Option<u8> {
@@ -247,6 +256,7 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(b'"') {
             return Err(self.expected("a text in `\"`"));
         }
+        self.text_at = self.at;
         let start = self.at + 1;
         let end = start + plain(self.text.as_bytes().get(start..).unwrap_or_default());
         if end - start > self.limits.text {

@@ -1,0 +1,275 @@
+//! `kind: Rule`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::document::action;
+use crate::document::canonical;
+use crate::document::section::{Allowed, Field, Report, Section};
+use crate::document::tree::NodeKind;
+use crate::document::value::{choice, formula, id, labels, name, span, text, week};
+use crate::document::window;
+use crate::rule::{Body, Order, Rule, Selector, Timing, When};
+use crate::time::Span;
+
+const RULE: Allowed = Allowed {
+    known: &[
+        "kind",
+        "name",
+        "description",
+        "for",
+        "where",
+        "disorder",
+        "idle",
+        "order",
+        "when",
+        "hold",
+        "clear",
+        "clear_hold",
+        "window",
+        "by",
+        "emit",
+        "having",
+        "then",
+        "to",
+    ],
+    later: &[
+        "active",
+        "again",
+        "clock",
+        "dampen",
+        "every_time",
+        "flapping",
+        "from",
+        "graph",
+        "inputs",
+        "join",
+        "judge_on_apply",
+        "levels",
+        "max_skew",
+        "never_lower",
+        "null_keys",
+        "pattern",
+        "warmup",
+    ],
+};
+
+const SELECTOR: Allowed = Allowed {
+    known: &["type", "labels", "ids"],
+    later: &["parent", "rule", "source", "under"],
+};
+
+/// Forms of a rule's body, the ones that are not read yet included.
+const BODIES: [&str; 6] = ["when", "window", "pattern", "graph", "join", "levels"];
+/// Fields that only a condition has.
+const OF_WHEN: [&str; 3] = ["hold", "clear", "clear_hold"];
+/// Fields that only a window rule has.
+const OF_WINDOW: [&str; 3] = ["by", "emit", "having"];
+
+/// Reads a rule; what is wrong is in the report.
+pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
+    let section = Section::open(root, RULE, report);
+    let rule_name = section
+        .need("name", report)
+        .and_then(|field| name(field, report));
+    let description = section
+        .get("description")
+        .and_then(|field| text(field, report));
+    let selector = selector(root, &section, report);
+    let filter = section
+        .get("where")
+        .and_then(|field| formula(field, report));
+    let timing = timing(&section, report);
+    let body = body(root, &section, report);
+    let then = section
+        .get("then")
+        .map_or_else(Vec::new, |field| action::actions(field, report));
+    let to = section
+        .get("to")
+        .map_or_else(Vec::new, |field| action::targets(field, report));
+    let mut document = String::new();
+    canonical::write(root.node, &mut document);
+    Some(Rule {
+        name: rule_name?,
+        description: description.map(Arc::from),
+        selector: selector?,
+        filter,
+        timing,
+        body: body?,
+        then,
+        to,
+        document: Arc::from(document),
+    })
+}
+
+/// Whether the document has a field, known or not.
+fn has(root: &Field<'_>, name: &str) -> bool {
+    match &root.node.kind {
+        NodeKind::Map(entries) => entries.iter().any(|(key, _)| key.scalar() == Some(name)),
+        _ => false,
+    }
+}
+
+fn selector(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<Selector> {
+    let Some(field) = section.get("for") else {
+        if !has(root, "for") {
+            let problem = "a rule without `for` (one task over everything) is not available yet in this version";
+            let hint = "write `for: all` for a task per resource";
+            report.hint(section.path(), section.mark(), problem, hint);
+        }
+        return None;
+    };
+    match &field.node.kind {
+        NodeKind::Text(text) if text == "all" => Some(Selector::All),
+        NodeKind::Seq(_) => ids(field, report),
+        NodeKind::Map(_) => matching(field, report),
+        _ => id(field, report).map(|id| Selector::Ids(vec![id])),
+    }
+}
+
+fn ids(field: &Field<'_>, report: &mut Report) -> Option<Selector> {
+    let items = field.items(report);
+    if items.is_empty() {
+        report.add(&field.path, field.node.mark, "no resource is named");
+        return None;
+    }
+    let mut ids: Vec<Arc<str>> = Vec::with_capacity(items.len());
+    for item in &items {
+        ids.extend(id(item, report));
+    }
+    ids.sort();
+    ids.dedup();
+    Some(Selector::Ids(ids))
+}
+
+fn matching(field: &Field<'_>, report: &mut Report) -> Option<Selector> {
+    let before = report.issues.len();
+    let section = Section::open(field, SELECTOR, report);
+    let kind = section.get("type").and_then(|field| id(field, report));
+    let wanted = section
+        .get("labels")
+        .map_or_else(BTreeMap::new, |field| labels(field, report));
+    if let Some(listed) = section.get("ids") {
+        if section.get("type").is_some() || section.get("labels").is_some() {
+            let problem = "`ids` stands alone, without `type` and `labels`";
+            report.add(&listed.path, listed.mark, problem);
+        }
+        return match listed.node.kind {
+            NodeKind::Seq(_) => ids(listed, report),
+            _ => {
+                listed.not("a list of resource ids", report);
+                None
+            }
+        };
+    }
+    if kind.is_none() && wanted.is_empty() {
+        if report.issues.len() == before {
+            let problem = "nothing is selected: `type`, `labels` or `ids` is missing";
+            report.hint(&field.path, field.node.mark, problem, "or write `for: all`");
+        }
+        return None;
+    }
+    Some(Selector::Match {
+        kind,
+        labels: wanted,
+    })
+}
+
+/// `disorder` and `idle`; the first may not be longer than the second.
+pub(super) fn lags(section: &Section<'_>, report: &mut Report) -> (Option<Span>, Option<Span>) {
+    let disorder = section
+        .get("disorder")
+        .and_then(|field| week(field, report));
+    let idle = section
+        .get("idle")
+        .and_then(|field| span(field, false, report));
+    if let (Some(disorder), Some(idle), Some(field)) = (disorder, idle, section.get("disorder"))
+        && disorder > idle
+    {
+        let problem = format!("`disorder` {disorder} is longer than `idle` {idle}");
+        report.add(&field.path, field.node.mark, problem);
+    }
+    (disorder, idle)
+}
+
+fn timing(section: &Section<'_>, report: &mut Report) -> Timing {
+    let (disorder, idle) = lags(section, report);
+    let words = [("arrival", Order::Arrival), ("time", Order::Time)];
+    let order = section
+        .get("order")
+        .and_then(|field| choice(field, &words, &[], report));
+    Timing {
+        disorder,
+        idle,
+        order,
+    }
+}
+
+fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<Body> {
+    let bodies: Vec<&str> = BODIES.into_iter().filter(|name| has(root, name)).collect();
+    match bodies.as_slice() {
+        [] => {
+            let hint = "one of `when` (a condition) and `window` (aggregates)";
+            report.hint(section.path(), section.mark(), "the rule has no body", hint);
+            // What belongs to a body is looked at all the same, so that all problems come at once.
+            when(section, report);
+            window::rest(section, report);
+            None
+        }
+        ["when"] => {
+            misplaced(section, &OF_WINDOW, "window", report);
+            when(section, report).map(Body::When)
+        }
+        ["window"] => {
+            misplaced(section, &OF_WHEN, "when", report);
+            window::read(section, report).map(Body::Window)
+        }
+        // The section has told that it is not available yet.
+        [_] => None,
+        several => {
+            let problem = format!(
+                "a rule has one body, this one has `{}`",
+                several.join("`, `")
+            );
+            report.hint(
+                section.path(),
+                section.mark(),
+                problem,
+                "make a rule of each",
+            );
+            None
+        }
+    }
+}
+
+/// Tells fields that belong to the other body.
+fn misplaced(section: &Section<'_>, fields: &[&str], body: &str, report: &mut Report) {
+    for field in fields.iter().filter_map(|name| section.get(name)) {
+        let problem = format!("`{}` belongs to `{body}`, which is not there", field.name);
+        report.add(&field.path, field.mark, problem);
+    }
+}
+
+fn when(section: &Section<'_>, report: &mut Report) -> Option<When> {
+    let when = section.get("when").and_then(|field| formula(field, report));
+    let mut length = |name: &str| {
+        section
+            .get(name)
+            .and_then(|field| span(field, true, report))
+            .unwrap_or(Span::ZERO)
+    };
+    let (hold, clear_hold) = (length("hold"), length("clear_hold"));
+    let clear = section
+        .get("clear")
+        .and_then(|field| formula(field, report));
+    if let (Some(field), None) = (section.get("clear_hold"), section.get("clear")) {
+        let problem = "`clear_hold` needs `clear`";
+        report.add(&field.path, field.mark, problem);
+    }
+    Some(When {
+        when: when?,
+        hold,
+        clear,
+        clear_hold,
+    })
+}

@@ -1,0 +1,421 @@
+//! Documents with mistakes, and every line that is told about them.
+
+use super::*;
+
+/// Fields behind `kind: Rule`, `name: r` and `for: all` (three lines), and what is told about them.
+const RULES: &[(&str, &[&str])] = &[
+    (
+        "when: x > 1\nhold: 5",
+        &[
+            "5:7: rule r: hold: `5` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+        ],
+    ),
+    (
+        "when: x\nhold: 5 minutes\nclear_hold: 1m\nidle: 0s\ndisorder: 8d",
+        &[
+            "5:7: rule r: hold: `5 minutes` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+            "6:1: rule r: clear_hold: `clear_hold` needs `clear`",
+            "7:7: rule r: idle: `0s` is out of range: a duration is 1 ms to 10 years",
+            "8:11: rule r: disorder: `8d` is too long: at most 7d",
+        ],
+    ),
+    (
+        "when: x\nhodl: 2m\nwibble: 1",
+        &[
+            "5:1: rule r: hodl: unknown field `hodl` (did you mean `hold`?)",
+            "6:1: rule r: wibble: unknown field `wibble` (did you mean `idle`?)",
+        ],
+    ),
+    (
+        "when: x\nwhen: y\nhold:\nclear: ''",
+        &[
+            "5:1: rule r: when: `when` is there twice",
+            "6:1: rule r: hold: there is no value (write a value or leave the field out)",
+            "7:9: rule r: clear: the formula is empty",
+        ],
+    ),
+    (
+        "when: x\nwindow: { tumbling: 5m }\nemit: { n: count() }",
+        &["1:1: rule r: a rule has one body, this one has `when`, `window` (make a rule of each)"],
+    ),
+    (
+        "hold: five",
+        &[
+            "1:1: rule r: the rule has no body (one of `when` (a condition) and `window` (aggregates))",
+            "4:7: rule r: hold: `five` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+        ],
+    ),
+    (
+        "when: [x]\nwhere: {a: 1}\nclear: ~\norder: sideways",
+        &[
+            "4:7: rule r: when: a list is not a formula",
+            "5:8: rule r: where: a map is not a formula",
+            "6:1: rule r: clear: there is no value (write a value or leave the field out)",
+            "7:8: rule r: order: `sideways` is not one of arrival, time",
+        ],
+    ),
+    (
+        "when: x\nemit: { n: 1 }\nhaving: n\nby: [a]",
+        &[
+            "5:1: rule r: emit: `emit` belongs to `window`, which is not there",
+            "6:1: rule r: having: `having` belongs to `window`, which is not there",
+            "7:1: rule r: by: `by` belongs to `window`, which is not there",
+        ],
+    ),
+    (
+        "window: { tumbling: 5m }\nhold: 1m",
+        &[
+            "1:1: rule r: `emit` is missing",
+            "5:1: rule r: hold: `hold` belongs to `when`, which is not there",
+        ],
+    ),
+    (
+        "window: { tumbling: 5m, hopping: {size: 1m, every: 1s} }\nemit: {}",
+        &[
+            "4:9: rule r: window: a window has one form, this one has `tumbling`, `hopping`",
+            "5:1: rule r: emit: no column is named",
+        ],
+    ),
+    (
+        "window: { lateness: 8d, offset: 1h }\nemit: [a]",
+        &[
+            "4:9: rule r: window: the window has no form (one of `tumbling`, `hopping`, `sliding`)",
+            "4:21: rule r: window.lateness: `8d` is too long: at most 7d",
+            "5:7: rule r: emit: a list is not a map",
+        ],
+    ),
+    (
+        "window: { session: { gap: 5m } }\nemit: { n: count() }",
+        &["4:11: rule r: window.session: `session` is not available yet in this version"],
+    ),
+    (
+        "window: { tumbling: 5, fill: zero, emit: final, retract: true }\nemit: { n: [] }",
+        &[
+            "4:21: rule r: window.tumbling: `5` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+            "4:30: rule r: window.fill: `fill` other than `none` is not available yet in this version",
+            "4:42: rule r: window.emit: `emit` other than `on_close` is not available yet in this version",
+            "4:58: rule r: window.retract: `retract` other than `false` is not available yet in this version",
+            "5:12: rule r: emit.n: a list is not a formula",
+        ],
+    ),
+    (
+        "window: { hopping: { size: 1d, every: 1s } }\nemit: { n: count() }",
+        &[
+            "4:11: rule r: window.hopping: a row would be in 86400 windows: at most 10000 (make `every` longer or `size` shorter)",
+        ],
+    ),
+    (
+        "window: { hopping: 5m }\nemit: { n: count(), n: 2 }",
+        &[
+            "4:20: rule r: window.hopping: `5m` is not a map",
+            "5:21: rule r: emit.n: `n` is there twice",
+        ],
+    ),
+    (
+        "window: { hopping: { size: 5m, evry: 1m, offset: 1s }, offset: 2s }\nemit: { n: 1 }\nby: { n: x }",
+        &[
+            "4:20: rule r: window.hopping: `every` is missing",
+            "4:32: rule r: window.hopping.evry: unknown field `evry` (did you mean `every`?)",
+            "4:56: rule r: window.offset: `offset` is there twice",
+            "6:10: rule r: by.n: `n` is a column of `emit` too",
+        ],
+    ),
+    (
+        "window: { sliding: { size: 5m, edges: closed }, offset: 1s }\nemit: { n: 1 }\nby: { sets: [[a]] }",
+        &[
+            "4:32: rule r: window.sliding.edges: `edges` is not available yet in this version",
+            "4:49: rule r: window.offset: a sliding window takes no `offset`",
+            "6:1: rule r: by: `sets` is not available yet in this version",
+        ],
+    ),
+    (
+        "window: 5m\nemit: { n: 1 }\nby: 7",
+        &[
+            "4:9: rule r: window: `5m` is not a map",
+            "6:5: rule r: by: `7` is not a map of formulas or a list of paths",
+        ],
+    ),
+    (
+        "pattern: { steps: [] }\nwithin: 5m",
+        &[
+            "4:1: rule r: pattern: `pattern` is not available yet in this version",
+            "5:1: rule r: within: unknown field `within` (did you mean `then`?)",
+        ],
+    ),
+    (
+        "graph: {}\ninputs: {}\ndampen: 3",
+        &[
+            "4:1: rule r: graph: `graph` is not available yet in this version",
+            "5:1: rule r: inputs: `inputs` is not available yet in this version",
+            "6:1: rule r: dampen: `dampen` is not available yet in this version",
+        ],
+    ),
+    (
+        "when: x\nthen: { alarm: {} }\nto: results",
+        &[
+            "5:7: rule r: then: a map is not a list",
+            "6:5: rule r: to: `results` is not a list",
+        ],
+    ),
+    (
+        "when: x\nthen:\n  - alarm: { severity: major, txt: a }\n  - alarm: { text: [] }\n  - alarm: MAJOR",
+        &[
+            "6:24: rule r: then[0].alarm.severity: `major` is not one of WARNING, MINOR, MAJOR, CRITICAL (did you mean `MAJOR`?)",
+            "6:31: rule r: then[0].alarm.txt: unknown field `txt` (did you mean `text`?)",
+            "7:12: rule r: then[1].alarm: `severity` is missing",
+            "7:20: rule r: then[1].alarm.text: a list is not a formula",
+            "8:12: rule r: then[2].alarm: `MAJOR` is not a map",
+        ],
+    ),
+    (
+        "when: x\nthen:\n  - set: { values: {} }\n  - alrm: {}\n  - {}\n  - log\n  - alarm: { severity: MAJOR }\n    log: x",
+        &[
+            "6:5: rule r: then[0].set: `set` is not available yet in this version",
+            "7:5: rule r: then[1].alrm: unknown action `alrm` (did you mean `alarm`?)",
+            "8:5: rule r: then[2]: an action is one of `alarm`, `topic`, `handler`, `log`",
+            "9:5: rule r: then[3]: `log` is not an action: a map such as `alarm: { severity: MAJOR }`",
+            "10:5: rule r: then[4]: one action has one kind, this one has `alarm`, `log` (make an item of each)",
+        ],
+    ),
+    (
+        "when: x\nthen:\n  - { log: a, on: [], once: yes }\n  - { log: a, on: [raised, raised, again, risen] }\n  - { log: { text: a, on: raised }, on: cleared, at_most_every: 60 }",
+        &[
+            "6:19: rule r: then[0].on: the action would never run",
+            "6:29: rule r: then[0].once: `yes` is not true or false",
+            "7:28: rule r: then[1].on[1]: `raised` is there twice",
+            "7:36: rule r: then[1].on[2]: `again` is not available yet in this version",
+            "7:43: rule r: then[1].on[3]: `risen` is not one of raised, updated, cleared (did you mean `raised`?)",
+            "8:23: rule r: then[2].log.on: `on` is there twice",
+            "8:65: rule r: then[2].at_most_every: `60` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+        ],
+    ),
+    (
+        "when: x\nthen:\n  - handler: { use: my mail, with: [a] }\n  - topic: { name: 'a b', value: '' }\n  - topic: {}\n  - handler: { with: { a: { b: 1 } } }",
+        &[
+            "6:21: rule r: then[0].handler.use: `my mail` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit",
+            "6:36: rule r: then[0].handler.with: a list is not a map",
+            "7:21: rule r: then[1].topic.name: `a b` is not a topic name: 1 to 249 of `A-Z a-z 0-9 . _ -`",
+            "7:35: rule r: then[1].topic.value: the formula is empty",
+            "8:12: rule r: then[2].topic: `name` is missing",
+            "9:14: rule r: then[3].handler: `use` is missing",
+            "9:27: rule r: then[3].handler.with.a: a map is not a formula",
+        ],
+    ),
+    (
+        "when: x\nto: [ result, series, { topic: {} }, { file: a }, 5, { topic: { name: ok, key: x } } ]",
+        &[
+            "5:7: rule r: to[0]: `result` is not one of results (did you mean `results`?)",
+            "5:15: rule r: to[1]: `series` is not available yet in this version",
+            "5:32: rule r: to[2].topic: `name` is missing",
+            "5:40: rule r: to[3].file: unknown field `file` (known here: topic)",
+            "5:51: rule r: to[4]: `5` is not `results` or `topic: { name: … }`",
+            "5:75: rule r: to[5].topic.key: `key` is not available yet in this version",
+        ],
+    ),
+    (
+        "when: x\nto: []\nthen: []",
+        &["5:5: rule r: to: the results would go nowhere (leave `to` out: they go to `results`)"],
+    ),
+    (
+        "when: x\ndisorder: 20s\nidle: 10s",
+        &["5:11: rule r: disorder: `disorder` 20s is longer than `idle` 10s"],
+    ),
+    (
+        "when: x\ndescription: 5\nenabled: true",
+        &[
+            "5:14: rule r: description: `5` is not a text (write \"5\")",
+            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, hold, clear, clear_hold, window, by, emit, having, then, to)",
+        ],
+    ),
+];
+
+/// Whole documents, and what is told about them.
+const DOCUMENTS: &[(&str, &[&str])] = &[
+    (
+        "- a\n- b",
+        &[
+            "1:1: document 1: a list is not a document (a document is a map that begins with `kind: Rule`, or another kind)",
+        ],
+    ),
+    (
+        "just text",
+        &[
+            "1:1: document 1: a text is not a document (a document is a map that begins with `kind: Rule`, or another kind)",
+        ],
+    ),
+    (
+        "name: r\nwhen: x",
+        &["1:1: document 1: `kind` is missing (one of Rule, Resource, ResourceType, Source)"],
+    ),
+    (
+        "kind: rule\nname: r",
+        &["1:7: document 1: kind: unknown kind `rule` (did you mean `Rule`?)"],
+    ),
+    (
+        "kind: [Rule]",
+        &[
+            "1:1: document 1: kind: a list is not a kind (one of Rule, Resource, ResourceType, Source)",
+        ],
+    ),
+    (
+        "kind: Handler\nname: h",
+        &["1:7: document 1: kind: `Handler` is not available yet in this version"],
+    ),
+    (
+        "kind: Rule\nname: a b\nwhen: x",
+        &[
+            "1:1: rule a b: a rule without `for` (one task over everything) is not available yet in this version (write `for: all` for a task per resource)",
+            "2:7: rule a b: name: `a b` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit",
+        ],
+    ),
+    (
+        "kind: Rule\nwhen: x\nfor: { tpye: a }",
+        &[
+            "1:1: document 1: `name` is missing",
+            "3:8: document 1: for.tpye: unknown field `tpye` (did you mean `type`?)",
+        ],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: {}\nwhen: x",
+        &[
+            "3:6: rule r: for: nothing is selected: `type`, `labels` or `ids` is missing (or write `for: all`)",
+        ],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: { ids: [], type: a }\nwhen: x",
+        &[
+            "3:8: rule r: for.ids: `ids` stands alone, without `type` and `labels`",
+            "3:13: rule r: for.ids: no resource is named",
+        ],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: [1, 'a\tb', '']\nwhen: x",
+        &[
+            "3:7: rule r: for[0]: `1` is not a text (write \"1\")",
+            "3:11: rule r: for[1]: `a\tb` is not an id: 1 to 256 bytes without control characters",
+            "3:18: rule r: for[2]: the text is empty",
+        ],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: 5\nwhen: x",
+        &["3:6: rule r: for: `5` is not a text (write \"5\")"],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: { type: [a], labels: { a: [1], b: {}, c: '' }, under: x }\nwhen: x",
+        &[
+            "3:14: rule r: for.type: a list is not a text",
+            "3:32: rule r: for.labels.a: a list is not a text",
+            "3:40: rule r: for.labels.b: a map is not a text",
+            "3:48: rule r: for.labels.c: the text is empty",
+            "3:53: rule r: for.under: `under` is not available yet in this version",
+        ],
+    ),
+    (
+        "kind: Resource\nname: r\nlabels: [a]\nmeta: { a: { b: ~ }, a.c: 1, a: 2 }\nparent: ''",
+        &[
+            "1:1: document 1: `id` is missing",
+            "2:1: document 1: name: unknown field `name` (known here: kind, id, type, labels, meta, parent, disorder, idle)",
+            "3:9: document 1: labels: a list is not a map",
+            "4:14: document 1: meta.a.b: there is no value",
+            "4:30: document 1: meta.a: `a` is there twice",
+            "5:10: document 1: parent: the text is empty",
+        ],
+    ),
+    (
+        "kind: Resource\nid: r\nparent: r\nmeta: { a: { b: 1 }, a.b: 2 }",
+        &[
+            "3:9: resource r: parent: a resource is not its own parent",
+            "4:14: resource r: meta.a.b: `a.b` is there twice",
+        ],
+    ),
+    (
+        "kind: ResourceType\nname: [x]\nidle: -5m",
+        &[
+            "2:7: document 1: name: a list is not a text",
+            "3:7: document 1: idle: `-5m` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+        ],
+    ),
+    (
+        "kind: Source\nname: s\ntopic: a/b\nformat: avro\nresource: 'header:'\ntime: a..b\nvalues: .x\nkeyed: 1\nfrom: 5",
+        &[
+            "3:8: source s: topic: `a/b` is not a topic name: 1 to 249 of `A-Z a-z 0-9 . _ -`",
+            "4:9: source s: format: `avro` is not available yet in this version",
+            "5:12: source s: resource: `header:` is not a place in a record: a field path such as `device.id`, `header:NAME` or `key`",
+            "6:7: source s: time: `a..b` is not a place in a record: a field path such as `device.id`, `header:NAME` or `key`",
+            "7:9: source s: values: `.x` is not a field path such as `data.readings`",
+            "8:8: source s: keyed: `1` is not true or false",
+            "9:7: source s: from: `5` is not one of earliest, latest",
+        ],
+    ),
+    (
+        "kind: Source\nname: s\nfrmat: json",
+        &[
+            "1:1: source s: `topic` is missing",
+            "3:1: source s: frmat: unknown field `frmat` (did you mean `format`?)",
+        ],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: all\n? [a]\n: b\nwhen: x",
+        &["4:3: rule r: the name of a field is a text, not a list"],
+    ),
+    (
+        "kind: Rule\nname: r\n\tfor: all\nwhen: x",
+        &["2:7: document 1: not YAML: while scanning a plain scalar, found a tab"],
+    ),
+    (
+        "kind: Rule\nname: r\nfor:\n\ttype: x\nwhen: x",
+        &["4:2: document 1: not YAML: tabs disallowed within this context (block indentation)"],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: all\nwhen: \"x",
+        &[
+            "4:7: document 1: not YAML: while scanning a quoted scalar, found unexpected end of stream",
+        ],
+    ),
+    (
+        "kind: Rule\nname: r\nfor: all\nwhen: x > 1: y",
+        &["4:12: document 1: not YAML: mapping values are not allowed in this context"],
+    ),
+    (
+        "{\"kind\": \"Rule\", \"name\": \"r\", \"for\": \"all\", \"when\": \"x\", \"hold\": 5}\n{\"kind\": \"Rule\"",
+        &[
+            "1:66: rule r: hold: `5` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+            "2:16: document 2: not JSON: the text ends where `,` or `}` is expected",
+        ],
+    ),
+];
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let found: Vec<String> = match parse(text) {
+        Ok(_) => Vec::new(),
+        Err(issues) => issues.iter().map(ToString::to_string).collect(),
+    };
+    assert_eq!(found, expected, "{text}");
+}
+
+#[test]
+fn every_problem_of_a_rule_is_told_at_once() {
+    for (fields, expected) in RULES {
+        check(
+            &format!("kind: Rule\nname: r\nfor: all\n{fields}"),
+            expected,
+        );
+    }
+}
+
+#[test]
+fn every_problem_of_a_document_is_told_at_once() {
+    for (text, expected) in DOCUMENTS {
+        check(text, expected);
+    }
+    // Together they are told in the order of the text, each document by its number or name.
+    let both = format!("{}\n---\n{}", DOCUMENTS[2].0, RULES[0].0);
+    check(
+        &both,
+        &[
+            "1:1: document 1: `kind` is missing (one of Rule, Resource, ResourceType, Source)",
+            "4:1: document 2: `kind` is missing (one of Rule, Resource, ResourceType, Source)",
+        ],
+    );
+}
