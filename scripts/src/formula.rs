@@ -310,6 +310,11 @@ fn parse_problem(error: &rhai::ParseError) -> Problem {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_lowercase());
     let hint = match error.err_type() {
+        rhai::ParseErrorType::Reserved(word)
+            if ["null", "nil", "void"].contains(&word.as_str()) =>
+        {
+            "a missing value is written `()`; `has(x)` asks for one".to_owned()
+        }
         rhai::ParseErrorType::Reserved(word) if rhai::is_valid_identifier(word) => {
             format!("a metric of this name is written `metric(\"{word}\")`")
         }

@@ -74,52 +74,32 @@ fn is_identifier(part: &str) -> bool {
     rhai::is_valid_identifier(part) && !is_reserved(part)
 }
 
-/// Words that Rhai keeps for itself: no variable can have such a name.
+/// Words that no name can be: Rhai's keywords, and those that would read as something else.
 fn is_reserved(word: &str) -> bool {
-    rhai::Token::lookup_symbol_from_syntax(word).is_some() || RESERVED.contains(&word)
+    rhai::Token::lookup_symbol_from_syntax(word).is_some() || KEPT.contains(&word)
 }
 
-/// Rhai's reserved identifiers that are no keywords of its grammar.
-const RESERVED: [&str; 39] = [
-    "as",
-    "use",
-    "case",
-    "async",
-    "public",
-    "package",
-    "super",
-    "var",
-    "protected",
-    "spawn",
-    "shared",
-    "is",
-    "sync",
-    "curry",
-    "static",
-    "default",
-    "is_shared",
-    "print",
+/// Reserved identifiers of Rhai that stay reserved. The others (`var`, `default`, `new` …) mean nothing in Rhai and are
+/// names here: `var(x)` is an aggregate, and devices have metrics called `new`.
+pub(crate) const KEPT: [&str; 18] = [
     "this",
-    "is_def_var",
-    "thread",
-    "is_def_fn",
-    "yield",
-    "new",
-    "call",
-    "match",
     "eval",
-    "await",
-    "null",
-    "debug",
+    "Fn",
+    "call",
+    "curry",
+    "is_shared",
+    "is_def_var",
+    "is_def_fn",
     "type_of",
-    "with",
-    "void",
+    "print",
+    "debug",
     "import",
-    "nil",
     "export",
-    "goto",
-    "exit",
-    "module",
+    "as",
+    "private",
+    "null",
+    "nil",
+    "void",
 ];
 
 #[cfg(test)]
@@ -141,10 +121,7 @@ mod tests {
             slot(&["win_end"]),
             "`win_end` exists only in the results of a window"
         );
-        assert_eq!(
-            Slot::Metric("default".into()).to_string(),
-            "metric(\"default\")"
-        );
+        assert_eq!(Slot::Metric("null".into()).to_string(), "metric(\"null\")");
         assert_eq!(Slot::Metric("type".into()).to_string(), "metric(\"type\")");
         assert_eq!(Slot::Metric("a b".into()).to_string(), "metric(\"a b\")");
     }

@@ -246,6 +246,7 @@ impl Node {
 
     fn tightness(&self) -> u8 {
         match self {
+            Self::If(..) => 0,
             Self::Or(..) => 1,
             Self::And(..) => 2,
             Self::Binary(op, ..) => op.tightness(),

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rhai::packages::{BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, Package};
-use rhai::{AST, Dynamic, Engine, OptimizationLevel, ParseError};
+use rhai::{AST, Dynamic, Engine, OptimizationLevel, ParseError, Token};
 
 /// Operations of one evaluation.
 pub(crate) const OPERATIONS: u64 = 100_000;
@@ -54,6 +54,7 @@ fn build() -> Engine {
     BasicMapPackage::new().register_into_engine(&mut engine);
     BasicIteratorPackage::new().register_into_engine(&mut engine);
     crate::runtime::register(&mut engine);
+    free_names(&mut engine);
     engine.on_progress(|_| {
         GUARD.with_borrow(|guard| match guard {
             Some(flag) if flag.load(Ordering::Relaxed) => Some(Dynamic::UNIT),
@@ -61,6 +62,22 @@ fn build() -> Engine {
         })
     });
     engine
+}
+
+/// Lets words that Rhai reserves without a use be names.
+#[allow(
+    deprecated,
+    reason = "marked deprecated only to say that it may change; the version of Rhai is pinned"
+)]
+fn free_names(engine: &mut Engine) {
+    engine.on_parse_token(|token, _, _| match token {
+        Token::Reserved(word)
+            if rhai::is_valid_identifier(&word) && !crate::names::KEPT.contains(&word.as_str()) =>
+        {
+            Token::Identifier(word)
+        }
+        other => other,
+    });
 }
 
 /// The one engine of the process.
