@@ -213,9 +213,14 @@ impl Command {
 
 /// Name in a document of ours, for its key; a document without one is refused by whichever shard gets it.
 fn name_in(document: &str) -> String {
-    match tidegate_proto::document::parse(document).ok().and_then(|mut all| all.pop()) {
+    match tidegate_proto::document::parse(document)
+        .ok()
+        .and_then(|mut all| all.pop())
+    {
         Some(tidegate_proto::document::Document::Rule(rule)) => rule.name.to_string(),
-        Some(tidegate_proto::document::Document::ResourceType(kind)) => kind.name.as_ref().to_owned(),
+        Some(tidegate_proto::document::Document::ResourceType(kind)) => {
+            kind.name.as_ref().to_owned()
+        }
         _ => String::new(),
     }
 }
@@ -226,7 +231,8 @@ impl Request {
     pub fn to_record(&self, partitions: u32) -> (Partition, Record) {
         let key = self.command.key();
         let body = serde_json::to_vec(self).unwrap_or_default();
-        let record = Record::new(key.clone().into_bytes(), body).with_header(KIND_HEADER, COMMAND.as_bytes());
+        let record = Record::new(key.clone().into_bytes(), body)
+            .with_header(KIND_HEADER, COMMAND.as_bytes());
         (partition_of(key.as_bytes(), partitions), record)
     }
 }

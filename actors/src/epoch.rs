@@ -146,7 +146,9 @@ impl OutputId {
     /// The id in a record's header, if it has one of ours.
     #[must_use]
     pub fn of(record: &Record) -> Option<Self> {
-        std::str::from_utf8(record.header(ID_HEADER)?).ok().and_then(Self::parse)
+        std::str::from_utf8(record.header(ID_HEADER)?)
+            .ok()
+            .and_then(Self::parse)
     }
 }
 
@@ -156,7 +158,11 @@ mod tests {
 
     #[test]
     fn ids_print_and_parse() {
-        let id = OutputId { shard: 7, epoch: 1042, sequence: 3 };
+        let id = OutputId {
+            shard: 7,
+            epoch: 1042,
+            sequence: 3,
+        };
         assert_eq!(id.to_string(), "7-1042-3");
         assert_eq!(OutputId::parse("7-1042-3"), Some(id));
         for bad in ["", "7-1042", "7-1042-3-1", "a-b-c"] {

@@ -67,7 +67,12 @@ impl JournalEntry {
         if let Ok(body) = postcard::to_stdvec(self) {
             bytes.extend(body);
         }
-        Record { key: None, value: Some(bytes.into()), headers: Vec::new(), timestamp: 0 }
+        Record {
+            key: None,
+            value: Some(bytes.into()),
+            headers: Vec::new(),
+            timestamp: 0,
+        }
     }
 
     /// Reads a record of the journal topic.
@@ -127,7 +132,10 @@ impl History {
                         history.epochs.push((*offset, epoch.clone()));
                     }
                 }
-                JournalEntry::Exclude { generation: by, exclusion } => {
+                JournalEntry::Exclude {
+                    generation: by,
+                    exclusion,
+                } => {
                     if generation == Some(*by) || rules.count_void {
                         history.exclusions.push(exclusion.clone());
                     }
@@ -166,7 +174,9 @@ mod tests {
 
     #[test]
     fn only_the_newest_generation_counts() {
-        let takeover = |owner: &str| JournalEntry::Takeover { owner: owner.into() };
+        let takeover = |owner: &str| JournalEntry::Takeover {
+            owner: owner.into(),
+        };
         let journal: Vec<_> = [
             takeover("a"),
             epoch(0, 1, 0),
@@ -180,7 +190,11 @@ mod tests {
         .map(|(entry, offset)| (offset, entry))
         .collect();
         let history = History::read(&journal, None, 0, HistoryRules::default());
-        let numbers: Vec<_> = history.epochs.iter().map(|(at, e)| (*at, e.epoch)).collect();
+        let numbers: Vec<_> = history
+            .epochs
+            .iter()
+            .map(|(at, e)| (*at, e.epoch))
+            .collect();
         assert_eq!(numbers, [(1, 1), (4, 2), (5, 3)]);
         assert_eq!(history.published, 2);
     }

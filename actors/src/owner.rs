@@ -57,6 +57,9 @@ pub type Make<M> = Box<dyn Fn(Option<&[u8]>) -> Result<M, String> + Send>;
 /// What the owner wants done. One answer each, in any order between different asks.
 #[derive(Clone, Debug)]
 pub enum Ask {
+    /// With `atomic_publish`: end whatever publication of a predecessor is open and own the right to publish from here on;
+    /// answer [`Told::Fenced`].
+    Fence,
     /// Append to the journal; answer [`Told::Appended`].
     Append(JournalEntry),
     /// The newest snapshot that can be read, damaged ones set aside; answer [`Told::Snapshot`].
@@ -99,6 +102,8 @@ pub struct Publish {
 /// What came of an ask.
 #[derive(Debug)]
 pub enum Told {
+    /// Of [`Ask::Fence`].
+    Fenced(Result<(), PortError>),
     /// Of [`Ask::Append`]: where it stands.
     Appended(Result<Offset, PortError>),
     /// Of [`Ask::LoadSnapshot`].
@@ -275,7 +280,11 @@ impl<M: Machine> Owner<M> {
 
     /// The machine, if its newest epoch is acknowledged: only acknowledged epochs exist for others.
     pub fn acknowledged(&self) -> Option<&M> {
-        if self.phase == Phase::Ready && self.flight.is_none() { self.machine.as_ref() } else { None }
+        if self.phase == Phase::Ready && self.flight.is_none() {
+            self.machine.as_ref()
+        } else {
+            None
+        }
     }
 
     /// Next offsets to take, when ready.
@@ -292,7 +301,8 @@ impl<M: Machine> Owner<M> {
     pub fn can_begin(&self) -> bool {
         self.phase == Phase::Ready
             && self.flight.is_none()
-            && self.queue.len() + self.publishing.as_ref().map_or(0, Vec::len) < self.settings.unpublished
+            && self.queue.len() + self.publishing.as_ref().map_or(0, Vec::len)
+                < self.settings.unpublished
             && !self.snapshot_due()
     }
 
@@ -301,10 +311,24 @@ impl<M: Machine> Owner<M> {
         self.flight.is_none() && self.queue.is_empty() && self.publishing.is_none()
     }
 
+    /// Whether a snapshot is being written.
+    pub const fn is_keeping(&self) -> bool {
+        self.keeping
+    }
+
     /// Begins the next epoch: appends its journal record and steps the machine while that is under way. Records must be
     /// those of `ranges`, which must start at [`Owner::positions`].
-    pub fn begin(&mut self, ranges: Vec<OffsetRange>, records: Vec<IntakeRecord>, clock: Timestamp) -> Vec<Ask> {
-        let Some(machine) = self.machine.as_mut().filter(|_| self.phase == Phase::Ready && self.flight.is_none()) else {
+    pub fn begin(
+        &mut self,
+        ranges: Vec<OffsetRange>,
+        records: Vec<IntakeRecord>,
+        clock: Timestamp,
+    ) -> Vec<Ask> {
+        let Some(machine) = self
+            .machine
+            .as_mut()
+            .filter(|_| self.phase == Phase::Ready && self.flight.is_none())
+        else {
             return Vec::new();
         };
         let epoch = machine.epoch() + 1;
@@ -319,14 +343,27 @@ impl<M: Machine> Owner<M> {
         self.since_snapshot.0 += 1;
         self.since_snapshot.1 += records.len() as u64;
         let exclusions = self.replay.exclusions_of(epoch);
-        let intake = Intake { epoch, ranges, records, clock, exclusions };
+        let intake = Intake {
+            epoch,
+            ranges,
+            records,
+            clock,
+            exclusions,
+        };
         let mut asks = Vec::new();
         match machine.step(&intake) {
             Ok(step) => {
                 if self.settings.breaks.publish_before_ack {
-                    asks.push(Ask::Publish(Publish { epoch, outputs: step.outputs.clone(), positions: machine.positions() }));
+                    asks.push(Ask::Publish(Publish {
+                        epoch,
+                        outputs: step.outputs.clone(),
+                        positions: machine.positions(),
+                    }));
                 }
-                self.flight = Some(Flight::Epoch(Pending { epoch, outputs: step.outputs }));
+                self.flight = Some(Flight::Epoch(Pending {
+                    epoch,
+                    outputs: step.outputs,
+                }));
                 asks.push(Ask::Append(JournalEntry::Epoch(entry)));
                 if self.settings.breaks.snapshot_unacknowledged && self.snapshot_due() {
                     asks.extend(self.take_snapshot());
@@ -339,10 +376,17 @@ impl<M: Machine> Owner<M> {
     }
 
     fn exclude(&mut self, fault: StepFault) -> Ask {
-        let exclusion = Exclusion { epoch: fault.epoch, rule: fault.rule.clone(), reason: fault.reason.clone() };
+        let exclusion = Exclusion {
+            epoch: fault.epoch,
+            rule: fault.rule.clone(),
+            reason: fault.reason.clone(),
+        };
         self.lose(fault.to_string());
         self.flight = Some(Flight::Exclude);
-        Ask::Append(JournalEntry::Exclude { generation: self.generation, exclusion })
+        Ask::Append(JournalEntry::Exclude {
+            generation: self.generation,
+            exclusion,
+        })
     }
 
     /// Takes what came of an ask; answers with what to do next.
@@ -387,13 +431,19 @@ impl<M: Machine> Owner<M> {
     }
 
     fn gap_read(&mut self, entries: Result<Vec<(Offset, JournalEntry)>, PortError>) -> Vec<Ask> {
-        let Some(Flight::Gap(pending, offset)) = self.flight.take() else { return Vec::new() };
+        let Some(Flight::Gap(pending, offset)) = self.flight.take() else {
+            return Vec::new();
+        };
         match entries {
             Err(error) => {
                 self.lose(format!("journal could not be read: {error}"));
                 Vec::new()
             }
-            Ok(entries) if entries.iter().any(|(_, e)| matches!(e, JournalEntry::Takeover { .. })) => {
+            Ok(entries)
+                if entries
+                    .iter()
+                    .any(|(_, e)| matches!(e, JournalEntry::Takeover { .. })) =>
+            {
                 self.drop_memory(Phase::Fenced, "a newer owner has taken over".into());
                 Vec::new()
             }
@@ -427,13 +477,22 @@ impl<M: Machine> Owner<M> {
 
     fn publication(&self, batch: &[Pending]) -> Ask {
         let epoch = batch.last().map_or(self.published, |pending| pending.epoch);
-        let outputs = batch.iter().flat_map(|pending| pending.outputs.iter().cloned()).collect();
+        let outputs = batch
+            .iter()
+            .flat_map(|pending| pending.outputs.iter().cloned())
+            .collect();
         let positions = self.machine.as_ref().map(M::positions).unwrap_or_default();
-        Ask::Publish(Publish { epoch, outputs, positions })
+        Ask::Publish(Publish {
+            epoch,
+            outputs,
+            positions,
+        })
     }
 
     fn publication_told(&mut self, report: Result<(), PortError>) -> Vec<Ask> {
-        let Some(batch) = self.publishing.take() else { return Vec::new() };
+        let Some(batch) = self.publishing.take() else {
+            return Vec::new();
+        };
         match report {
             Ok(()) => {
                 self.published = batch.last().map_or(self.published, |pending| pending.epoch);
@@ -454,23 +513,39 @@ impl<M: Machine> Owner<M> {
     }
 
     fn snapshot_if_due(&mut self) -> Vec<Ask> {
-        if self.snapshot_due() && self.flight.is_none() { self.take_snapshot() } else { Vec::new() }
+        if self.snapshot_due() && self.flight.is_none() {
+            self.take_snapshot()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Takes a snapshot now if everything acknowledged is published; a drain asks for it before it exits.
     pub fn take_snapshot(&mut self) -> Vec<Ask> {
         let whole = self.is_idle() || self.settings.breaks.snapshot_unacknowledged;
-        let Some(machine) = self.machine.as_ref().filter(|_| self.phase == Phase::Ready && whole) else {
+        let Some(machine) = self
+            .machine
+            .as_ref()
+            .filter(|_| self.phase == Phase::Ready && whole)
+        else {
             return Vec::new();
         };
         if self.acknowledged < 0 {
             return Vec::new();
         }
-        let bytes = recovery::encode_snapshot(self.generation, machine.epoch(), &machine.snapshot());
+        let bytes =
+            recovery::encode_snapshot(self.generation, machine.epoch(), &machine.snapshot());
         let positions = machine.positions();
         self.since_snapshot = (0, 0);
         self.keeping = true;
-        vec![Ask::Keep { name: SnapshotName { shard: self.shard, journal: self.acknowledged }, bytes, positions }]
+        vec![Ask::Keep {
+            name: SnapshotName {
+                shard: self.shard,
+                journal: self.acknowledged,
+            },
+            bytes,
+            positions,
+        }]
     }
 
     fn lose(&mut self, why: String) {
@@ -488,6 +563,8 @@ impl<M: Machine> Owner<M> {
     }
 
     const fn history_rules(&self) -> HistoryRules {
-        HistoryRules { count_void: self.settings.breaks.count_void }
+        HistoryRules {
+            count_void: self.settings.breaks.count_void,
+        }
     }
 }

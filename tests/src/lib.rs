@@ -1,1 +1,5 @@
-//! Placeholder while the workspace is laid.
+//! The proof: scenarios, deterministic simulation, and what tests of several kinds share.
+
+pub mod random;
+pub mod scenario;
+pub mod simulation;

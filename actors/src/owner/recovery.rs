@@ -21,8 +21,16 @@ struct SnapshotHead {
 }
 
 /// A snapshot's bytes: generation and published epoch of its moment, then the machine.
-pub(super) fn encode_snapshot(generation: Offset, published: EpochNumber, machine: &[u8]) -> Vec<u8> {
-    let head = postcard::to_stdvec(&SnapshotHead { generation, published }).unwrap_or_default();
+pub(super) fn encode_snapshot(
+    generation: Offset,
+    published: EpochNumber,
+    machine: &[u8],
+) -> Vec<u8> {
+    let head = postcard::to_stdvec(&SnapshotHead {
+        generation,
+        published,
+    })
+    .unwrap_or_default();
     let mut bytes = head;
     bytes.extend_from_slice(machine);
     bytes
@@ -49,7 +57,11 @@ pub(super) struct Replay {
 impl Replay {
     /// What must be left out from this epoch on.
     pub(super) fn exclusions_of(&self, epoch: EpochNumber) -> Vec<Exclusion> {
-        self.exclusions.iter().filter(|exclusion| exclusion.epoch == epoch).cloned().collect()
+        self.exclusions
+            .iter()
+            .filter(|exclusion| exclusion.epoch == epoch)
+            .cloned()
+            .collect()
     }
 }
 
@@ -65,28 +77,39 @@ impl<M: Machine> Owner<M> {
         if self.settings.breaks.replay_first {
             return vec![Ask::LoadSnapshot];
         }
+        if !self.settings.atomic_publish {
+            return vec![self.takeover()];
+        }
         if self.settings.breaks.committed_before_takeover {
             return vec![Ask::ReadCommitted];
         }
-        vec![self.takeover()]
+        vec![Ask::Fence]
     }
 
     fn takeover(&self) -> Ask {
-        Ask::Append(JournalEntry::Takeover { owner: self.settings.name.clone() })
+        Ask::Append(JournalEntry::Takeover {
+            owner: self.settings.name.clone(),
+        })
     }
 
     pub(super) fn recover(&mut self, told: Told) -> Vec<Ask> {
         match told {
+            Told::Fenced(Ok(())) => vec![self.takeover()],
             Told::Appended(Ok(offset)) => self.taken_over(offset),
             Told::Snapshot(Ok(snapshot)) => self.snapshot_loaded(snapshot),
             Told::Journal(Ok(entries)) => self.journal_read(&entries),
             Told::Committed(Ok(epoch)) => self.committed_read(epoch),
             Told::Sources(Ok(records)) => self.sources_read(records),
-            Told::Appended(Err(error)) | Told::Committed(Err(error)) | Told::Snapshot(Err(error)) => {
+            Told::Fenced(Err(error))
+            | Told::Appended(Err(error))
+            | Told::Committed(Err(error))
+            | Told::Snapshot(Err(error)) => {
                 self.lose(format!("could not take over: {error}"));
                 Vec::new()
             }
-            Told::Journal(Err(error)) | Told::Sources(Err(error)) => self.history_unreadable(&error),
+            Told::Journal(Err(error)) | Told::Sources(Err(error)) => {
+                self.history_unreadable(&error)
+            }
             Told::Published(_) | Told::Kept(_) => Vec::new(),
         }
     }
@@ -94,7 +117,11 @@ impl<M: Machine> Owner<M> {
     /// History that is gone for good needs a person; everything else is tried again.
     fn history_unreadable(&mut self, error: &PortError) -> Vec<Ask> {
         use crate::port::PortErrorKind::{Corrupt, OutOfRange};
-        let phase = if matches!(error.kind, Corrupt | OutOfRange) { Phase::Stuck } else { Phase::Lost };
+        let phase = if matches!(error.kind, Corrupt | OutOfRange) {
+            Phase::Stuck
+        } else {
+            Phase::Lost
+        };
         self.drop_memory(phase, format!("history could not be read: {error}"));
         Vec::new()
     }
@@ -112,7 +139,9 @@ impl<M: Machine> Owner<M> {
         let made = match &snapshot {
             Some((_, bytes)) => postcard::take_from_bytes::<SnapshotHead>(bytes)
                 .map_err(|error| error.to_string())
-                .and_then(|(head, body)| (self.make)(Some(body)).map(|machine| (Some(head), machine))),
+                .and_then(|(head, body)| {
+                    (self.make)(Some(body)).map(|machine| (Some(head), machine))
+                }),
             None => (self.make)(None).map(|machine| (None, machine)),
         };
         match made {
@@ -128,8 +157,15 @@ impl<M: Machine> Owner<M> {
         }
         self.acknowledged = snapshot.as_ref().map_or(-1, |(name, _)| name.journal);
         self.replay.from = self.acknowledged + 1;
-        let to = if self.generation >= 0 { self.generation } else { Offset::MAX };
-        vec![Ask::ReadJournal { from: self.replay.from, to }]
+        let to = if self.generation >= 0 {
+            self.generation
+        } else {
+            Offset::MAX
+        };
+        vec![Ask::ReadJournal {
+            from: self.replay.from,
+            to,
+        }]
     }
 
     fn journal_read(&mut self, entries: &[(Offset, JournalEntry)]) -> Vec<Ask> {
@@ -151,7 +187,7 @@ impl<M: Machine> Owner<M> {
     fn committed_read(&mut self, epoch: Option<EpochNumber>) -> Vec<Ask> {
         self.replay.committed = epoch;
         if self.generation < 0 {
-            return vec![self.takeover()];
+            return vec![Ask::Fence];
         }
         // What the log committed with the outputs is exact; what the journal says is at most that.
         self.published = self.published.max(epoch.unwrap_or(0));
@@ -186,13 +222,21 @@ impl<M: Machine> Owner<M> {
     }
 
     fn sources_read(&mut self, records: Vec<IntakeRecord>) -> Vec<Ask> {
-        let entries: Vec<_> = self.replay.todo.drain(..self.replay.reading.min(self.replay.todo.len())).collect();
+        let entries: Vec<_> = self
+            .replay
+            .todo
+            .drain(..self.replay.reading.min(self.replay.todo.len()))
+            .collect();
         let mut shares = share_out(&entries, records);
         for (offset, entry) in entries {
             let records = shares.pop_front().unwrap_or_default();
             let wanted: i64 = entry.ranges.iter().map(|range| range.to - range.from).sum();
             if i64::try_from(records.len()) != Ok(wanted) {
-                let why = format!("epoch {} read {wanted} records, the sources now hold {}", entry.epoch, records.len());
+                let why = format!(
+                    "epoch {} read {wanted} records, the sources now hold {}",
+                    entry.epoch,
+                    records.len()
+                );
                 self.drop_memory(Phase::Stuck, why);
                 return Vec::new();
             }
@@ -204,16 +248,30 @@ impl<M: Machine> Owner<M> {
     }
 
     /// Steps one epoch of the history; `Some` ends the replay.
-    fn replay_one(&mut self, offset: Offset, entry: EpochEntry, records: Vec<IntakeRecord>) -> Option<Vec<Ask>> {
+    fn replay_one(
+        &mut self,
+        offset: Offset,
+        entry: EpochEntry,
+        records: Vec<IntakeRecord>,
+    ) -> Option<Vec<Ask>> {
         self.replay.epochs += 1;
         self.replay.records += records.len() as u64;
         let exclusions = self.replay.exclusions_of(entry.epoch);
-        let intake = Intake { epoch: entry.epoch, ranges: entry.ranges, records, clock: entry.clock, exclusions };
+        let intake = Intake {
+            epoch: entry.epoch,
+            ranges: entry.ranges,
+            records,
+            clock: entry.clock,
+            exclusions,
+        };
         match self.machine.as_mut()?.step(&intake) {
             Ok(step) => {
                 self.acknowledged = offset;
                 if step.number > self.published {
-                    self.queue.push_back(Pending { epoch: step.number, outputs: step.outputs });
+                    self.queue.push_back(Pending {
+                        epoch: step.number,
+                        outputs: step.outputs,
+                    });
                 }
                 None
             }
@@ -242,7 +300,10 @@ fn merge(ranges: &mut Vec<OffsetRange>, next: &[OffsetRange]) {
 }
 
 /// Deals records out to the epochs whose ranges hold them.
-fn share_out(entries: &[(Offset, EpochEntry)], records: Vec<IntakeRecord>) -> VecDeque<Vec<IntakeRecord>> {
+fn share_out(
+    entries: &[(Offset, EpochEntry)],
+    records: Vec<IntakeRecord>,
+) -> VecDeque<Vec<IntakeRecord>> {
     let mut by_source: Vec<VecDeque<IntakeRecord>> = Vec::new();
     for record in records {
         let source = usize::from(record.source);
@@ -262,5 +323,8 @@ fn share_out(entries: &[(Offset, EpochEntry)], records: Vec<IntakeRecord>) -> Ve
         }
         share
     };
-    entries.iter().map(|(_, entry)| take(entry, &mut by_source)).collect()
+    entries
+        .iter()
+        .map(|(_, entry)| take(entry, &mut by_source))
+        .collect()
 }

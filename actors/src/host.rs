@@ -1,0 +1,406 @@
+//! [`ShardActor`]: the actix actor that drives one shard on its arbiter. The only file that knows actix.
+//!
+//! Control comes through the mailbox (start, look, drain). Data never does: the actor pulls chunks from a bounded stream
+//! when its owner can begin an epoch, so a shard that waits for its log stops pulling, the stream fills, and the reader
+//! behind it stops reading.
+
+mod ask;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+use futures::{Stream, StreamExt as _};
+use tidegate_proto::record::{Offset, OffsetRange, Partition, Topic};
+use tidegate_proto::time::Timestamp;
+
+use crate::epoch::IntakeRecord;
+use crate::observe::{Observation, Query};
+use crate::owner::{Ask, Make, Owner, OwnerSettings, Phase, Told};
+use crate::port::{Clock, EventLog, PortError, SnapshotName, SnapshotStore};
+use crate::shard::Shard;
+
+/// Shortest and longest wait before a lost shard is taken over again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What a reader hands to a shard: whole ranges of every source, and how far the clock may go with them.
+#[derive(Clone, Debug, Default)]
+pub struct Chunk {
+    /// Offsets by source, starting where the chunk before ended.
+    pub ranges: Vec<OffsetRange>,
+    /// Their records, by source, then offset.
+    pub records: Vec<IntakeRecord>,
+    /// The clock after them: wall time of the read when every source was at its end, else the smallest timestamp of the
+    /// last record taken from a source that is not.
+    pub clock: Timestamp,
+}
+
+/// Chunks in order, bounded in rows and bytes by who made it.
+pub type Feed = Pin<Box<dyn Stream<Item = Result<Chunk, PortError>> + Send>>;
+/// Opens a feed at the given positions.
+pub type OpenFeed = Arc<dyn Fn(Partition, Vec<Offset>) -> Feed + Send + Sync>;
+
+/// Names of the topics that a shard writes to.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    /// Inbox: commands, signals, events of gateways.
+    pub inbox: Topic,
+    /// Journal.
+    pub journal: Topic,
+    /// Result lines.
+    pub results: Topic,
+    /// Deliveries for handlers.
+    pub actions: Topic,
+    /// Changes.
+    pub changes: Topic,
+    /// Dead letters.
+    pub dead: Topic,
+    /// Late and future rows.
+    pub late: Topic,
+    /// Sources in the fixed order of every shard.
+    pub sources: Vec<Topic>,
+    /// Consumer group under which offsets are committed.
+    pub group: String,
+}
+
+/// The ports that a shard stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Snapshots.
+    pub snapshots: Arc<dyn SnapshotStore>,
+    /// Wall time, for ticks alone.
+    pub clock: Arc<dyn Clock>,
+    /// Where data comes from.
+    pub feed: OpenFeed,
+    /// Topic names.
+    pub topics: Arc<Topics>,
+    /// Source positions of the snapshots kept since this process began: how far the sources must stay readable.
+    pub kept: Arc<std::sync::Mutex<std::collections::BTreeMap<SnapshotName, Vec<Offset>>>>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports")
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a host.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// The shard.
+    pub shard: Partition,
+    /// The owner's settings.
+    pub owner: OwnerSettings,
+    /// How often a shard without data looks whether its clock makes something due.
+    pub tick: Duration,
+}
+
+/// Drives one shard.
+pub struct ShardActor {
+    settings: HostSettings,
+    ports: Ports,
+    owner: Owner<Shard>,
+    feed: Option<Feed>,
+    pulling: bool,
+    /// Answers to asks of an earlier life are thrown away.
+    life: u64,
+    backoff: Duration,
+    waiting: Vec<(Query, oneshot::Sender<Observation>)>,
+    draining: Option<oneshot::Sender<()>>,
+    drained_snapshot: bool,
+}
+
+impl std::fmt::Debug for ShardActor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardActor")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ShardActor {
+    /// An actor that takes its shard over as soon as it is started.
+    #[must_use]
+    pub fn new(settings: HostSettings, ports: Ports, make: Make<Shard>) -> Self {
+        let owner = Owner::new(settings.shard, settings.owner.clone(), make);
+        Self {
+            settings,
+            ports,
+            owner,
+            feed: None,
+            pulling: false,
+            life: 0,
+            backoff: BACKOFF.0,
+            waiting: Vec::new(),
+            draining: None,
+            drained_snapshot: false,
+        }
+    }
+
+    fn take_over(&mut self, ctx: &mut Context<Self>) {
+        self.life += 1;
+        self.feed = None;
+        self.pulling = false;
+        let asks = self.owner.start();
+        self.run(asks, ctx);
+    }
+
+    /// Carries asks out, each as a future of this actor.
+    fn run(&mut self, asks: Vec<Ask>, ctx: &mut Context<Self>) {
+        for ask in asks {
+            let life = self.life;
+            let future = ask::answer(ask, self.settings.shard, self.ports.clone());
+            let told = future.into_actor(self).map(move |told, actor, ctx| {
+                if life == actor.life {
+                    actor.told(told, ctx);
+                }
+            });
+            ctx.spawn(told);
+        }
+        self.go_on(ctx);
+    }
+
+    fn told(&mut self, told: Told, ctx: &mut Context<Self>) {
+        let before = self.owner.phase();
+        let asks = self.owner.told(told);
+        if before != Phase::Ready && self.owner.phase() == Phase::Ready {
+            self.backoff = BACKOFF.0;
+        }
+        self.run(asks, ctx);
+    }
+
+    /// After anything happened: look, drain, recover, or take the next chunk.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        match self.owner.phase() {
+            Phase::Lost | Phase::Fenced => self.come_back(ctx),
+            Phase::Ready => {
+                self.show();
+                if self.draining.is_some() {
+                    self.drain(ctx);
+                } else {
+                    self.pull(ctx);
+                }
+            }
+            Phase::Off | Phase::Recovering | Phase::Stuck => {}
+        }
+    }
+
+    fn come_back(&mut self, ctx: &mut Context<Self>) {
+        if self.draining.take().is_some() {
+            return ctx.stop();
+        }
+        if self.pulling {
+            return;
+        }
+        self.pulling = true;
+        self.life += 1;
+        let life = self.life;
+        ctx.run_later(self.backoff, move |actor, ctx| {
+            if actor.life == life {
+                actor.backoff = (actor.backoff * 2).min(BACKOFF.1);
+                actor.take_over(ctx);
+            }
+        });
+    }
+
+    /// Answers those who wait, when the newest epoch is acknowledged.
+    fn show(&mut self) {
+        let Some(shard) = self.owner.acknowledged() else {
+            return;
+        };
+        for (query, sender) in self.waiting.drain(..) {
+            // Whoever asked may have gone; then nobody misses the answer.
+            let _ = sender.send(shard.look(&query));
+        }
+    }
+
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        if !self.owner.is_idle() || self.pulling {
+            return;
+        }
+        if !self.drained_snapshot {
+            self.drained_snapshot = true;
+            let asks = self.owner.take_snapshot();
+            if !asks.is_empty() {
+                return self.run(asks, ctx);
+            }
+        }
+        if self.owner.is_keeping() {
+            return;
+        }
+        if let Some(done) = self.draining.take() {
+            let _ = done.send(());
+        }
+        ctx.stop();
+    }
+
+    /// Pulls the next chunk, or a tick when none comes in time.
+    fn pull(&mut self, ctx: &mut Context<Self>) {
+        if self.pulling || !self.owner.can_begin() {
+            return;
+        }
+        let mut feed = match self.feed.take() {
+            Some(feed) => feed,
+            None => match self.owner.positions() {
+                Some(mut positions) => {
+                    positions.resize(self.ports.topics.sources.len(), 0);
+                    (self.ports.feed)(self.settings.shard, positions)
+                }
+                None => return,
+            },
+        };
+        self.pulling = true;
+        let (life, tick) = (self.life, self.settings.tick);
+        let next = async move {
+            let chunk = {
+                let sleep = Box::pin(actix_rt::time::sleep(tick));
+                match select(feed.next(), sleep).await {
+                    Either::Left((chunk, _)) => Some(chunk),
+                    Either::Right(_) => None,
+                }
+            };
+            (feed, chunk)
+        };
+        ctx.spawn(next.into_actor(self).map(move |(feed, chunk), actor, ctx| {
+            if life == actor.life {
+                actor.pulling = false;
+                actor.feed = Some(feed);
+                actor.pulled(chunk, ctx);
+            }
+        }));
+    }
+
+    fn pulled(&mut self, chunk: Option<Option<Result<Chunk, PortError>>>, ctx: &mut Context<Self>) {
+        match chunk {
+            Some(Some(Ok(chunk))) => {
+                let asks = self.owner.begin(chunk.ranges, chunk.records, chunk.clock);
+                self.run(asks, ctx);
+            }
+            // The reader failed: begin again from what the journal says.
+            Some(Some(Err(_)) | None) => {
+                self.feed = None;
+                self.life += 1;
+                let life = self.life;
+                self.pulling = true;
+                ctx.run_later(self.backoff, move |actor, ctx| {
+                    if actor.life == life {
+                        actor.take_over(ctx);
+                    }
+                });
+            }
+            None => self.tick(ctx),
+        }
+    }
+
+    /// Nothing came: if the clock makes something due, an epoch without records moves it.
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let now = self.ports.clock.now();
+        let due = self.owner.acknowledged().and_then(Shard::next_due);
+        if due.is_some_and(|due| due <= now) && self.draining.is_none() {
+            let positions = self.owner.positions().unwrap_or_default();
+            let ranges = positions
+                .into_iter()
+                .map(|at| OffsetRange { from: at, to: at })
+                .collect();
+            let asks = self.owner.begin(ranges, Vec::new(), now);
+            self.run(asks, ctx);
+        } else {
+            self.go_on(ctx);
+        }
+    }
+}
+
+impl Actor for ShardActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        // A handful of people look at a shard at once; more wait in `send().await`.
+        ctx.set_mailbox_capacity(64);
+        self.take_over(ctx);
+    }
+}
+
+/// Look at the shard, as of its newest acknowledged epoch.
+#[derive(Debug)]
+pub struct Look(pub Query);
+
+impl Message for Look {
+    type Result = Option<Observation>;
+}
+
+impl Handler<Look> for ShardActor {
+    type Result = ResponseFuture<Option<Observation>>;
+
+    fn handle(&mut self, Look(query): Look, _: &mut Context<Self>) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.push((query, sender));
+        self.show();
+        Box::pin(async move { receiver.await.ok() })
+    }
+}
+
+/// Take no more, finish the epoch, keep a snapshot, stop.
+#[derive(Debug)]
+pub struct Drain;
+
+impl Message for Drain {
+    type Result = ();
+}
+
+impl Handler<Drain> for ShardActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        self.draining = Some(sender);
+        if self.owner.phase() == Phase::Ready {
+            self.go_on(ctx);
+        } else {
+            ctx.stop();
+        }
+        Box::pin(async move {
+            let _ = receiver.await;
+        })
+    }
+}
+
+/// How the shard is doing.
+#[derive(Debug)]
+pub struct AskHealth;
+
+impl Message for AskHealth {
+    type Result = Health;
+}
+
+/// How a shard is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Where its owner stands.
+    pub phase: Phase,
+    /// Why, when it is not ready.
+    pub why: Option<String>,
+    /// Offset of its takeover record.
+    pub generation: Offset,
+    /// Newest published epoch.
+    pub published: u64,
+}
+
+impl Handler<AskHealth> for ShardActor {
+    type Result = MessageResult<AskHealth>;
+
+    fn handle(&mut self, _: AskHealth, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(Health {
+            phase: self.owner.phase(),
+            why: self.owner.why().map(str::to_owned),
+            generation: self.owner.generation(),
+            published: self.owner.published(),
+        })
+    }
+}

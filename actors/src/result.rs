@@ -1,0 +1,105 @@
+//! Result lines: how an outcome prints, how its causes are named, and in which order lines stand.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::batch::EventRef;
+use tidegate_proto::json::write_text;
+use tidegate_proto::outcome::Outcome;
+
+use crate::epoch::OutputOrder;
+
+/// How an event without an own id is named as a cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CauseStyle {
+    /// `line:N`: the events come from a file.
+    Line,
+    /// `TOPIC/PARTITION/OFFSET`; topics in the shard's order, and the partition.
+    Log(Vec<Arc<str>>, u32),
+}
+
+impl CauseStyle {
+    /// Name of an event.
+    #[must_use]
+    pub fn name(&self, event: &EventRef) -> String {
+        match (&event.id, self) {
+            (Some(id), _) => id.as_ref().to_owned(),
+            (None, Self::Line) => format!("line:{}", event.offset),
+            (None, Self::Log(topics, partition)) => {
+                let topic = topics
+                    .get(usize::from(event.source))
+                    .map_or("?", AsRef::as_ref);
+                format!("{topic}/{partition}/{}", event.offset)
+            }
+        }
+    }
+}
+
+/// Where an outcome's line stands.
+#[must_use]
+pub fn order(outcome: &Outcome, resource: &str, causes: &CauseStyle) -> OutputOrder {
+    OutputOrder {
+        trigger: outcome.trigger,
+        rule: outcome.rule.as_ref().to_owned(),
+        task: outcome.task(resource),
+        window: outcome.window,
+        kind: outcome.kind,
+        revision: outcome.revision,
+        cause: outcome
+            .cause
+            .iter()
+            .map(|event| causes.name(event))
+            .collect(),
+    }
+}
+
+/// The line of an outcome, without a line end: the fields of DESIGN section 5 in its order.
+#[must_use]
+pub fn line(outcome: &Outcome, resource: &str, order: &OutputOrder) -> String {
+    let mut out = String::with_capacity(256);
+    let field = |name: &str, text: &str, out: &mut String| {
+        out.push_str(name);
+        write_text(text, out);
+    };
+    field("{\"rule\":", &outcome.rule, &mut out);
+    field(",\"task\":", &order.task, &mut out);
+    field(",\"resource\":", resource, &mut out);
+    field(",\"time\":", &outcome.time.to_string(), &mut out);
+    field(",\"kind\":", outcome.kind.word(), &mut out);
+    out.push_str(",\"values\":");
+    match &outcome.values {
+        None => out.push_str("null"),
+        Some(values) => {
+            out.push('{');
+            for (index, (name, value)) in values.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_text(name, &mut out);
+                out.push(':');
+                value.write_json(&mut out);
+            }
+            out.push('}');
+        }
+    }
+    match outcome.window {
+        None => out.push_str(",\"window\":null"),
+        Some((start, end)) => {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                out,
+                ",\"window\":{{\"start\":\"{start}\",\"end\":\"{end}\"}}"
+            );
+        }
+    }
+    let _ = write!(out, ",\"revision\":{},\"cause\":[", outcome.revision);
+    for (index, cause) in order.cause.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_text(cause, &mut out);
+    }
+    out.push_str("]}");
+    out
+}

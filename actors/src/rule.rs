@@ -1,0 +1,249 @@
+//! [`DefinitionActor`]: a rule or a resource type at its home shard. Accepts or refuses changes in log order, checks the
+//! expected revision, answers the door, and tells every shard what it accepted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_operators::Plan;
+use tidegate_proto::document::{self, Document};
+use tidegate_proto::issue::{Issue, Issues, Mark};
+use tidegate_proto::resource::ResourceTypeDefinition;
+use tidegate_proto::rule::Rule;
+
+use crate::actor::{Actor, ActorError, Turn};
+use crate::command::{Change, Command, Refusal, Request, Signal};
+
+/// Requests that a definition remembers, so that a repeated one is answered like the first.
+const REMEMBERED: usize = 16;
+
+/// A rule or a resource type at its home shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefinitionActor {
+    /// Rises with every accepted change, also over a deletion.
+    pub(crate) revision: u64,
+    pub(crate) enabled: bool,
+    /// `None`: deleted, or never there.
+    pub(crate) document: Option<Arc<str>>,
+    answered: VecDeque<(String, u64)>,
+}
+
+/// A request and the key of the actor that it is for.
+pub type DefinitionMessage<'a> = (&'a Arc<str>, &'a Request);
+
+impl Actor for DefinitionActor {
+    type Message<'a> = DefinitionMessage<'a>;
+
+    fn receive(
+        &mut self,
+        (key, request): DefinitionMessage<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), ActorError> {
+        if let Some((_, revision)) = self
+            .answered
+            .iter()
+            .find(|(known, _)| *known == request.request)
+        {
+            // Every shard was told the first time.
+            answer(key, request, Some(*revision), 0, None, turn);
+            return Ok(());
+        }
+        match self.accept(request) {
+            Err(refusal) => answer(key, request, None, 0, Some(refusal), turn),
+            Ok(None) => {
+                self.note(&request.request);
+                answer(key, request, Some(self.revision), 0, None, turn);
+            }
+            Ok(Some(signal)) => {
+                self.note(&request.request);
+                answer(
+                    key,
+                    request,
+                    Some(self.revision),
+                    turn.partitions(),
+                    None,
+                    turn,
+                );
+                turn.tell_all(&signal);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answer(
+    key: &Arc<str>,
+    request: &Request,
+    revision: Option<u64>,
+    told: u32,
+    refused: Option<Refusal>,
+    turn: &mut Turn,
+) {
+    let change = Change::Answer {
+        request: request.request.clone(),
+        revision,
+        told,
+        refused,
+    };
+    turn.change(key, &change);
+}
+
+impl DefinitionActor {
+    fn note(&mut self, request: &str) {
+        if self.answered.len() >= REMEMBERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back((request.to_owned(), self.revision));
+    }
+
+    /// Revision for people who expect one: 0 when it is not there.
+    fn visible(&self) -> u64 {
+        if self.document.is_some() {
+            self.revision
+        } else {
+            0
+        }
+    }
+
+    fn expect(&self, expected: Option<u64>) -> Result<(), Refusal> {
+        match expected.filter(|expected| *expected != self.visible()) {
+            Some(expected) => Err(Refusal::Conflict {
+                expected,
+                actual: self.visible(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn exists(&self, what: &str) -> Result<(), Refusal> {
+        if self.document.is_some() {
+            Ok(())
+        } else {
+            Err(Refusal::NotFound {
+                what: what.to_owned(),
+            })
+        }
+    }
+
+    /// Accepts a change: `None` when nothing changes, otherwise what every shard must know.
+    fn accept(&mut self, request: &Request) -> Result<Option<Signal>, Refusal> {
+        match &request.command {
+            Command::PutRule { document, expected } => {
+                self.expect(*expected)?;
+                let (rule, _) =
+                    parse_rule(document).map_err(|issues| Refusal::Invalid { issues })?;
+                if self
+                    .document
+                    .as_ref()
+                    .is_some_and(|known| same_rule(known, &rule))
+                {
+                    return Ok(None);
+                }
+                if self.document.is_none() {
+                    self.enabled = true;
+                }
+                self.document = Some(Arc::from(document.as_str()));
+                self.revision += 1;
+                Ok(Some(self.rule_signal(request, rule.name.as_str())))
+            }
+            Command::EnableRule {
+                name,
+                enabled,
+                expected,
+            } => {
+                self.exists(name)?;
+                self.expect(*expected)?;
+                if self.enabled == *enabled {
+                    return Ok(None);
+                }
+                self.enabled = *enabled;
+                self.revision += 1;
+                Ok(Some(self.rule_signal(request, name)))
+            }
+            Command::DeleteRule { name, expected } => {
+                self.exists(name)?;
+                self.expect(*expected)?;
+                self.document = None;
+                self.revision += 1;
+                Ok(Some(self.rule_signal(request, name)))
+            }
+            Command::PutResourceType { document, expected } => {
+                self.expect(*expected)?;
+                let kind = parse_type(document).map_err(|issues| Refusal::Invalid { issues })?;
+                if self.document.as_deref() == Some(document) {
+                    return Ok(None);
+                }
+                self.document = Some(Arc::from(document.as_str()));
+                self.revision += 1;
+                Ok(Some(self.type_signal(request, &kind.name)))
+            }
+            Command::DeleteResourceType { name, expected } => {
+                self.exists(name)?;
+                self.expect(*expected)?;
+                self.document = None;
+                self.revision += 1;
+                Ok(Some(self.type_signal(request, name)))
+            }
+            Command::PutResource { definition, .. } => Err(Refusal::NotFound {
+                what: definition.id.as_ref().to_owned(),
+            }),
+            Command::DeleteResource { id, .. } => Err(Refusal::NotFound { what: id.clone() }),
+        }
+    }
+
+    fn rule_signal(&self, request: &Request, name: &str) -> Signal {
+        Signal::Rule {
+            request: request.request.clone(),
+            name: name.to_owned(),
+            revision: self.revision,
+            document: self.document.as_deref().map(str::to_owned),
+            enabled: self.enabled,
+        }
+    }
+
+    fn type_signal(&self, request: &Request, name: &str) -> Signal {
+        Signal::ResourceType {
+            request: request.request.clone(),
+            name: name.to_owned(),
+            revision: self.revision,
+            document: self.document.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+/// Whether a document says the same rule, formatting aside.
+fn same_rule(known: &str, rule: &Rule) -> bool {
+    document::parse(known).is_ok_and(
+        |all| matches!(all.as_slice(), [Document::Rule(old)] if old.document == rule.document),
+    )
+}
+
+/// Reads one rule and compiles it: all problems at once.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_rule(text: &str) -> Result<(Rule, Plan), Issues> {
+    match document::parse(text)?.as_slice() {
+        [Document::Rule(rule)] => Plan::compile(rule).map(|plan| (rule.clone(), plan)),
+        _ => Err(vec![Issue::new(
+            "",
+            Mark::default(),
+            "exactly one document of `kind: Rule` is wanted here",
+        )]),
+    }
+}
+
+/// Reads one resource type.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_type(text: &str) -> Result<ResourceTypeDefinition, Issues> {
+    match document::parse(text)?.as_slice() {
+        [Document::ResourceType(kind)] => Ok(kind.clone()),
+        _ => Err(vec![Issue::new(
+            "",
+            Mark::default(),
+            "exactly one document of `kind: ResourceType` is wanted here",
+        )]),
+    }
+}

@@ -1,0 +1,360 @@
+//! Definitions: commands to their actors, signals to this shard, rules into the pipeline, traits onto resources.
+
+use std::sync::Arc;
+
+use tidegate_operators::{PartState, Plan};
+use tidegate_proto::outcome::Trigger;
+use tidegate_proto::resource::{ResourceDefinition, ResourceTypeDefinition, Traits};
+
+use super::{Installed, Shard, TaskKey};
+use crate::actor::take_turn;
+use crate::command::{Change, Command, Refusal, Request, Signal};
+use crate::epoch::{IntakeRecord, OutputId};
+use crate::resource::ResourceMessage;
+use crate::rule::{parse_rule, parse_type};
+use crate::task::TaskMessage;
+
+impl Shard {
+    pub(super) fn command(&mut self, index: u32, record: &IntakeRecord) {
+        let trigger = Trigger::Record(index);
+        let bytes = record.record.value.as_deref().unwrap_or_default();
+        let request: Request = match serde_json::from_slice(bytes) {
+            Ok(request) => request,
+            Err(error) => return self.dead(record, trigger, &format!("not a command: {error}")),
+        };
+        match &request.command {
+            Command::PutResource {
+                definition,
+                expected,
+            } => {
+                self.put_resource(definition, *expected, &request.request, trigger);
+            }
+            Command::DeleteResource { id, expected } => {
+                self.delete_resource(id, *expected, &request.request, trigger);
+            }
+            _ => {
+                let key: Arc<str> = request.command.key().into();
+                let turn = self.turn(trigger);
+                let actor = self.state.definitions.entry(Arc::clone(&key)).or_default();
+                match take_turn(actor, (&key, &request), turn) {
+                    Ok(effects) => self.work.effects.extend(effects),
+                    Err(error) => {
+                        self.state.counters.failed_turns += 1;
+                        self.dead(record, trigger, &error.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    fn put_resource(
+        &mut self,
+        definition: &ResourceDefinition,
+        expected: Option<u64>,
+        request: &str,
+        trigger: Trigger,
+    ) {
+        let resource = self.state.registry.names().intern(&definition.id);
+        self.state.registry.discover(resource, self.now());
+        let before = self
+            .state
+            .registry
+            .look(resource)
+            .map_or(0, |actor| actor.revision);
+        let id = self.state.registry.id(resource);
+        self.resource_turn(
+            resource,
+            ResourceMessage::Define {
+                id: &id,
+                request,
+                expected,
+            },
+            trigger,
+        );
+        let after = self
+            .state
+            .registry
+            .look(resource)
+            .map_or(0, |actor| actor.revision);
+        if after != before {
+            self.describe(resource, definition.traits.clone(), trigger);
+            self.settle();
+        }
+    }
+
+    fn delete_resource(
+        &mut self,
+        id: &str,
+        expected: Option<u64>,
+        request: &str,
+        trigger: Trigger,
+    ) {
+        let Some(resource) = self.state.registry.find(id) else {
+            let refused = Some(Refusal::NotFound {
+                what: id.to_owned(),
+            });
+            let mut turn = self.turn(trigger);
+            turn.change(
+                &Arc::from(id),
+                &Change::Answer {
+                    request: request.into(),
+                    revision: None,
+                    told: 0,
+                    refused,
+                },
+            );
+            return self.work.effects.extend(turn.into_effects());
+        };
+        let id = self.state.registry.id(resource);
+        let before = self
+            .state
+            .registry
+            .look(resource)
+            .map(|actor| (actor.revision, actor.events));
+        self.resource_turn(
+            resource,
+            ResourceMessage::Delete {
+                id: &id,
+                request,
+                expected,
+            },
+            trigger,
+        );
+        let now = self
+            .state
+            .registry
+            .look(resource)
+            .map(|actor| (actor.revision, actor.events));
+        let refused =
+            before == now && expected.is_some_and(|expected| Some(expected) != before.map(|b| b.0));
+        if !refused {
+            self.pipeline.forget(
+                resource,
+                &self.state.registry,
+                trigger,
+                &mut self.work.outcomes,
+            );
+            self.settle();
+            self.state.tasks.retain(|(_, of, _), _| *of != resource);
+            self.state.registry.forget(resource);
+        }
+    }
+
+    /// Sets what a resource says of itself, adds what its type says, and tells the rules.
+    pub(super) fn describe(&mut self, resource: u32, own: Traits, trigger: Trigger) {
+        let kind = own
+            .kind
+            .as_ref()
+            .and_then(|kind| self.state.types.get(kind));
+        let timing = kind.map_or((None, None), |kind| (kind.disorder, kind.idle));
+        let whole = kind.map(|kind| with_type(&own, kind));
+        self.state.registry.set_traits(resource, own, whole);
+        self.pipeline.describe(
+            resource,
+            timing,
+            &self.state.registry,
+            trigger,
+            &mut self.work.outcomes,
+        );
+    }
+
+    pub(super) fn signal(&mut self, index: u32, record: &IntakeRecord) {
+        let trigger = Trigger::Record(index);
+        if let Some(id) = OutputId::of(&record.record) {
+            let place = (id.epoch, id.sequence);
+            if self
+                .state
+                .seen
+                .get(&id.shard)
+                .is_some_and(|seen| *seen >= place)
+            {
+                self.state.counters.repeats += 1;
+                return;
+            }
+            self.state.seen.insert(id.shard, place);
+        }
+        match serde_json::from_slice(record.record.value.as_deref().unwrap_or_default()) {
+            Ok(Signal::Rule {
+                request,
+                name,
+                revision,
+                document,
+                enabled,
+            }) => {
+                let parts = self.install(&name, revision, document, enabled, trigger);
+                self.applied(request, format!("rule/{name}"), revision, parts, trigger);
+            }
+            Ok(Signal::ResourceType {
+                request,
+                name,
+                revision,
+                document,
+            }) => {
+                self.set_type(&name, document.as_deref(), trigger);
+                self.applied(
+                    request,
+                    format!("type/{name}"),
+                    revision,
+                    Vec::new(),
+                    trigger,
+                );
+            }
+            Ok(Signal::Delivered {
+                action,
+                rule,
+                resource,
+                group,
+                error,
+                attempts,
+            }) => {
+                let Some(number) = self.state.registry.find(&resource) else {
+                    return;
+                };
+                let key: TaskKey = (Arc::from(rule), number, Arc::from(group));
+                let message = TaskMessage::Delivered {
+                    action: &action,
+                    error: error.as_deref(),
+                    attempts,
+                };
+                self.task_turn(&key, message, trigger, false);
+            }
+            Err(error) => self.dead(record, trigger, &format!("not a signal: {error}")),
+        }
+        self.settle();
+    }
+
+    fn applied(
+        &mut self,
+        request: String,
+        what: String,
+        revision: u64,
+        parts: Vec<String>,
+        trigger: Trigger,
+    ) {
+        let mut turn = self.turn(trigger);
+        let key: Arc<str> = Arc::from(what.as_str());
+        turn.change(
+            &key,
+            &Change::Applied {
+                request,
+                shard: self.settings.shard,
+                what,
+                revision,
+                parts,
+            },
+        );
+        self.work.effects.extend(turn.into_effects());
+    }
+
+    /// Brings this shard to a revision of a rule; answers with what became of its parts.
+    fn install(
+        &mut self,
+        name: &str,
+        revision: u64,
+        document: Option<String>,
+        enabled: bool,
+        trigger: Trigger,
+    ) -> Vec<String> {
+        let known = self.state.installed.get(name);
+        if known.is_some_and(|known| known.revision >= revision) {
+            return Vec::new();
+        }
+        let Some(document) = document else {
+            self.remove_from_pipeline(name, trigger);
+            self.settle();
+            self.state.installed.remove(name);
+            self.plans.remove(name);
+            self.state
+                .tasks
+                .retain(|(rule, ..), _| rule.as_ref() != name);
+            return vec!["rule: dropped".into()];
+        };
+        // The home shard compiled it before it told us; the same text compiles here.
+        let Ok((_, plan)) = parse_rule(&document) else {
+            return vec!["rule: does not compile".into()];
+        };
+        let plan = Arc::new(plan);
+        let installed = Installed {
+            revision,
+            enabled,
+            document,
+            quarantined: None,
+        };
+        let parts = if installed.runs() {
+            self.apply(&plan, trigger)
+        } else {
+            self.remove_from_pipeline(name, trigger);
+            vec!["rule: disabled".into()]
+        };
+        // What a removal cleared is told under the old plan, what the new one says under the new.
+        self.settle();
+        self.plans.insert(name.to_owned(), plan);
+        self.state.installed.insert(name.to_owned(), installed);
+        parts
+    }
+
+    fn apply(&mut self, plan: &Arc<Plan>, trigger: Trigger) -> Vec<String> {
+        let name = plan.rule().name.to_string();
+        self.plans.entry(name).or_insert_with(|| Arc::clone(plan));
+        let report = self.pipeline.apply(
+            Arc::clone(plan),
+            &self.state.registry,
+            &mut self.state.metrics,
+            trigger,
+            &mut self.work.outcomes,
+        );
+        let word = |state: PartState| match state {
+            PartState::Kept => "kept",
+            PartState::New => "new",
+            PartState::Dropped => "dropped",
+        };
+        report
+            .parts
+            .iter()
+            .map(|part| format!("{}: {}", part.path, word(part.state)))
+            .collect()
+    }
+
+    /// Stops a rule; what it raised is cleared.
+    pub(super) fn remove_from_pipeline(&mut self, name: &str, trigger: Trigger) {
+        self.pipeline
+            .remove(name, &self.state.registry, trigger, &mut self.work.outcomes);
+        self.settle();
+    }
+
+    fn set_type(&mut self, name: &str, document: Option<&str>, trigger: Trigger) {
+        match document.and_then(|text| parse_type(text).ok()) {
+            Some(kind) => {
+                self.state.types.insert(Arc::clone(&kind.name), kind);
+            }
+            None => {
+                self.state.types.remove(name);
+            }
+        }
+        for (_, resource) in self.state.registry.sorted() {
+            let own = self.state.registry.own_traits(resource);
+            if own.kind.as_deref() == Some(name) {
+                self.describe(resource, own.as_ref().clone(), trigger);
+            }
+        }
+        self.settle();
+    }
+}
+
+/// Traits of a resource over those of its type.
+fn with_type(own: &Traits, kind: &ResourceTypeDefinition) -> Traits {
+    let mut whole = own.clone();
+    for (name, value) in &kind.labels {
+        whole
+            .labels
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Arc::clone(value));
+    }
+    for (name, value) in &kind.meta {
+        whole
+            .meta
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Arc::clone(value));
+    }
+    whole
+}

@@ -1,0 +1,435 @@
+//! Deterministic simulation of a shard and its owners: in-memory ports, two owners that know nothing of each other, and
+//! a seed that decides every step and every fault.
+//!
+//! Faults: crash at any step, owners that sleep between any two of their steps (zombies), appends that fail, appends that
+//! land without a report, appends and publications of a dead life that land late, publications that land and report an
+//! error (so they are sent again), snapshots that land late, takeovers at any time, reassignment back and forth.
+
+mod check;
+mod workload;
+
+use std::collections::BTreeMap;
+
+use tidegate_actors::epoch::{EpochNumber, IntakeRecord, OutputId};
+use tidegate_actors::journal::JournalEntry;
+use tidegate_actors::owner::{Ask, Breaks, Owner, OwnerSettings, Phase, Told};
+use tidegate_actors::port::{PortError, PortErrorKind, SnapshotName};
+use tidegate_actors::result::CauseStyle;
+use tidegate_actors::shard::{Shard, ShardSettings};
+use tidegate_proto::record::{Offset, OffsetRange, Record};
+use tidegate_proto::time::Timestamp;
+
+use crate::random::Random;
+
+/// What a simulation runs with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Seed of everything.
+    pub seed: u64,
+    /// Steps of the faulty part.
+    pub steps: u32,
+    /// Whether the log commits outputs and epoch number in one.
+    pub atomic: bool,
+    /// Guards switched off on purpose.
+    pub breaks: Breaks,
+    /// Settings of the shard.
+    pub shard: ShardSettings,
+}
+
+impl Plan {
+    /// A plan with nothing broken.
+    pub fn new(seed: u64) -> Self {
+        let shard = ShardSettings::new(0, 1, CauseStyle::Line);
+        Self {
+            seed,
+            steps: 300,
+            atomic: seed % 2 == 1,
+            breaks: Breaks::default(),
+            shard,
+        }
+    }
+}
+
+/// A published output: id, where it went, body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Id in its header.
+    pub id: OutputId,
+    /// Destination.
+    pub to: String,
+    /// Body.
+    pub body: String,
+}
+
+/// The world outside the owners.
+#[derive(Debug, Default)]
+pub struct World {
+    /// The journal.
+    pub journal: Vec<JournalEntry>,
+    /// The source topic.
+    pub source: Vec<Record>,
+    /// Everything published, in log order.
+    pub outputs: Vec<Published>,
+    /// Epoch number committed with the outputs.
+    pub committed: Option<EpochNumber>,
+    /// Snapshots.
+    pub snapshots: BTreeMap<SnapshotName, Vec<u8>>,
+    /// Who may publish, with atomic publication: owner and life.
+    pub publisher: Option<(usize, u64)>,
+    /// Wall clock.
+    pub now: i64,
+}
+
+/// An ask on its way: not carried out, or carried out and not reported.
+#[derive(Debug)]
+struct Task {
+    owner: usize,
+    life: u64,
+    ask: Option<Ask>,
+    told: Option<Told>,
+}
+
+/// A running simulation.
+pub struct Simulation {
+    plan: Plan,
+    random: Random,
+    world: World,
+    owners: Vec<Owner<Shard>>,
+    lives: Vec<u64>,
+    tasks: Vec<Task>,
+    faults: bool,
+    produced: i64,
+}
+
+impl std::fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Simulation")
+            .field("seed", &self.plan.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs one simulation.
+///
+/// # Errors
+/// What was wrong, with the seed.
+pub fn run(plan: Plan) -> Result<(), String> {
+    let seed = plan.seed;
+    let mut simulation = Simulation::new(plan);
+    simulation.go().map_err(|why| format!("seed {seed}: {why}"))
+}
+
+impl Simulation {
+    fn new(plan: Plan) -> Self {
+        let mut random = Random::new(plan.seed);
+        let world = World {
+            source: workload::setup(),
+            now: 1_000_000,
+            ..World::default()
+        };
+        let owners = (0..2)
+            .map(|index| Self::owner(&plan, index, &mut random))
+            .collect();
+        Self {
+            plan,
+            random,
+            world,
+            owners,
+            lives: vec![0, 0],
+            tasks: Vec::new(),
+            faults: true,
+            produced: 0,
+        }
+    }
+
+    fn owner(plan: &Plan, index: usize, random: &mut Random) -> Owner<Shard> {
+        let settings = OwnerSettings {
+            name: format!("owner {index}"),
+            snapshot_epochs: 3 + random.below(12),
+            snapshot_records: 1_000_000,
+            unpublished: 1 + random.below(4) as usize,
+            atomic_publish: plan.atomic,
+            breaks: plan.breaks,
+        };
+        let shard = plan.shard.clone();
+        let make = Box::new(move |bytes: Option<&[u8]>| match bytes {
+            None => Ok(Shard::new(shard.clone())),
+            Some(bytes) => Shard::restore(shard.clone(), bytes),
+        });
+        Owner::new(0, settings, make)
+    }
+
+    fn go(&mut self) -> Result<(), String> {
+        self.start(0);
+        for step in 0..self.plan.steps {
+            self.step();
+            check::running(&self.world).map_err(|why| format!("step {step}: {why}"))?;
+            self.check_owners()
+                .map_err(|why| format!("step {step}: {why}"))?;
+        }
+        // Liveness: the faults end, one owner starts, everything must come out.
+        self.faults = false;
+        self.start(0);
+        self.settle()?;
+        self.world.now += 1_000_000;
+        self.begin(0, true);
+        self.settle()?;
+        check::finished(&self.world, &self.plan)
+    }
+
+    /// Runs owner 0 alone until nothing is left to do.
+    fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..10_000 {
+            if let Some(index) = self
+                .tasks
+                .iter()
+                .position(|task| task.owner == 0 && task.life == self.lives[0])
+            {
+                self.carry_out(index);
+                let index = index.min(self.tasks.len() - 1);
+                if self.tasks[index].told.is_some() {
+                    self.report(index);
+                }
+                continue;
+            }
+            match self.owners[0].phase() {
+                Phase::Lost | Phase::Fenced => self.start(0),
+                Phase::Ready if self.remaining() > 0 => self.begin(0, false),
+                Phase::Ready => return Ok(()),
+                phase => return Err(format!("owner ended {phase:?}: {:?}", self.owners[0].why())),
+            }
+        }
+        Err("not live: the last owner did not come to rest".into())
+    }
+
+    fn remaining(&self) -> i64 {
+        let at = self.owners[0]
+            .positions()
+            .and_then(|p| p.first().copied())
+            .unwrap_or(0);
+        self.world.source.len() as i64 - at
+    }
+
+    /// One random step of the faulty world.
+    fn step(&mut self) {
+        let owner = self.random.below(2) as usize;
+        match self.random.below(100) {
+            0..=2 => self.start(owner),
+            3..=5 => self.crash(owner),
+            6..=19 => self.produce(),
+            20..=29 => self.world.now += 1 + self.random.below(3_000) as i64,
+            30..=49 => self.begin(owner, false),
+            _ => self.any_task(),
+        }
+        if matches!(self.owners[owner].phase(), Phase::Lost | Phase::Fenced)
+            && self.random.one_in(4)
+        {
+            self.start(owner);
+        }
+    }
+
+    fn start(&mut self, owner: usize) {
+        self.lives[owner] += 1;
+        let asks = self.owners[owner].start();
+        self.add(owner, asks);
+    }
+
+    /// The process dies: its memory is gone, what it had sent may still land.
+    fn crash(&mut self, owner: usize) {
+        self.lives[owner] += 1;
+        self.owners[owner] = Self::owner(&self.plan, owner, &mut self.random);
+    }
+
+    fn add(&mut self, owner: usize, asks: Vec<Ask>) {
+        let life = self.lives[owner];
+        self.tasks.extend(asks.into_iter().map(|ask| Task {
+            owner,
+            life,
+            ask: Some(ask),
+            told: None,
+        }));
+    }
+
+    fn any_task(&mut self) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        let index = self.random.below(self.tasks.len() as u64) as usize;
+        let dead = self.tasks[index].life != self.lives[self.tasks[index].owner];
+        if self.tasks[index].ask.is_some() {
+            // What a dead life had sent lands late, or never.
+            if dead && self.random.one_in(2) {
+                self.tasks.swap_remove(index);
+                return;
+            }
+            self.carry_out(index);
+        } else {
+            self.report(index);
+        }
+    }
+
+    fn report(&mut self, index: usize) {
+        let task = self.tasks.swap_remove(index);
+        if task.life != self.lives[task.owner] {
+            return;
+        }
+        if let Some(told) = task.told {
+            let asks = self.owners[task.owner].told(told);
+            self.add(task.owner, asks);
+        }
+    }
+
+    fn begin(&mut self, owner: usize, tick: bool) {
+        if !self.owners[owner].can_begin() {
+            return;
+        }
+        let Some(positions) = self.owners[owner].positions() else {
+            return;
+        };
+        let from = positions.first().copied().unwrap_or(0);
+        let available = (self.world.source.len() as i64 - from).max(0);
+        let take = if self.faults {
+            self.random.below(available as u64 + 1) as i64
+        } else {
+            available
+        };
+        if take == 0 && !tick && self.random.one_in(2) {
+            return;
+        }
+        let range = OffsetRange {
+            from,
+            to: from + take,
+        };
+        let records = self.records(range);
+        // A lagging shard's clock is that of the last record taken; at the end it is the wall's.
+        let clock = match records.last() {
+            Some(last) if take < available => last.record.timestamp,
+            _ => self.world.now,
+        };
+        let asks = self.owners[owner].begin(vec![range], records, Timestamp(clock));
+        self.add(owner, asks);
+    }
+
+    fn records(&self, range: OffsetRange) -> Vec<IntakeRecord> {
+        let offsets = range.from..range.to;
+        offsets
+            .filter_map(|offset| {
+                let record = self.world.source.get(offset as usize)?.clone();
+                Some(IntakeRecord {
+                    source: 0,
+                    offset,
+                    record,
+                })
+            })
+            .collect()
+    }
+
+    fn produce(&mut self) {
+        for _ in 0..=self.random.below(5) {
+            self.world.now += self.random.below(400) as i64;
+            self.produced += 1;
+            let record = workload::event(self.produced, self.world.now, &mut self.random);
+            self.world.source.push(record);
+        }
+    }
+
+    /// Carries an ask out, perhaps badly; the report comes later.
+    fn carry_out(&mut self, index: usize) {
+        let Some(task) = self.tasks.get_mut(index) else {
+            return;
+        };
+        let (owner, life) = (task.owner, task.life);
+        let Some(ask) = task.ask.take() else { return };
+        let unavailable = || PortError::new(PortErrorKind::Unavailable, "simulated");
+        let fails = self.faults && self.random.one_in(25);
+        // In doubt: it landed, and nobody was told.
+        let lost = self.faults && self.random.one_in(25);
+        let world = &mut self.world;
+        let told = match ask {
+            Ask::Fence => {
+                world.publisher = Some((owner, life));
+                Told::Fenced(Ok(()))
+            }
+            Ask::Append(_) if fails => Told::Appended(Err(unavailable())),
+            Ask::Append(entry) => {
+                world.journal.push(entry);
+                let offset = world.journal.len() as Offset - 1;
+                Told::Appended(if lost {
+                    Err(unavailable().in_doubt())
+                } else {
+                    Ok(offset)
+                })
+            }
+            Ask::LoadSnapshot => {
+                let newest = world
+                    .snapshots
+                    .iter()
+                    .next_back()
+                    .map(|(name, bytes)| (*name, bytes.clone()));
+                Told::Snapshot(Ok(newest))
+            }
+            Ask::ReadJournal { from, to } => {
+                let entries = world
+                    .journal
+                    .iter()
+                    .enumerate()
+                    .map(|(at, entry)| (at as Offset, entry.clone()));
+                Told::Journal(Ok(entries
+                    .filter(|(at, _)| (from..to).contains(at))
+                    .collect()))
+            }
+            Ask::ReadCommitted => Told::Committed(Ok(world.committed)),
+            Ask::ReadSources(ranges) => {
+                let range = ranges.first().copied().unwrap_or_default();
+                Told::Sources(Ok(self.records(range)))
+            }
+            Ask::Publish(_) if fails => Told::Published(Err(unavailable())),
+            Ask::Publish(_) if self.plan.atomic && world.publisher != Some((owner, life)) => {
+                Told::Published(Err(PortError::new(PortErrorKind::Closed, "fenced")))
+            }
+            Ask::Publish(publish) => {
+                world
+                    .outputs
+                    .extend(publish.outputs.iter().map(check::published));
+                if self.plan.atomic {
+                    world.committed = Some(publish.epoch);
+                }
+                Told::Published(if lost {
+                    Err(unavailable().in_doubt())
+                } else {
+                    Ok(())
+                })
+            }
+            Ask::Keep { .. } if fails => Told::Kept(Err(unavailable())),
+            Ask::Keep { name, bytes, .. } => {
+                world.snapshots.insert(name, bytes);
+                while world.snapshots.len() > 3 {
+                    world.snapshots.pop_first();
+                }
+                Told::Kept(Ok(()))
+            }
+        };
+        if let Some(task) = self.tasks.get_mut(index) {
+            task.told = Some(told);
+        }
+    }
+
+    /// No owner may be stuck, and none that shows itself may be ahead of the valid history.
+    fn check_owners(&self) -> Result<(), String> {
+        let valid = check::valid_epochs(&self.world);
+        for owner in &self.owners {
+            if owner.phase() == Phase::Stuck {
+                return Err(format!("an owner is stuck: {:?}", owner.why()));
+            }
+            if let Some(shard) = owner.acknowledged() {
+                let epoch = tidegate_actors::owner::Machine::epoch(shard);
+                if epoch > valid {
+                    return Err(format!(
+                        "S3: an owner shows epoch {epoch}, history has {valid}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

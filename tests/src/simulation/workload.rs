@@ -1,0 +1,65 @@
+//! What the simulated devices send, and the rules that watch them.
+
+use tidegate_actors::command::Signal;
+use tidegate_proto::record::Record;
+
+use crate::random::Random;
+
+/// Rules with a window, a hold, a hysteresis and a lookback: everything whose state must survive.
+const RULES: [(&str, &str); 4] = [
+    (
+        "means",
+        r#"{"kind":"Rule","name":"means","for":"all","window":{"tumbling":"2s","lateness":"1s"},"emit":{"mean":"avg(t)","n":"count(t)","sum":"sum(t)"}}"#,
+    ),
+    (
+        "hot",
+        r#"{"kind":"Rule","name":"hot","for":"all","when":"t > 60.0","hold":"700ms","clear":"t < 30.0","then":[{"log":"hot"}]}"#,
+    ),
+    (
+        "mean-hot",
+        r#"{"kind":"Rule","name":"mean-hot","for":"all","when":"avg(t, \"3s\") > 45.0"}"#,
+    ),
+    (
+        "above",
+        r#"{"kind":"Rule","name":"above","for":"all","when":"t > 80.0"}"#,
+    ),
+];
+
+/// The first records of the source: the rules.
+pub(super) fn setup() -> Vec<Record> {
+    RULES
+        .iter()
+        .map(|(name, document)| {
+            let signal = Signal::Rule {
+                request: String::new(),
+                name: (*name).to_owned(),
+                revision: 1,
+                document: Some((*document).to_owned()),
+                enabled: true,
+            };
+            Record {
+                timestamp: 1_000_000,
+                ..signal.to_record()
+            }
+        })
+        .collect()
+}
+
+/// One event: three devices, values like 0.1, out of order, sometimes late, sometimes at equal times.
+pub(super) fn event(number: i64, now: i64, random: &mut Random) -> Record {
+    let device = random.below(3);
+    let back = if random.one_in(8) {
+        random.below(9_000) as i64
+    } else {
+        random.below(300) as i64
+    };
+    let time = (now - back) / 100 * 100;
+    let value = random.below(1_000) as f64 * 0.1;
+    let body = format!(
+        r#"{{"id":"e{number}","resource":"d{device}","time":{time},"values":{{"t":{value}}}}}"#
+    );
+    Record {
+        timestamp: now,
+        ..Record::new(format!("d{device}").into_bytes(), body.into_bytes())
+    }
+}
