@@ -7,7 +7,7 @@ mod column;
 mod digest;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;

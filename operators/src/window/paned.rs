@@ -149,8 +149,8 @@ impl Paned {
         if let Some(slot) = self.ordinary(key, row, watermark) {
             return self.slots.add(slot, row, arguments);
         }
-        self.advance(key, watermark, out);
         self.reach(key);
+        self.advance(key, watermark, out);
         self.push_any(key, row, arguments, out);
     }
 
@@ -196,7 +196,8 @@ impl Paned {
         }
         let pane = shape.floor(row.time, shape.width);
         if of == 0 && pane.saturating_add(shape.width) <= final_to {
-            return self.keep_older(key, row, arguments);
+            self.keep_older(key, row, arguments);
+            return self.correct(key, first_left, last, closed_to, out);
         }
         let slot = self.pane(key, pane);
         self.slots.add(slot, row, arguments);

@@ -178,9 +178,13 @@ impl SlidingKey {
         if self.left > 0 {
             self.left -= 1;
             self.entered -= 1;
-        } else if self.entered > 0 {
+        } else {
+            if self.entered == 0 {
+                // No window came by, but a bare metric remembers it.
+                self.inside.enter(&row);
+            }
             self.inside.leave(&row);
-            self.entered -= 1;
+            self.entered = self.entered.saturating_sub(1);
         }
         for (index, value) in row.arguments.iter().enumerate() {
             if let Some((AggregateKind::Latest, _)) = self.inside.0.get(index)
@@ -264,19 +268,26 @@ impl Sliding {
         let (time, final_to) = (row.time, state.final_to(lateness));
         let end = time.saturating_add(size);
         if time < final_to {
-            let (of, known) = distinct_times(&state.rows, time, end);
-            let (missed, _) = distinct_times(&state.rows, time, end.min(final_to));
-            let own = u32::from(!known);
+            let lost = end <= final_to;
+            let (missed, of) = if lost {
+                // The windows of other rows that it missed as well are forgotten: its own stands for all.
+                (1, 1)
+            } else {
+                let (of, known) = distinct_times(&state.rows, time, end);
+                let (missed, _) = distinct_times(&state.rows, time, final_to);
+                let own = u32::from(!known);
+                (missed + own, of + own)
+            };
             out.late.push(LateRow {
                 key,
-                missed: missed + own,
-                of: of + own,
+                missed,
+                of,
                 start: time.saturating_sub(size),
                 end: time,
                 time,
                 trigger: 0,
             });
-            if end <= final_to {
+            if lost {
                 return;
             }
         }
@@ -416,7 +427,9 @@ impl SlidingKey {
             // Windows close in the order of their times: this one was never told.
             tell(&mut self.told, time, &values);
         }
-        self.row_of(time, size, (1, values), (self.left, self.entered), to);
+        let inside = (self.left, self.entered);
+        to.1.rows
+            .push(self.row_of(to.0, (time, size), (1, values), inside));
     }
 
     /// Tells what changed in the closed windows of `range`.
@@ -447,30 +460,32 @@ impl SlidingKey {
             next = entered;
             let values = inside.values();
             if let Some(revision) = tell(&mut self.told, time, &values) {
-                self.row_of(time, size, (revision, values), (left, entered), (key, out));
+                let told = (revision, values);
+                out.rows
+                    .push(self.row_of(key, (time, size), told, (left, entered)));
             }
         }
     }
 
+    /// The row of a window. `told` is revision and values, `rows` the first row inside and the first behind.
     fn row_of(
         &self,
-        time: i64,
-        size: i64,
+        key: u32,
+        span: (i64, i64),
         told: (u32, Vec<Value>),
         rows: (usize, usize),
-        to: (u32, &mut WindowOutput),
-    ) {
+    ) -> WindowRow {
         let event = |index: usize| self.rows.get(index).map(|row| row.key.event.clone());
-        to.1.rows.push(WindowRow {
-            key: to.0,
-            start: time.saturating_sub(size),
-            end: time,
+        WindowRow {
+            key,
+            start: span.0.saturating_sub(span.1),
+            end: span.0,
             revision: told.0,
             values: told.1,
             first: event(rows.0).unwrap_or_default(),
             last: event(rows.1.saturating_sub(1)).unwrap_or_default(),
             rows: rows.1.saturating_sub(rows.0) as u64,
             trigger: 0,
-        });
+        }
     }
 }
