@@ -291,7 +291,13 @@ impl Node {
                 let left = own + u8::from(*op == Operator::Power);
                 pair.0.write(slots, left, out);
                 out.push_str(op.symbol());
+                let at = out.len();
                 pair.1.write(slots, own + 1, out);
+                // `x<-3` and `x--3` would read as other symbols.
+                if out.get(at..).is_some_and(|right| right.starts_with('-')) {
+                    out.insert(at, '(');
+                    out.push(')');
+                }
             }
             Self::And(list, _) => write_list(list, slots, "&&", own + 1, out),
             Self::Or(list, _) => write_list(list, slots, "||", own + 1, out),

@@ -13,7 +13,7 @@ use tidegate_proto::Value;
 use crate::error::ScriptError;
 use crate::node::Operator;
 use crate::sandbox;
-use crate::scalar::Scalar;
+use crate::scalar::{Failure, Scalar};
 use crate::value;
 
 type Outcome = Result<Dynamic, Box<EvalAltResult>>;
@@ -218,7 +218,12 @@ fn call(
         charge(context, &argument, state)?;
         arguments.push(argument);
     }
-    let result = (scalar.run)(&arguments).map_err(|message| failure(message, state))?;
+    let result = (scalar.run)(&arguments).map_err(|why| match why {
+        Failure::Wrong(message) => failure(message, state),
+        Failure::TooLarge => {
+            EvalAltResult::ErrorDataTooLarge("Length of string".to_owned(), place(state)).into()
+        }
+    })?;
     charge(context, &result, state)?;
     Ok(result)
 }

@@ -20,9 +20,27 @@ pub(crate) struct Scalar {
     pub(crate) gives_flag: bool,
     /// Whether whole numbers give whole numbers.
     pub(crate) keeps_whole: bool,
-    pub(crate) run: fn(&[Dynamic]) -> Result<Dynamic, String>,
+    pub(crate) run: fn(&[Dynamic]) -> Ran,
     /// How columns of floats go through it.
     pub(crate) kernel: Kernel,
+}
+
+/// What a function gives.
+pub(crate) type Ran = Result<Dynamic, Failure>;
+
+/// Why a function gave nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Its arguments do not fit.
+    Wrong(String),
+    /// Its result would be larger than a text may be.
+    TooLarge,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Wrong(message)
+    }
 }
 
 /// How columns of floats go through a function, NaN standing for `()`.

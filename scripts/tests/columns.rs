@@ -173,7 +173,11 @@ fn check(source: &str, rows: &[Vec<Value>]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig {
+        cases: 600,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn numbers_over_columns_equal_numbers_row_by_row(
@@ -212,9 +216,9 @@ proptest! {
 #[test]
 fn chunks_do_not_show() {
     // More rows than a chunk, errors in some chunks only, columns shorter than the rows.
-    let formula = compile("if n * 2 > 4 { f } else { -f }");
+    let formula = compile("if n + n > 4 { f } else { -f }");
     assert!(formula.is_columnar());
-    let rows = 5000;
+    let rows = 4010;
     let floats = (0..rows).map(|row| Value::Number(f64::from(row))).collect();
     let wholes = (0..4000).map(|row| match row {
         1500 => Value::Int(i64::MAX),
@@ -227,7 +231,7 @@ fn chunks_do_not_show() {
     ];
     let evaluated = formula.evaluate(&columns, rows as usize);
     let failed: Vec<u32> = evaluated.errors.iter().map(|(row, _)| *row).collect();
-    let wanted: Vec<u32> = [1500, 1600].into_iter().chain(4000..5000).collect();
+    let wanted: Vec<u32> = [1500, 1600].into_iter().chain(4000..4010).collect();
     assert_eq!(failed, wanted);
     for row in 0..4000_usize {
         let wanted = match row {

@@ -355,7 +355,7 @@ fn logic(list: &[usize], before: &[Register<'_>], target: &mut Register<'_>, dec
 }
 
 /// Takes what is missing from the next operand, and so on.
-fn coalesce(list: &[usize], before: &[Register<'_>], target: &mut Register<'_>) -> bool {
+fn coalesce<'c>(list: &[usize], before: &[Register<'c>], target: &mut Register<'c>) -> bool {
     fn fill<T: Copy>(out: &mut [T], values: &[T], missing: impl Fn(&T) -> bool) {
         for (slot, value) in out.iter_mut().zip(values) {
             if missing(slot) {
@@ -363,19 +363,13 @@ fn coalesce(list: &[usize], before: &[Register<'_>], target: &mut Register<'_>) 
             }
         }
     }
-    match target {
-        Register::Float(out) => out.fill(f64::NAN),
-        Register::Int(out) => out.fill(None),
-        Register::Truth(out) => out.fill(UNKNOWN),
-        // Texts of the columns live as long as the registers only by the types: rare enough to leave to the rows.
-        Register::Text(_) => return false,
-        Register::Missing => {}
-    }
+    clear(target);
     for operand in list {
         match (before.get(*operand), &mut *target) {
             (Some(Register::Float(x)), Register::Float(out)) => fill(out, x, |x| x.is_nan()),
             (Some(Register::Int(x)), Register::Int(out)) => fill(out, x, Option::is_none),
             (Some(Register::Truth(x)), Register::Truth(out)) => fill(out, x, |x| *x == UNKNOWN),
+            (Some(Register::Text(x)), Register::Text(out)) => fill(out, x, Option::is_none),
             (Some(Register::Missing), _) => {}
             _ => return false,
         }
@@ -383,31 +377,43 @@ fn coalesce(list: &[usize], before: &[Register<'_>], target: &mut Register<'_>) 
     true
 }
 
-fn choose(condition: &[u8], a: &Register<'_>, b: &Register<'_>, target: &mut Register<'_>) -> bool {
-    fn pick<T: Copy>(condition: &[u8], out: &mut [T], a: &[T], b: &[T]) {
-        let pairs = a.iter().zip(b).zip(condition);
-        for (slot, ((a, b), truth)) in out.iter_mut().zip(pairs) {
-            *slot = if *truth == 1 { *a } else { *b };
+/// Takes `a` where the condition is true and `b` where it is false; both are of the target's kind or missing.
+fn choose<'c>(
+    condition: &[u8],
+    a: &Register<'c>,
+    b: &Register<'c>,
+    target: &mut Register<'c>,
+) -> bool {
+    fn pick<T: Copy>(condition: &[u8], wanted: u8, out: &mut [T], values: &[T]) {
+        for ((slot, value), truth) in out.iter_mut().zip(values).zip(condition) {
+            if *truth == wanted {
+                *slot = *value;
+            }
         }
     }
-    match (a, b, target) {
-        (Register::Float(a), Register::Float(b), Register::Float(out)) => {
-            pick(condition, out, a, b)
+    clear(target);
+    for (operand, wanted) in [(a, 1), (b, 0)] {
+        match (operand, &mut *target) {
+            (Register::Float(x), Register::Float(out)) => pick(condition, wanted, out, x),
+            (Register::Int(x), Register::Int(out)) => pick(condition, wanted, out, x),
+            (Register::Truth(x), Register::Truth(out)) => pick(condition, wanted, out, x),
+            (Register::Text(x), Register::Text(out)) => pick(condition, wanted, out, x),
+            (Register::Missing, _) => {}
+            _ => return false,
         }
-        (Register::Int(a), Register::Int(b), Register::Int(out)) => pick(condition, out, a, b),
-        (Register::Truth(a), Register::Truth(b), Register::Truth(out)) => {
-            pick(condition, out, a, b)
-        }
-        (Register::Missing, Register::Missing, Register::Missing) => {}
-        (Register::Float(a), Register::Missing, Register::Float(out)) => {
-            pick(condition, out, a, &vec![f64::NAN; a.len()]);
-        }
-        (Register::Missing, Register::Float(b), Register::Float(out)) => {
-            pick(condition, out, &vec![f64::NAN; b.len()], b);
-        }
-        _ => return false,
     }
     true
+}
+
+/// Makes every row `()`.
+fn clear(register: &mut Register<'_>) {
+    match register {
+        Register::Float(out) => out.fill(f64::NAN),
+        Register::Int(out) => out.fill(None),
+        Register::Truth(out) => out.fill(UNKNOWN),
+        Register::Text(out) => out.fill(None),
+        Register::Missing => {}
+    }
 }
 
 fn call(

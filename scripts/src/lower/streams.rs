@@ -124,7 +124,11 @@ impl Lowering<'_> {
 
     /// An argument: a formula over one row, and whether it is a condition by its form.
     fn row_formula(&mut self, argument: &Expr) -> Option<(Formula, bool)> {
-        let mut inner = Lowering::new(FormulaContext::RowFilter, self.known, &[]);
+        // Over a window the known names are columns of the result; arguments speak of metrics.
+        let known = self
+            .known
+            .filter(|_| self.context == FormulaContext::Condition);
+        let mut inner = Lowering::new(FormulaContext::RowFilter, known, &[]);
         let mut node = inner.lower(argument);
         let failed = !inner.problems.is_empty();
         self.problems.append(&mut inner.problems);

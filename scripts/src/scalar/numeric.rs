@@ -2,7 +2,7 @@
 
 use rhai::Dynamic;
 
-use super::{Kernel, Scalar, maybe, numbers};
+use super::{Kernel, Ran, Scalar, maybe, numbers};
 use crate::value::Operand;
 
 /// One line of the table for a function of one float.
@@ -89,7 +89,7 @@ pub(super) static TABLE: [Scalar; 31] = [
             Some(whole) => whole
                 .checked_abs()
                 .map(Dynamic::from_int)
-                .ok_or_else(|| "`abs` of a whole number overflows".to_owned()),
+                .ok_or_else(|| "`abs` of a whole number overflows".to_owned().into()),
             None => Ok(maybe(numbers::<1>("abs", arguments)?.map(|[x]| x.abs()))),
         },
         ..one!("abs", "x without its sign", f64::abs)
@@ -219,7 +219,7 @@ fn pick(
     arguments: &[Dynamic],
     floats: fn(f64, f64) -> f64,
     wholes: fn(i64, i64) -> i64,
-) -> Result<Dynamic, String> {
+) -> Ran {
     if let [a, b] = arguments
         && let (Ok(a), Ok(b)) = (a.as_int(), b.as_int())
     {
@@ -230,7 +230,7 @@ fn pick(
     ))
 }
 
-fn whole(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn whole(arguments: &[Dynamic]) -> Ran {
     if let Some(whole) = arguments.first().filter(|x| x.is_int()) {
         return Ok(whole.clone());
     }
@@ -239,7 +239,7 @@ fn whole(arguments: &[Dynamic]) -> Result<Dynamic, String> {
     };
     // Whole numbers up to 2^53 are exact in a float; beyond it the digits would be made up.
     if x.abs() > 9_007_199_254_740_992.0 {
-        return Err("`whole` needs a number below 2^53".to_owned());
+        return Err("`whole` needs a number below 2^53".to_owned().into());
     }
     #[allow(clippy::cast_possible_truncation, reason = "the range was checked")]
     let whole = x as i64;

@@ -2,7 +2,7 @@
 
 use rhai::{Array, Dynamic, ImmutableString};
 
-use super::{Kernel, Scalar, number, numbers};
+use super::{Failure, Kernel, Ran, Scalar, number, numbers};
 use crate::value::{Operand, print, to_value};
 
 /// One line of the table: run row by row only.
@@ -181,15 +181,11 @@ fn text(name: &str, argument: Option<&Dynamic>) -> Result<Option<ImmutableString
     }
 }
 
-fn one(name: &str, arguments: &[Dynamic], run: fn(&str) -> Dynamic) -> Result<Dynamic, String> {
+fn one(name: &str, arguments: &[Dynamic], run: fn(&str) -> Dynamic) -> Ran {
     Ok(text(name, arguments.first())?.map_or(Dynamic::UNIT, |text| run(&text)))
 }
 
-fn two(
-    name: &str,
-    arguments: &[Dynamic],
-    run: fn(&str, &str) -> Dynamic,
-) -> Result<Dynamic, String> {
+fn two(name: &str, arguments: &[Dynamic], run: fn(&str, &str) -> Dynamic) -> Ran {
     let (a, b) = (
         text(name, arguments.first())?,
         text(name, arguments.get(1))?,
@@ -216,15 +212,15 @@ fn length(name: &str, argument: &Dynamic) -> Result<Option<usize>, String> {
     }
 }
 
-fn len(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn len(arguments: &[Dynamic]) -> Ran {
     Ok(length("len", first(arguments))?.map_or(Dynamic::UNIT, count))
 }
 
-fn is_empty(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn is_empty(arguments: &[Dynamic]) -> Ran {
     Ok(length("is_empty", first(arguments))?.map_or(Dynamic::UNIT, |n| (n == 0).into()))
 }
 
-fn contains(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn contains(arguments: &[Dynamic]) -> Ran {
     let [whole, part] = arguments else {
         return Ok(Dynamic::UNIT);
     };
@@ -283,7 +279,7 @@ fn size(name: &str, argument: &Dynamic) -> Result<Option<usize>, String> {
     Ok(Some(size))
 }
 
-fn sub_string(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn sub_string(arguments: &[Dynamic]) -> Ran {
     let name = "sub_string";
     let Some(text) = text(name, arguments.first())? else {
         return Ok(Dynamic::UNIT);
@@ -300,7 +296,7 @@ fn sub_string(arguments: &[Dynamic]) -> Result<Dynamic, String> {
     Ok(part.into())
 }
 
-fn replace(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn replace(arguments: &[Dynamic]) -> Ran {
     let mut texts = Vec::with_capacity(3);
     for argument in arguments {
         match text("replace", Some(argument))? {
@@ -317,7 +313,7 @@ fn replace(arguments: &[Dynamic]) -> Result<Dynamic, String> {
     // The result is sized before it is made: many short parts by a long one would grow without bound.
     let found = text.matches(part.as_str()).count();
     if found.saturating_mul(by.len()) > crate::sandbox::STRING_BYTES {
-        return Err("`replace` would make a text that is too large".to_owned());
+        return Err(Failure::TooLarge);
     }
     Ok(text.replace(part.as_str(), by).into())
 }
@@ -332,7 +328,7 @@ fn split(text: &str, separator: &str) -> Dynamic {
     parts.into()
 }
 
-fn join(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn join(arguments: &[Dynamic]) -> Ran {
     let separator = text("join", arguments.get(1))?;
     let list = first(arguments);
     let (Some(separator), false) = (separator, list.is_unit()) else {
@@ -352,7 +348,7 @@ fn join(arguments: &[Dynamic]) -> Result<Dynamic, String> {
     Ok(joined.into())
 }
 
-fn concat(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn concat(arguments: &[Dynamic]) -> Ran {
     let mut joined = String::new();
     for argument in arguments {
         joined.push_str(&print(argument)?);
@@ -361,14 +357,14 @@ fn concat(arguments: &[Dynamic]) -> Result<Dynamic, String> {
     Ok(joined.into())
 }
 
-fn fits(text: &str) -> Result<(), String> {
+fn fits(text: &str) -> Result<(), Failure> {
     if text.len() > crate::sandbox::STRING_BYTES {
-        return Err("the text would be too large".to_owned());
+        return Err(Failure::TooLarge);
     }
     Ok(())
 }
 
-fn to_number(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn to_number(arguments: &[Dynamic]) -> Ran {
     if first(arguments).is_float() || first(arguments).is_int() {
         return Ok(first(arguments).clone());
     }
@@ -377,12 +373,12 @@ fn to_number(arguments: &[Dynamic]) -> Result<Dynamic, String> {
     })
 }
 
-fn format_number(arguments: &[Dynamic]) -> Result<Dynamic, String> {
+fn format_number(arguments: &[Dynamic]) -> Ran {
     let Some([x, digits]) = numbers::<2>("format", arguments)? else {
         return Ok(Dynamic::UNIT);
     };
     if !(0.0..=20.0).contains(&digits) || digits.fract() != 0.0 {
-        return Err("`format` gives 0 to 20 digits".to_owned());
+        return Err("`format` gives 0 to 20 digits".to_owned().into());
     }
     #[allow(
         clippy::cast_possible_truncation,
