@@ -10,10 +10,12 @@ mod catalog;
 mod commit;
 mod ends;
 mod fault;
+mod pool;
 mod reader;
 mod recovery;
 mod retention;
 mod settings;
+mod status;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -35,45 +37,19 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub(crate) use fault::kind_of_io;
 pub use settings::{EmbeddedLogSettings, FsyncPolicy};
+pub use status::{EmbeddedLogStatus, TopicStatus};
 pub use topic::Held;
 
 use catalog::{group_key, load};
 use commit::Part;
 use ends::EndsFile;
 use reader::Reading;
+use status::status_of;
 use topic::{PartitionState, TopicState};
 use writer::{Answer, Request, Shared, Work, Write, Writer, WriterState, gone, group_offsets};
 
 /// Most partitions of a topic.
 const MOST_PARTITIONS: u32 = 4_096;
-
-/// What a topic of the embedded log holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicStatus {
-    /// Topic name.
-    pub topic: Topic,
-    /// First and next offset of each partition.
-    pub bounds: Vec<Bounds>,
-    /// Bytes of stored batches.
-    pub bytes: u64,
-    /// Number of segments.
-    pub segments: usize,
-    /// A limit that cannot be kept because records are still needed.
-    pub held: Option<Held>,
-}
-
-/// How the embedded log does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmbeddedLogStatus {
-    /// Topics by name.
-    pub topics: Vec<TopicStatus>,
-    /// Why the log is closed; `None` while it works.
-    pub closed: Option<String>,
-    /// Records that wait for the writer.
-    pub queued_records: u32,
-    /// Bytes that wait for the writer.
-    pub queued_bytes: u32,
-}
 
 /// A durable, partitioned log in a folder.
 pub struct EmbeddedLog {
@@ -122,6 +98,7 @@ impl EmbeddedLog {
             settings,
             clock,
             ends,
+            pool: opened.pool,
             state: WriterState::new(),
         };
         // Every request holds a place among the records, so the channel itself is never full.
@@ -185,11 +162,7 @@ impl EmbeddedLog {
         };
         EmbeddedLogStatus {
             topics: topics.iter().map(|topic| status_of(topic)).collect(),
-            closed: self
-                .shared
-                .health
-                .reason()
-                .map(|reason| reason.to_string()),
+            closed: self.shared.health.reason().map(|reason| reason.to_string()),
             queued_records: used(&self.records, self.settings.queue_records),
             queued_bytes: used(&self.bytes, self.settings.queue_bytes),
         }
@@ -216,7 +189,8 @@ impl EmbeddedLog {
         work: impl FnOnce(Answer<T>) -> Work,
     ) -> Result<T, PortError> {
         self.shared.health.check()?;
-        let share = |wanted: usize, all: u32| u32::try_from(wanted).unwrap_or(all).clamp(1, all.max(1));
+        let share =
+            |wanted: usize, all: u32| u32::try_from(wanted).unwrap_or(all).clamp(1, all.max(1));
         let (answer, answered) = oneshot::channel();
         {
             let _turn = self.turn.lock().await;
@@ -301,17 +275,6 @@ impl Drop for EmbeddedLog {
     }
 }
 
-fn status_of(topic: &TopicState) -> TopicStatus {
-    let partitions = 0..u32::try_from(topic.partitions.len()).unwrap_or(0);
-    TopicStatus {
-        topic: topic.name.clone(),
-        bounds: partitions.filter_map(|p| topic.bounds(p)).collect(),
-        bytes: topic.bytes(),
-        segments: topic.segments().len(),
-        held: topic.held(),
-    }
-}
-
 /// Topic names are Kafka's: they become names of keyspaces, and may move to a broker one day.
 fn check_topic(topic: &str, settings: TopicSettings) -> Result<(), PortError> {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -329,6 +292,11 @@ fn check_topic(topic: &str, settings: TopicSettings) -> Result<(), PortError> {
         ));
     }
     Ok(())
+}
+
+fn outside(from: &TopicPartition, offset: Offset, start: Offset, end: Offset) -> PortError {
+    let message = format!("{from} at offset {offset}: the log holds {start} to {end}");
+    PortError::new(PortErrorKind::OutOfRange, message)
 }
 
 fn check_group(group: &str) -> Result<(), PortError> {
@@ -392,20 +360,21 @@ impl EventLog for EmbeddedLog {
         Box::pin(async move {
             let topic = self.topic(&from)?;
             // The end first: segments that come after it hold all that is before it.
-            let end = topic.partition(from.partition).map_or(0, PartitionState::end);
+            let end = topic
+                .partition(from.partition)
+                .map_or(0, PartitionState::end);
             let segments = topic.segments();
             let start = segments
                 .first()
                 .map_or(0, |oldest| oldest.start(from.partition));
             if offset < start || offset > end {
-                let message = format!("{from} at offset {offset}: the log holds {start} to {end}");
-                return Err(PortError::new(PortErrorKind::OutOfRange, message));
+                return Err(outside(&from, offset, start, end));
             }
             let recent = segments
                 .last()
                 .is_some_and(|active| active.start(from.partition) <= offset);
             let reading = Reading {
-                topic: from.topic,
+                topic: from.topic.clone(),
                 partition: from.partition,
                 segments,
                 limit,
@@ -415,11 +384,18 @@ impl EventLog for EmbeddedLog {
                 bytes: 0,
             };
             // What was just written is in memory; older segments may have to come from the disk.
-            if recent {
+            let read = if recent {
                 reading.run()
             } else {
                 crate::log::offload(move || reading.run()).await
+            };
+            // A keyspace is used again after its segment is dropped: what was read counts only if the segment was still
+            // there afterwards.
+            let start = topic.bounds(from.partition).map_or(0, |now| now.start);
+            if offset < start {
+                return Err(outside(&from, offset, start, end));
             }
+            read
         })
     }
 
@@ -470,7 +446,8 @@ impl EventLog for EmbeddedLog {
             if let Some(partition) = topic.partition(of.partition) {
                 partition.hold.store(offset, Ordering::Relaxed);
             }
-            self.ask(1, 1, |answer| Work::Hold(of, offset, answer)).await
+            self.ask(1, 1, |answer| Work::Hold(of, offset, answer))
+                .await
         })
     }
 }

@@ -112,11 +112,26 @@ fn encode(name: SnapshotName, bytes: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The bytes of a snapshot file, if they are what was written under that name.
-fn decode(name: SnapshotName, file: Vec<u8>) -> Result<Vec<u8>, &'static str> {
+fn decode(name: SnapshotName, file: &[u8]) -> Result<Vec<u8>, &'static str> {
     let (head, _) = file
         .split_first_chunk::<HEADER_BYTES>()
         .ok_or("it is shorter than its header")?;
-    let [m0, m1, m2, m3, m4, m5, v0, v1, c0, c1, c2, c3, compression, place @ ..] = *head;
+    let [
+        m0,
+        m1,
+        m2,
+        m3,
+        m4,
+        m5,
+        v0,
+        v1,
+        c0,
+        c1,
+        c2,
+        c3,
+        compression,
+        place @ ..,
+    ] = *head;
     if [m0, m1, m2, m3, m4, m5] != MAGIC {
         return Err("it does not begin as a snapshot");
     }
@@ -200,8 +215,9 @@ impl SnapshotStore for FolderStore {
     fn get(&self, name: SnapshotName) -> PortFuture<'_, Vec<u8>> {
         let path = self.path(name);
         Box::pin(offload(move || {
-            let file = fs::read(&path).map_err(|error| failed("reading snapshot", &path, &error))?;
-            decode(name, file).map_err(|reason| {
+            let file =
+                fs::read(&path).map_err(|error| failed("reading snapshot", &path, &error))?;
+            decode(name, &file).map_err(|reason| {
                 PortError::new(
                     PortErrorKind::Corrupt,
                     format!("snapshot {} is damaged: {reason}", path.display()),
@@ -239,7 +255,10 @@ mod tests {
         let store = FolderStore::open(folder.path()).unwrap();
         block_on(async {
             for journal in [5, 100, 20, 7, 9] {
-                store.put(name(1, journal), vec![journal as u8; 9]).await.unwrap();
+                store
+                    .put(name(1, journal), vec![journal as u8; 9])
+                    .await
+                    .unwrap();
             }
             store.put(name(11, 4), vec![4]).await.unwrap();
             let kept = store.list(1).await.unwrap();
@@ -261,14 +280,18 @@ mod tests {
             store.set_aside(name(0, 2)).await.unwrap();
             assert_eq!(store.list(0).await.unwrap(), [name(0, 1)]);
         });
-        let aside = folder.path().join("shard-00000-0000000000000000002.snapshot.corrupt");
+        let aside = folder
+            .path()
+            .join("shard-00000-0000000000000000002.snapshot.corrupt");
         assert!(aside.exists());
     }
 
     #[test]
     fn what_an_interrupted_write_left_is_cleared_away() {
         let folder = tempfile::tempdir().unwrap();
-        let left = folder.path().join("shard-00000-0000000000000000002.snapshot.0.writing");
+        let left = folder
+            .path()
+            .join("shard-00000-0000000000000000002.snapshot.0.writing");
         fs::write(&left, b"half").unwrap();
         let store = FolderStore::open(folder.path()).unwrap();
         assert!(!left.exists());
@@ -299,10 +322,10 @@ mod tests {
             let bytes = if repeated { bytes.repeat(7) } else { bytes };
             let (header, body) = encode(name(3, 77), bytes.clone());
             let mut file = [header, body].concat();
-            prop_assert_eq!(decode(name(3, 77), file.clone()).unwrap(), bytes);
+            prop_assert_eq!(decode(name(3, 77), &file).unwrap(), bytes);
             let at = at.index(file.len());
             if cut { file.truncate(at) } else { file[at] ^= 1_u8 << bit }
-            prop_assert!(decode(name(3, 77), file).is_err());
+            prop_assert!(decode(name(3, 77), &file).is_err());
         }
     }
 }

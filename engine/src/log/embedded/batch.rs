@@ -1,7 +1,7 @@
 //! One stored value of the embedded log: a batch of records of one partition, and the key that it is stored under.
 //!
 //! Key: partition (u32 BE), offset of the first record (u64 BE), so that keys sort by place.
-//! Value: magic `Tg`, version, a zero byte, crc32 (u32 LE, over the key and all that follows it), count (u32 LE), base
+//! Value: magic `Tg`, version, a zero byte, crc32 (u32 LE, over topic, key and all that follows it), count (u32 LE), base
 //! timestamp (i64 LE), then per record: timestamp minus base, key length + 1 (0: none), key, value length + 1 (0: none),
 //! value, number of headers, per header name length, name, value length, value. Lengths and differences are LEB128.
 
@@ -89,7 +89,11 @@ impl BatchEncoder {
     }
 
     /// Key and value.
-    pub(super) fn finish(mut self, partition: Partition) -> ([u8; KEY_BYTES], Vec<u8>) {
+    pub(super) fn finish(
+        mut self,
+        topic: &str,
+        partition: Partition,
+    ) -> ([u8; KEY_BYTES], Vec<u8>) {
         let key = key_of(partition, self.base);
         let mut header = [0; HEADER_BYTES];
         let fields = [
@@ -105,7 +109,7 @@ impl BatchEncoder {
         if let Some(head) = self.bytes.first_chunk_mut::<HEADER_BYTES>() {
             *head = header;
         }
-        let crc = checksum(&key, self.bytes.get(8..).unwrap_or_default());
+        let crc = checksum(topic, &key, self.bytes.get(8..).unwrap_or_default());
         if let Some(place) = self.bytes.get_mut(4..8) {
             place.copy_from_slice(&crc.to_le_bytes());
         }
@@ -113,8 +117,9 @@ impl BatchEncoder {
     }
 }
 
-fn checksum(key: &[u8], rest: &[u8]) -> u32 {
+fn checksum(topic: &str, key: &[u8], rest: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
+    hasher.update(topic.as_bytes());
     hasher.update(key);
     hasher.update(rest);
     hasher.finalize()
@@ -157,13 +162,27 @@ pub(super) struct StoredBatch {
 }
 
 impl StoredBatch {
-    /// Verifies a key and its value.
-    pub(super) fn open(key: &[u8], bytes: Bytes) -> Result<(Partition, Self), Damage> {
+    /// Verifies that a key and its value are a batch of a topic.
+    pub(super) fn open(topic: &str, key: &[u8], bytes: Bytes) -> Result<(Partition, Self), Damage> {
         let (partition, base) = place_of(key)?;
         let header = bytes
             .first_chunk::<HEADER_BYTES>()
             .ok_or(Damage("shorter than its header"))?;
-        let [m0, m1, version, zero, c0, c1, c2, c3, n0, n1, n2, n3, time @ ..] = *header;
+        let [
+            m0,
+            m1,
+            version,
+            zero,
+            c0,
+            c1,
+            c2,
+            c3,
+            n0,
+            n1,
+            n2,
+            n3,
+            time @ ..,
+        ] = *header;
         if [m0, m1] != MAGIC || zero != 0 {
             return Err(Damage("does not begin as a batch"));
         }
@@ -171,7 +190,7 @@ impl StoredBatch {
             return Err(Damage("was written in another format version"));
         }
         if u32::from_le_bytes([c0, c1, c2, c3])
-            != checksum(key, bytes.get(8..).unwrap_or_default())
+            != checksum(topic, key, bytes.get(8..).unwrap_or_default())
         {
             return Err(Damage("checksum does not match"));
         }
@@ -315,7 +334,10 @@ mod tests {
         let record = record.prop_map(|(key, value, headers, timestamp)| Record {
             key,
             value,
-            headers: headers.into_iter().map(|(n, v)| (Arc::from(n), v)).collect(),
+            headers: headers
+                .into_iter()
+                .map(|(n, v)| (Arc::from(n), v))
+                .collect(),
             timestamp,
         });
         proptest::collection::vec(record, 1..20).prop_map(|mut records| {
@@ -329,14 +351,14 @@ mod tests {
         for record in records {
             encoder.push(record, record.timestamp);
         }
-        encoder.finish(7)
+        encoder.finish("t", 7)
     }
 
     proptest! {
         #[test]
         fn what_was_written_is_read(records in records(), base in 0_i64..1_000_000, skip in 0_i64..25) {
             let (key, value) = encode(base, &records);
-            let (partition, mut batch) = StoredBatch::open(&key, Bytes::from(value)).unwrap();
+            let (partition, mut batch) = StoredBatch::open("t", &key, Bytes::from(value)).unwrap();
             prop_assert_eq!(partition, 7);
             prop_assert_eq!(batch.end() - batch.next_offset(), records.len() as i64);
             batch.skip_to(base + skip).unwrap();
@@ -353,13 +375,16 @@ mod tests {
             let (key, mut value) = encode(5, &records);
             let at = at.index(value.len());
             if cut { value.truncate(at) } else { value[at] ^= 1_u8 << bit }
-            prop_assert!(StoredBatch::open(&key, Bytes::from(value)).is_err());
+            prop_assert!(StoredBatch::open("t", &key, Bytes::from(value)).is_err());
         }
 
         #[test]
         fn a_batch_under_another_key_is_refused(records in records(), offset in 6_i64..1000) {
             let (_, value) = encode(5, &records);
-            prop_assert!(StoredBatch::open(&key_of(7, offset), Bytes::from(value)).is_err());
+            let value = Bytes::from(value);
+            prop_assert!(StoredBatch::open("t", &key_of(7, offset), value.clone()).is_err());
+            prop_assert!(StoredBatch::open("u", &key_of(7, 5), value.clone()).is_err());
+            prop_assert!(StoredBatch::open("t", &key_of(7, 5), value).is_ok());
         }
     }
 }

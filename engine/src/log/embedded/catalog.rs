@@ -3,8 +3,8 @@
 //! Every value ends with a crc32 over its key and itself, so that nothing half-true is ever believed.
 
 use fjall::Keyspace;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tidegate_actors::port::{PortError, PortErrorKind, TopicPartition, TopicSettings};
 use tidegate_proto::record::Offset;
 
@@ -41,6 +41,8 @@ impl From<TopicNote> for TopicSettings {
 /// A segment as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SegmentNote {
+    /// Number of the keyspace that it lives in.
+    pub(super) slot: u32,
     /// When it was begun.
     pub(super) created: i64,
     /// First offset of each partition in it.
@@ -98,17 +100,6 @@ pub(super) fn group_key(group: &str, of: &TopicPartition) -> Vec<u8> {
         &partition,
     ]
     .concat()
-}
-
-/// Name of a segment's keyspace.
-pub(super) fn keyspace_name(topic: &str, number: u64) -> String {
-    format!("t:{topic}:{number}")
-}
-
-/// Topic and number of a segment's keyspace; `None` for keyspaces that are no segments.
-pub(super) fn segment_of(keyspace: &str) -> Option<(&str, u64)> {
-    let (topic, number) = keyspace.strip_prefix("t:")?.rsplit_once(':')?;
-    Some((topic, number.parse().ok()?))
 }
 
 fn checksum(key: &[u8], body: &[u8]) -> [u8; 4] {
@@ -192,12 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn keyspaces_are_named_by_topic_and_segment() {
-        assert_eq!(
-            segment_of(&keyspace_name("tidegate.inbox", 12)),
-            Some(("tidegate.inbox", 12))
-        );
-        assert_eq!(segment_of("meta"), None);
+    fn segments_are_kept_in_their_order() {
         assert_eq!(segment_number(&segment_key("x", 9)), Some(9));
+        assert!(segment_key("x", 255) < segment_key("x", 256));
+        assert!(!segment_key("x.y", 0).starts_with(&segments_prefix("x")));
     }
 }

@@ -63,7 +63,8 @@ impl StagedPart {
     fn cut(&mut self) {
         let full = std::mem::replace(&mut self.encoder, BatchEncoder::new(self.next));
         if !full.is_empty() {
-            self.batches.push(full.finish(self.partition));
+            self.batches
+                .push(full.finish(&self.topic.name, self.partition));
         }
     }
 

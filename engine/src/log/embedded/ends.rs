@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tidegate_actors::port::{PortError, PortErrorKind};
@@ -42,13 +43,22 @@ impl EndsFile {
             })
             .collect();
         let new = self.path.with_extension("new");
-        let written = fs::write(&new, seal(KEY, &ends)?).and_then(|()| fs::rename(&new, &self.path));
+        let written =
+            fs::write(&new, seal(KEY, &ends)?).and_then(|()| fs::rename(&new, &self.path));
         written.map_err(|error| {
             PortError::new(
                 kind_of_io(error.kind()),
                 format!("noting the ends of the log: {error}"),
             )
         })
+    }
+
+    /// Writes a little and removes it again: tells whether the disk takes anything.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let path = self.path.with_extension("probe");
+        let written = fs::write(&path, [1; 64 << 10]);
+        let _ = fs::remove_file(&path);
+        written
     }
 
     /// The noted ends; an unreadable file only weakens the check.

@@ -36,7 +36,8 @@ impl Reading {
                 let next = segments.get(index + 1);
                 let until = next.map_or(self.end, |next| next.start(self.partition));
                 if self.at < until && !self.full() {
-                    self.segment(&segment.keyspace, until)?;
+                    let start = segment.start(self.partition);
+                    self.segment(&segment.slot.keyspace, start, until)?;
                 }
             }
             Ok(Slice {
@@ -51,8 +52,13 @@ impl Reading {
             && (self.entries.len() >= self.limit.records || self.bytes >= self.limit.bytes)
     }
 
-    /// Reads one segment up to an offset, which is its last one plus one.
-    fn segment(&mut self, keyspace: &Keyspace, until: Offset) -> Result<(), PortError> {
+    /// Reads one segment, which begins at an offset and ends before another.
+    fn segment(
+        &mut self,
+        keyspace: &Keyspace,
+        start: Offset,
+        until: Offset,
+    ) -> Result<(), PortError> {
         let last = key_of(self.partition, until - 1);
         let mut inside = true;
         for found in keyspace.range(key_of(self.partition, self.at)..=last) {
@@ -60,7 +66,7 @@ impl Reading {
             let mut batch = self.open(&key, value)?;
             // Only the first read after a limit in the middle of a batch, or of a stranger's offset, has to look behind.
             if inside && batch.next_offset() > self.at {
-                self.batch_around(keyspace)?;
+                self.batch_around(keyspace, start)?;
             }
             inside = false;
             if self.full() {
@@ -72,7 +78,7 @@ impl Reading {
             }
         }
         if inside {
-            self.batch_around(keyspace)?;
+            self.batch_around(keyspace, start)?;
         }
         if self.at < until && !self.full() {
             return Err(self.corrupt(Damage("records are missing")));
@@ -81,9 +87,9 @@ impl Reading {
     }
 
     /// Reads the batch that holds the offset, but does not begin with it.
-    fn batch_around(&mut self, keyspace: &Keyspace) -> Result<(), PortError> {
-        let mut before = keyspace.range(key_of(self.partition, 0)..key_of(self.partition, self.at));
-        let Some(found) = before.next_back() else {
+    fn batch_around(&mut self, keyspace: &Keyspace, start: Offset) -> Result<(), PortError> {
+        let before = key_of(self.partition, start)..key_of(self.partition, self.at);
+        let Some(found) = keyspace.range(before).next_back() else {
             return Err(self.corrupt(Damage("records are missing")));
         };
         let (key, value) = found.into_inner().map_err(|error| self.failed(&error))?;
@@ -98,7 +104,7 @@ impl Reading {
     }
 
     fn open(&self, key: &[u8], value: fjall::Slice) -> Result<StoredBatch, PortError> {
-        StoredBatch::open(key, Bytes::from_owner(value))
+        StoredBatch::open(&self.topic, key, Bytes::from_owner(value))
             .map(|(_, batch)| batch)
             .map_err(|damage| self.corrupt(damage))
     }

@@ -12,11 +12,11 @@ use tidegate_proto::record::{Offset, Partition, Topic};
 
 use super::batch::{StoredBatch, key_of, place_of};
 use super::catalog::{
-    SegmentNote, TOPICS, TopicNote, hold_key, keyspace_name, load, load_all, segment_number,
-    segment_of, segments_prefix,
+    SegmentNote, TOPICS, TopicNote, hold_key, load, load_all, segment_number, segments_prefix,
 };
 use super::ends::EndsFile;
 use super::fault::{Health, guarded, port_error};
+use super::pool::{self, Pool};
 use super::retention::note_options;
 use super::settings::EmbeddedLogSettings;
 use super::topic::{NO_HOLD, PartitionState, Segment, TopicState};
@@ -32,6 +32,7 @@ pub(super) struct Opened {
     pub(super) db: Database,
     pub(super) meta: Keyspace,
     pub(super) shared: Arc<Shared>,
+    pub(super) pool: Pool,
 }
 
 /// Opens the store in a folder and recovers all that the log knows.
@@ -63,8 +64,13 @@ pub(super) fn open(
             health: Health::new(),
         });
         ends.verify(&shared)?;
-        remove_orphans(&db, &shared)?;
-        Ok(Opened { db, meta, shared })
+        let pool = Pool::recover(&db, &claimed(&shared)?)?;
+        Ok(Opened {
+            db,
+            meta,
+            shared,
+            pool,
+        })
     })
 }
 
@@ -98,14 +104,13 @@ fn recover_topic(
     for (key, segment) in load_all::<SegmentNote>(meta, &segments_prefix(name))? {
         let number = segment_number(&key).unwrap_or(0);
         let expected = segments.last().map_or(number, |last| last.number + 1);
-        let keyspace = keyspace_name(name, number);
-        if number != expected || !db.keyspace_exists(&keyspace) {
-            return Err(corrupt(format!("segment {expected} of topic {name} is missing")));
-        }
-        let keyspace = db
-            .keyspace(&keyspace, note_options)
-            .map_err(|error| port_error(&error, "opening a segment"))?;
-        segments.push(Arc::new(Segment::new(number, keyspace, segment)));
+        let slot = pool::open(db, segment.slot)?.filter(|_| number == expected);
+        let Some(slot) = slot else {
+            return Err(corrupt(format!(
+                "segment {expected} of topic {name} is missing"
+            )));
+        };
+        segments.push(Arc::new(Segment::new(number, slot, segment)));
     }
     let Some(active) = segments.last() else {
         return Err(corrupt(format!("topic {name} has no segment")));
@@ -135,9 +140,9 @@ fn last_of(
     segment: &Segment,
     partition: Partition,
 ) -> Result<(Offset, i64), PortError> {
-    let range = key_of(partition, 0)..=key_of(partition, Offset::MAX);
     let start = segment.start(partition);
-    let Some(found) = segment.keyspace.range(range).next_back() else {
+    let range = key_of(partition, start)..=key_of(partition, Offset::MAX);
+    let Some(found) = segment.slot.keyspace.range(range).next_back() else {
         let index = usize::try_from(partition).unwrap_or(usize::MAX);
         let timestamp = segment.note.timestamps.get(index).copied();
         return Ok((start, timestamp.unwrap_or(i64::MIN)));
@@ -153,7 +158,8 @@ fn last_of(
             damage.0
         ))
     };
-    let (_, mut batch) = StoredBatch::open(&key, Bytes::from_owner(value)).map_err(damaged)?;
+    let (_, mut batch) =
+        StoredBatch::open(topic, &key, Bytes::from_owner(value)).map_err(damaged)?;
     let end = batch.end();
     batch.skip_to(end - 1).map_err(damaged)?;
     let last = batch.decode().map_err(damaged)?;
@@ -163,47 +169,31 @@ fn last_of(
 /// Counts what the active segment holds; closed ones have it in their notes.
 fn measure(active: &Segment, partitions: &[PartitionState]) -> Result<(), PortError> {
     let mut bytes = 0;
-    for found in active.keyspace.iter() {
+    for found in active.slot.keyspace.iter() {
         let size = found
             .size()
             .map_err(|error| port_error(&error, "measuring a segment"))?;
         bytes += u64::from(size);
     }
-    let timestamps = partitions.iter().map(|p| p.timestamp.load(Ordering::Relaxed));
+    let timestamps = partitions
+        .iter()
+        .map(|p| p.timestamp.load(Ordering::Relaxed));
     let newest = if bytes == 0 { None } else { timestamps.max() };
     active.grow(bytes, newest.unwrap_or(active.note.created));
     Ok(())
 }
 
-/// Removes keyspaces of segments that were half made or half dropped when the process ended.
-fn remove_orphans(db: &Database, shared: &Shared) -> Result<(), PortError> {
-    for name in db.list_keyspace_names() {
-        let Some((topic, number)) = segment_of(&name) else {
-            continue;
-        };
-        let segments = shared.topic(topic).map(|topic| topic.segments());
-        let known = segments.as_ref().and_then(|segments| {
-            let (first, last) = (segments.first()?.number, segments.last()?.number);
-            Some((first, last))
-        });
-        if known.is_some_and(|(first, last)| (first..=last).contains(&number)) {
-            continue;
-        }
-        let keyspace = db
-            .keyspace(&name, note_options)
-            .map_err(|error| port_error(&error, "opening a segment"))?;
-        let dropped = known.is_some_and(|(first, _)| number < first);
-        let empty = keyspace
-            .is_empty()
-            .map_err(|error| port_error(&error, "looking into a segment"))?;
-        // A segment is noted before its first record is written: an unknown one with records means that notes are lost.
-        if !dropped && !empty {
-            return Err(corrupt(format!(
-                "topic {topic} has a segment {number} with records that the notes of the log do not know"
-            )));
-        }
-        db.delete_keyspace(keyspace)
-            .map_err(|error| port_error(&error, "removing a segment"))?;
+/// The slots that segments live in, each in one only.
+fn claimed(shared: &Shared) -> Result<Vec<u32>, PortError> {
+    let topics = shared.all_topics();
+    let segments = topics.iter().flat_map(|topic| topic.segments().to_vec());
+    let mut slots: Vec<u32> = segments.map(|segment| segment.slot.number).collect();
+    slots.sort_unstable();
+    let twice = slots.windows(2).find(|pair| pair.first() == pair.last());
+    match twice.and_then(|pair| pair.first()) {
+        None => Ok(slots),
+        Some(slot) => Err(corrupt(format!(
+            "the notes of the log name slot {slot} twice"
+        ))),
     }
-    Ok(())
 }

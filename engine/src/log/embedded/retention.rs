@@ -5,14 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use fjall::{Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use fjall::{KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use tidegate_actors::port::{PortError, TopicPartition, TopicSettings};
 use tidegate_proto::record::Topic;
 
-use super::catalog::{
-    ClosedNote, SegmentNote, TopicNote, keyspace_name, seal, segment_key, topic_key,
-};
-use super::fault::port_error;
+use super::catalog::{ClosedNote, SegmentNote, TopicNote, seal, segment_key, topic_key};
 use super::topic::{Held, NO_HOLD, PartitionState, Segment, TopicState};
 use super::writer::Writer;
 
@@ -24,7 +21,7 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 const NOTES_MEMTABLE_BYTES: u64 = 1 << 20;
 
 /// How a segment's keyspace is made.
-fn segment_options() -> KeyspaceCreateOptions {
+pub(super) fn segment_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(MEMTABLE_BYTES)
         .with_kv_separation(Some(KvSeparationOptions::default()))
@@ -57,13 +54,14 @@ impl Writer {
         }
         let now = self.clock.now().0;
         let partitions = usize::try_from(settings.partitions).unwrap_or(1);
+        let slot = self.pool.take(&self.db)?;
         let note = SegmentNote {
+            slot: slot.number,
             created: now,
             starts: vec![0; partitions],
             timestamps: vec![i64::MIN; partitions],
             closed: None,
         };
-        let keyspace = self.open_segment(name, 0)?;
         let (topic, segment) = (topic_key(name), segment_key(name, 0));
         let notes = [
             (topic.clone(), seal(&topic, &TopicNote::from(settings))?),
@@ -71,7 +69,7 @@ impl Writer {
         ];
         self.write_notes(&notes, &[])?;
         let states = (0..partitions).map(|_| PartitionState::new(0, i64::MIN, NO_HOLD));
-        let segment = Arc::new(Segment::new(0, keyspace, note));
+        let segment = Arc::new(Segment::new(0, slot, note));
         let topic = TopicState::new(name.clone(), settings, states.collect(), vec![segment]);
         let mut topics = self
             .shared
@@ -82,14 +80,8 @@ impl Writer {
         Ok(settings.partitions)
     }
 
-    fn open_segment(&self, topic: &str, number: u64) -> Result<Keyspace, PortError> {
-        self.db
-            .keyspace(&keyspace_name(topic, number), segment_options)
-            .map_err(|error| port_error(&error, "creating a segment"))
-    }
-
-    /// Writes and removes notes as one, on the disk when this returns, whatever the policy: the store makes and drops
-    /// keyspaces durably, so what the notes say about them must not lag behind.
+    /// Writes and removes notes as one, on the disk when this returns, whatever the policy: a keyspace must not be
+    /// emptied or used again before its old segment is forgotten for sure.
     fn write_notes(
         &mut self,
         put: &[(Vec<u8>, Vec<u8>)],
@@ -104,7 +96,7 @@ impl Writer {
         }
         batch
             .commit()
-            .map_err(|error| port_error(&error, "writing the notes of the log").in_doubt())?;
+            .map_err(|error| self.failed(&error, "writing the notes of the log"))?;
         self.state.unsynced = None;
         Ok(())
     }
@@ -140,8 +132,8 @@ impl Writer {
         now: i64,
     ) -> Result<(), PortError> {
         let number = active.number + 1;
-        let keyspace = match self.open_segment(&topic.name, number) {
-            Ok(keyspace) => keyspace,
+        let slot = match self.pool.take(&self.db) {
+            Ok(slot) => slot,
             Err(error) => {
                 // The old segment still takes records: a full disk shows itself at the next append, if it stays full.
                 tracing::warn!(%error, topic = &*topic.name, "no new segment could be begun");
@@ -157,6 +149,7 @@ impl Writer {
         };
         let partitions = topic.partitions.iter();
         let note = SegmentNote {
+            slot: slot.number,
             created: now,
             starts: partitions.clone().map(PartitionState::end).collect(),
             timestamps: partitions
@@ -172,12 +165,13 @@ impl Writer {
         ];
         self.write_notes(&notes, &[])?;
         let mut segments = topic.segments().to_vec();
-        segments.push(Arc::new(Segment::new(number, keyspace, note)));
+        segments.push(Arc::new(Segment::new(number, slot, note)));
         topic.set_segments(segments);
         active
+            .slot
             .keyspace
             .rotate_memtable()
-            .map_err(|error| port_error(&error, "writing a memtable out").in_doubt())?;
+            .map_err(|error| self.failed(&error, "writing a memtable out"))?;
         Ok(())
     }
 
@@ -214,7 +208,7 @@ impl Writer {
         self.remove(topic, going)
     }
 
-    /// Removes segments: first nobody finds them, then the notes forget them, then their files go.
+    /// Removes segments: first nobody finds them, then the notes forget them, then their keyspaces are emptied.
     fn remove(
         &mut self,
         topic: &Arc<TopicState>,
@@ -228,11 +222,9 @@ impl Writer {
             .collect();
         self.write_notes(&[], &keys)?;
         for segment in going {
-            if let Err(error) = self.db.delete_keyspace(segment.keyspace.clone()) {
-                // The notes forgot it, so the next start removes it.
-                tracing::warn!(%error, topic = &*topic.name, "a segment's files were not removed");
-            }
+            self.pool.put_back(segment.slot.clone());
         }
+        self.pool.step()?;
         Ok(())
     }
 

@@ -125,7 +125,10 @@ mod tests {
         assert_eq!(settings.segment_bytes, 1_000_000);
         assert_eq!(settings.queue_records, 65_536);
         let refused = toml::from_str::<EmbeddedLogSettings>("fsync = \"sometimes\"").unwrap_err();
-        assert!(refused.to_string().contains("write `always`, `never`"), "{refused}");
+        assert!(
+            refused.to_string().contains("write `always`, `never`"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Laws of the embedded log, against the plainest model there is: a vector of records per partition.
 
+mod crash;
 mod damage;
 mod retention;
 mod throughput;
@@ -165,7 +166,11 @@ impl Model {
         let held = self.partitions.entry(partition).or_default();
         let first = held.len() as Offset;
         for record in records {
-            let stamp = if record.timestamp == 0 { now } else { record.timestamp };
+            let stamp = if record.timestamp == 0 {
+                now
+            } else {
+                record.timestamp
+            };
             let last = held.last().map_or(i64::MIN, |last| last.timestamp);
             held.push(Record {
                 timestamp: stamp.max(last),
@@ -219,7 +224,11 @@ fn run_step(log: &EmbeddedLog, model: &mut Model, clock: &ManualClock, step: Ste
 
 fn check(log: &EmbeddedLog, model: &Model) {
     for partition in 0..3 {
-        let held = model.partitions.get(&partition).cloned().unwrap_or_default();
+        let held = model
+            .partitions
+            .get(&partition)
+            .cloned()
+            .unwrap_or_default();
         let limit = ReadLimit {
             records: 7,
             bytes: 50_000,
@@ -276,7 +285,9 @@ fn appenders_at_the_same_time_keep_their_order_and_leave_no_gap() {
         async move {
             let mut last = -1;
             for number in 0..60_u32 {
-                let record = |part: u32| Record::new(who.to_be_bytes().to_vec(), vec![number as u8, part as u8]);
+                let record = |part: u32| {
+                    Record::new(who.to_be_bytes().to_vec(), vec![number as u8, part as u8])
+                };
                 let records = (0..1 + number % 5).map(record).collect();
                 let first = log.append(&place("t", who % 2), records).await.unwrap();
                 assert!(first > last);
@@ -301,7 +312,9 @@ fn appenders_at_the_same_time_keep_their_order_and_leave_no_gap() {
                 .map(|(_, record)| record.value.clone().unwrap())
                 .collect();
             let expected: Vec<_> = (0..60_u32)
-                .flat_map(|n| (0..1 + n % 5).map(move |part| Bytes::from(vec![n as u8, part as u8])))
+                .flat_map(|n| {
+                    (0..1 + n % 5).map(move |part| Bytes::from(vec![n as u8, part as u8]))
+                })
                 .collect();
             assert_eq!(own, expected);
         }
@@ -321,8 +334,12 @@ fn appends_are_queued_in_the_order_in_which_they_were_begun() {
     let log = open(folder.path(), settings, &clock_at(1));
     block_on(log.create_topic(&topic("t"), kept_for_ever(1))).unwrap();
     let of = place("t", 0);
-    let appends = (0..200_u8).map(|number| log.append(&of, vec![Record::new(vec![], vec![number; 150])]));
-    let firsts: Vec<_> = block_on(join_all(appends)).into_iter().map(Result::unwrap).collect();
+    let appends =
+        (0..200_u8).map(|number| log.append(&of, vec![Record::new(vec![], vec![number; 150])]));
+    let firsts: Vec<_> = block_on(join_all(appends))
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(firsts, (0..200).collect::<Vec<_>>());
 }
 
@@ -386,10 +403,22 @@ fn a_read_outside_the_log_is_refused() {
     block_on(log.create_topic(&topic("t"), kept_for_ever(1))).unwrap();
     let read = |of: &TopicPartition, at| block_on(log.read(of, at, WHOLE));
     assert_eq!(read(&place("t", 0), 0).unwrap().entries, []);
-    assert_eq!(read(&place("t", 0), 1).unwrap_err().kind, PortErrorKind::OutOfRange);
-    assert_eq!(read(&place("t", 0), -1).unwrap_err().kind, PortErrorKind::OutOfRange);
-    assert_eq!(read(&place("t", 1), 0).unwrap_err().kind, PortErrorKind::NotFound);
-    assert_eq!(read(&place("u", 0), 0).unwrap_err().kind, PortErrorKind::NotFound);
+    assert_eq!(
+        read(&place("t", 0), 1).unwrap_err().kind,
+        PortErrorKind::OutOfRange
+    );
+    assert_eq!(
+        read(&place("t", 0), -1).unwrap_err().kind,
+        PortErrorKind::OutOfRange
+    );
+    assert_eq!(
+        read(&place("t", 1), 0).unwrap_err().kind,
+        PortErrorKind::NotFound
+    );
+    assert_eq!(
+        read(&place("u", 0), 0).unwrap_err().kind,
+        PortErrorKind::NotFound
+    );
 }
 
 #[test]
@@ -406,7 +435,10 @@ fn topics_are_created_once_and_named_soundly() {
         let refused = create(&log, refused, 1).unwrap_err();
         assert_eq!(refused.kind, PortErrorKind::Refused, "{refused}");
     }
-    assert_eq!(create(&log, "u", 0).unwrap_err().kind, PortErrorKind::Refused);
+    assert_eq!(
+        create(&log, "u", 0).unwrap_err().kind,
+        PortErrorKind::Refused
+    );
     drop(log);
     let log = open(folder.path(), small(), &clock);
     assert_eq!(block_on(log.partitions(&topic("t"))), Ok(Some(3)));
@@ -435,7 +467,8 @@ fn a_record_over_the_limit_is_refused() {
     };
     let log = open(folder.path(), settings, &clock_at(1));
     block_on(log.create_topic(&topic("t"), kept_for_ever(1))).unwrap();
-    let append = |bytes| block_on(log.append(&place("t", 0), vec![Record::new("", vec![0; bytes])]));
+    let append =
+        |bytes| block_on(log.append(&place("t", 0), vec![Record::new("", vec![0; bytes])]));
     assert_eq!(append(900), Ok(0));
     assert_eq!(append(1_000).unwrap_err().kind, PortErrorKind::Refused);
     assert_eq!(append(10), Ok(1));

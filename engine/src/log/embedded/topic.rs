@@ -3,20 +3,20 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use fjall::Keyspace;
 use tidegate_actors::port::{Bounds, TopicPartition, TopicSettings};
 use tidegate_proto::record::{Offset, Partition, Topic};
 use tokio::sync::watch;
 
 use super::catalog::{ClosedNote, SegmentNote};
+use super::pool::Slot;
 
 /// No hold: all records may go.
 pub(super) const NO_HOLD: Offset = Offset::MAX;
 
-/// A run of offsets of all partitions of a topic, in a keyspace of its own.
+/// A run of offsets of all partitions of a topic, in a keyspace of its own for as long as it lives.
 pub(super) struct Segment {
     pub(super) number: u64,
-    pub(super) keyspace: Keyspace,
+    pub(super) slot: Slot,
     pub(super) note: SegmentNote,
     /// Bytes of stored batches.
     pub(super) bytes: AtomicU64,
@@ -25,14 +25,14 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    pub(super) fn new(number: u64, keyspace: Keyspace, note: SegmentNote) -> Self {
+    pub(super) fn new(number: u64, slot: Slot, note: SegmentNote) -> Self {
         let closed = note.closed.unwrap_or(ClosedNote {
             bytes: 0,
             newest: note.created,
         });
         Self {
             number,
-            keyspace,
+            slot,
             note,
             bytes: AtomicU64::new(closed.bytes),
             newest: AtomicI64::new(closed.newest),

@@ -6,7 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use fjall::{Database, Keyspace, PersistMode};
-use tidegate_actors::port::{Clock, PortError, TopicPartition, TopicSettings};
+use tidegate_actors::port::{
+    Clock, Doubt, PortError, PortErrorKind, TopicPartition, TopicSettings,
+};
 use tidegate_proto::record::{Offset, Topic};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -14,6 +16,7 @@ use super::catalog::{group_key, hold_key, seal};
 use super::commit::{Part, Stage};
 use super::ends::EndsFile;
 use super::fault::{Health, closed, guarded, port_error};
+use super::pool::Pool;
 use super::settings::{EmbeddedLogSettings, FsyncPolicy};
 use super::topic::TopicState;
 
@@ -21,6 +24,8 @@ use super::topic::TopicState;
 const GROUP_BYTES: usize = 4 << 20;
 /// How often age is looked at while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
+/// How often slots that are being emptied are looked at.
+const POOL_TICK: Duration = Duration::from_millis(20);
 /// How often the known ends are noted beside the store.
 const ENDS_EVERY: Duration = Duration::from_secs(10);
 /// Sealed memtables of one keyspace at which the writer waits; the store itself would sleep at four, for ever if its
@@ -91,6 +96,7 @@ pub(super) struct Writer {
     pub(super) settings: EmbeddedLogSettings,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ends: EndsFile,
+    pub(super) pool: Pool,
     pub(super) state: WriterState,
 }
 
@@ -140,9 +146,10 @@ impl Writer {
 
     fn patience(&self) -> Duration {
         match (self.settings.fsync, self.state.unsynced) {
-            (FsyncPolicy::Interval(span), Some(since)) => millis(span.0)
-                .saturating_sub(since.elapsed())
-                .min(TICK),
+            (FsyncPolicy::Interval(span), Some(since)) => {
+                millis(span.0).saturating_sub(since.elapsed()).min(TICK)
+            }
+            _ if self.pool.is_busy() => POOL_TICK,
             _ => TICK,
         }
     }
@@ -211,7 +218,7 @@ impl Writer {
     /// A failed write closes the log: what the disk holds is not known any more until it is opened anew.
     fn note_failure<T>(&self, outcome: &Result<T, PortError>) {
         if let Err(error) = outcome
-            && error.doubt == tidegate_actors::port::Doubt::Unknown
+            && (error.doubt == Doubt::Unknown || error.kind == PortErrorKind::Corrupt)
         {
             tracing::error!(%error, "the embedded log closes after a failed write");
             self.shared.health.close(&error.to_string());
@@ -264,7 +271,7 @@ impl Writer {
         }
         let doing = "writing the log";
         self.wait_for_room(stage)
-            .map_err(|error| port_error(&error, doing))?;
+            .map_err(|error| self.failed(&error, doing))?;
         let mode = match self.settings.fsync {
             FsyncPolicy::Always => PersistMode::SyncData,
             FsyncPolicy::Interval(_) | FsyncPolicy::Never => PersistMode::Buffer,
@@ -272,13 +279,13 @@ impl Writer {
         let mut batch = self.db.batch().durability(Some(mode));
         for part in stage.parts.values() {
             for (key, value) in &part.batches {
-                batch.insert(&part.segment.keyspace, key, value.as_slice());
+                batch.insert(&part.segment.slot.keyspace, key, value.as_slice());
             }
         }
         for (key, offset) in &stage.offsets {
             batch.insert(&self.shared.groups, key.as_slice(), seal(key, offset)?);
         }
-        batch.commit().map_err(|error| port_error(&error, doing))?;
+        batch.commit().map_err(|error| self.failed(&error, doing))?;
         if mode == PersistMode::Buffer {
             self.state.unsynced.get_or_insert_with(Instant::now);
         }
@@ -291,7 +298,7 @@ impl Writer {
     /// Waits while the store's background threads are behind, and notices when they are gone.
     fn wait_for_room(&self, stage: &Stage) -> Result<(), fjall::Error> {
         for part in stage.parts.values() {
-            while part.segment.keyspace.sealed_memtable_count() >= SEALED_LIMIT {
+            while part.segment.slot.keyspace.sealed_memtable_count() >= SEALED_LIMIT {
                 self.db.persist(PersistMode::Buffer)?;
                 std::thread::park_timeout(Duration::from_millis(2));
             }
@@ -319,12 +326,12 @@ impl Writer {
         let topics = self.shared.all_topics();
         let active = topics.iter().filter_map(|topic| topic.active());
         let keyspaces = active
-            .map(|segment| segment.keyspace.clone())
+            .map(|segment| segment.slot.keyspace.clone())
             .chain([self.meta.clone(), self.shared.groups.clone()]);
         for keyspace in keyspaces {
             keyspace
                 .rotate_memtable()
-                .map_err(|error| port_error(&error, "writing a memtable out").in_doubt())?;
+                .map_err(|error| self.failed(&error, "writing a memtable out"))?;
         }
         Ok(())
     }
@@ -333,16 +340,30 @@ impl Writer {
         let key = hold_key(of);
         self.meta
             .insert(key.as_slice(), seal(&key, &offset)?)
-            .map_err(|error| port_error(&error, "noting a hold").in_doubt())?;
+            .map_err(|error| self.failed(&error, "noting a hold"))?;
         self.state.unsynced.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// A failed write as an error of the port, which nobody knows whether it happened. The store does not say why its
+    /// background threads failed; a full disk still is full a moment later.
+    pub(super) fn failed(&self, error: &fjall::Error, doing: &str) -> PortError {
+        let probed = match error {
+            fjall::Error::Poisoned => self.ends.probe().err(),
+            _ => None,
+        };
+        match probed {
+            Some(io) => port_error(&io.into(), doing),
+            None => port_error(error, doing),
+        }
+        .in_doubt()
     }
 
     /// Forces all that was written to the disk.
     pub(super) fn persist(&mut self, mode: PersistMode) -> Result<(), PortError> {
         self.db
             .persist(mode)
-            .map_err(|error| port_error(&error, "forcing the log to the disk").in_doubt())?;
+            .map_err(|error| self.failed(&error, "forcing the log to the disk"))?;
         self.state.unsynced = None;
         Ok(())
     }
@@ -356,6 +377,7 @@ impl Writer {
         {
             self.persist(PersistMode::SyncData)?;
         }
+        self.pool.step()?;
         if self.state.last_tick.elapsed() >= TICK {
             self.state.last_tick = Instant::now();
             self.sweep_all()?;

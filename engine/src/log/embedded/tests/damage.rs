@@ -63,7 +63,10 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 
 /// Length of a file without the zeros at its end: a journal is mostly a hole.
 fn used(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+    bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1)
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -93,7 +96,13 @@ fn reads(folder: &Path) -> Option<Vec<Vec<(Offset, Record)>>> {
         let of = place("t", partition);
         let bounds = block_on(log.bounds(&of)).ok()?;
         let slice = block_on(log.read(&of, bounds.start, WHOLE)).ok()?;
-        all.push(slice.entries.into_iter().map(|e| (e.offset, e.record)).collect());
+        all.push(
+            slice
+                .entries
+                .into_iter()
+                .map(|e| (e.offset, e.record))
+                .collect(),
+        );
     }
     assert_eq!(committed, Some(42));
     Some(all)
@@ -110,7 +119,12 @@ fn damage_is_an_error_or_has_no_effect() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let targets = files(whole.path());
     for _ in 0..300 {
-        let strategy = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..8_u32, any::<bool>());
+        let strategy = (
+            any::<prop::sample::Index>(),
+            any::<prop::sample::Index>(),
+            0..8_u32,
+            any::<bool>(),
+        );
         let (file, at, bit, cut) = strategy.new_tree(&mut runner).unwrap().current();
         let damaged = tempfile::tempdir().unwrap();
         copy(whole.path(), damaged.path());
@@ -131,12 +145,19 @@ fn damage_is_an_error_or_has_no_effect() {
         match reads(damaged.path()) {
             None => refused += 1,
             Some(read) => {
-                assert!(read == expected, "{what} at {at} of {} changed the log", target.display());
+                assert!(
+                    read == expected,
+                    "{what} at {at} of {} changed the log",
+                    target.display()
+                );
                 unharmed += 1;
             }
         }
     }
-    assert!(refused > 50 && unharmed > 0, "{refused} refused, {unharmed} unharmed");
+    assert!(
+        refused > 50 && unharmed > 0,
+        "{refused} refused, {unharmed} unharmed"
+    );
     eprintln!("{refused} refused, {unharmed} unharmed");
 }
 
@@ -144,7 +165,10 @@ fn damage_is_an_error_or_has_no_effect() {
 fn a_torn_journal_gives_a_prefix_after_a_crash() {
     let whole = tempfile::tempdir().unwrap();
     let expected = make(whole.path());
-    let journal = files(whole.path()).into_iter().find(|path| is_journal(path)).unwrap();
+    let journal = files(whole.path())
+        .into_iter()
+        .find(|path| is_journal(path))
+        .unwrap();
     let bytes = fs::read(&journal).unwrap();
     let length = used(&bytes);
     for cut in (0..40).map(|step| length - 1 - step * 997) {
@@ -152,7 +176,9 @@ fn a_torn_journal_gives_a_prefix_after_a_crash() {
         copy(whole.path(), torn.path());
         // A killed process has not noted its ends.
         fs::remove_file(torn.path().join("ends")).unwrap();
-        let path = torn.path().join(journal.strip_prefix(whole.path()).unwrap());
+        let path = torn
+            .path()
+            .join(journal.strip_prefix(whole.path()).unwrap());
         fs::write(&path, &bytes[..cut]).unwrap();
         let log = match EmbeddedLog::open(torn.path(), settings(), clock_at(1_000)) {
             Ok(log) => log,
