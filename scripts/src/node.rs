@@ -301,16 +301,10 @@ impl Node {
             }
             Self::And(list, _) => write_list(list, slots, "&&", own + 1, out),
             Self::Or(list, _) => write_list(list, slots, "||", own + 1, out),
-            Self::Coalesce(list, _) => {
-                out.push_str("or(");
-                write_list(list, slots, ",", 0, out);
-                out.push(')');
-            }
+            Self::Coalesce(list, _) => write_between("or(", list, slots, ")", out),
             Self::Call(scalar, list, _) => {
                 out.push_str(scalar.name);
-                out.push('(');
-                write_list(list, slots, ",", 0, out);
-                out.push(')');
+                write_between("(", list, slots, ")", out);
             }
             Self::If(three, _) => {
                 out.push_str("if ");
@@ -321,14 +315,17 @@ impl Node {
                 three.2.write(slots, 0, out);
                 out.push('}');
             }
-            Self::List(list, _) => {
-                out.push('[');
-                write_list(list, slots, ",", 0, out);
-                out.push(']');
-            }
+            Self::List(list, _) => write_between("[", list, slots, "]", out),
             Self::Opaque(_) => {}
         }
     }
+}
+
+/// Appends items with commas between an opening and a closing text.
+fn write_between(open: &str, list: &[Node], slots: &[Slot], close: &str, out: &mut String) {
+    out.push_str(open);
+    write_list(list, slots, ",", 0, out);
+    out.push_str(close);
 }
 
 /// Appends to a text, which cannot fail.

@@ -18,6 +18,9 @@ use crate::value;
 
 type Outcome = Result<Dynamic, Box<EvalAltResult>>;
 
+/// What a custom node does: with its context, its operands not yet evaluated, and its state.
+type Handler = fn(&mut EvalContext<'_, '_, '_, '_, '_, '_>, &[Expression<'_>], &Dynamic) -> Outcome;
+
 /// Keys of the custom nodes; none of them can be written in a script.
 pub(crate) mod key {
     pub(crate) const SLOT: &str = "$slot";
@@ -85,10 +88,7 @@ pub(crate) fn custom(key: &'static str, code: i64, inputs: FnArgsVec<Expr>, at: 
 
 /// Tells the engine what custom nodes do.
 pub(crate) fn register(engine: &mut Engine) {
-    let handlers: [(
-        &'static str,
-        fn(&mut EvalContext<'_, '_, '_, '_, '_, '_>, &[Expression<'_>], &Dynamic) -> Outcome,
-    ); 10] = [
+    let handlers: [(&'static str, Handler); 10] = [
         (key::SLOT, slot),
         (key::BINARY, binary),
         (key::AND, |context, inputs, state| {

@@ -1,5 +1,12 @@
 //! Scripts that want to harm: each is refused or stopped by a counted budget, with the same error at every run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
 use tidegate_proto::{FormulaText, Mark, Value};
 use tidegate_scripts::{Column, Fault, Formula, FormulaContext};
 

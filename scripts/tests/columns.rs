@@ -1,5 +1,12 @@
 //! The law of columnar evaluation: over columns and row by row a formula gives the same values and the same errors.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
 use proptest::prelude::*;
 use tidegate_proto::{FormulaText, Mark, Value};
 use tidegate_scripts::{Column, Formula, FormulaContext, Slot};

@@ -1,5 +1,12 @@
 //! Formulas as people write them: what they need, what they give, what is wrong with them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
 use std::sync::Arc;
 
 use tidegate_proto::{FormulaText, Mark, Value};
@@ -70,6 +77,68 @@ fn three_valued_logic_is_kleenes() {
     assert_eq!(not, "FTU");
 }
 
+/// Formulas and what they give.
+const VALUES: &[(&str, &str)] = &[
+    ("x + none", "null"),
+    ("none == none", "null"),
+    ("none != 3", "null"),
+    ("has(none)", "false"),
+    ("has(x)", "true"),
+    ("or(none, x)", "6.0"),
+    ("none ?? n", "7"),
+    ("n / 2", "3.5"),
+    ("n + n", "14"),
+    ("n + x", "13.0"),
+    ("n % n", "0"),
+    ("x / zero", "Infinity"),
+    ("zero / zero", "null"),
+    ("zero == minus", "true"),
+    ("x % zero", "null"),
+    ("2 ** 10", "1024.0"),
+    ("-x", "-6.0"),
+    ("abs(-n)", "7"),
+    ("min(x, n)", "6.0"),
+    ("min(n, n)", "7"),
+    ("clamp(x, 0, 5)", "5.0"),
+    ("round(2.5)", "3.0"),
+    ("sqrt(-1)", "null"),
+    ("s == \"on\"", "true"),
+    ("s < \"p\"", "true"),
+    ("s in [\"on\", \"off\"]", "true"),
+    ("n in [7, 8]", "true"),
+    ("s + 1", "on1.0"),
+    ("`${s}/${n}`", "on/7"),
+    ("s.to_upper()", "ON"),
+    ("s.len() + 1", "3.0"),
+    ("flag == true", "true"),
+    ("if x > 5 { \"hot\" } else { \"cold\" }", "hot"),
+    ("let a = [1, 2]; a.push(3); a[2] + a.len()", "6"),
+    ("let t = 0; for i in 0..4 { t += i } t", "6"),
+    ("fn twice(v) { v * 2 } twice(x) + 1", "13.0"),
+    ("fn f(v) { if v { return 1; } !v } f(0 > 1)", "true"),
+    ("let m = #{a: 1}; m.b = 2; m.a + m.b", "3"),
+    ("x > none || flag", "true"),
+    ("false && s > 3", "false"),
+];
+
+/// Formulas and how they fail.
+const ERRORS: &[(&str, &str)] = &[
+    ("s > 3", "`>` cannot work on text and a number at 1:3"),
+    ("s == 3", "`==` cannot work on text and a number at 1:3"),
+    ("big + n", "`+` of whole numbers overflows at 1:5"),
+    (
+        "flag + 1",
+        "`+` cannot work on true or false and a number at 1:6",
+    ),
+    ("x && flag", "`&&` needs true or false, not a number at 1:3"),
+    (
+        "if none { 1 } else { 2 }",
+        "needs true or false, not an unknown value `()`",
+    ),
+    ("sqrt(s)", "`sqrt` needs a number, not text at 1:1"),
+    ("throw \"no\"", "no"),
+];
+
 #[test]
 fn values_mean_what_the_language_says() {
     let given = [
@@ -81,70 +150,14 @@ fn values_mean_what_the_language_says() {
         ("zero", Value::Number(0.0)),
         ("minus", Value::Number(-0.0)),
     ];
-    for (source, wanted) in [
-        ("x + none", "null"),
-        ("none == none", "null"),
-        ("none != 3", "null"),
-        ("has(none)", "false"),
-        ("has(x)", "true"),
-        ("or(none, x)", "6.0"),
-        ("none ?? n", "7"),
-        ("n / 2", "3.5"),
-        ("n + n", "14"),
-        ("n + x", "13.0"),
-        ("n % n", "0"),
-        ("x / zero", "Infinity"),
-        ("zero / zero", "null"),
-        ("zero == minus", "true"),
-        ("x % zero", "null"),
-        ("2 ** 10", "1024.0"),
-        ("-x", "-6.0"),
-        ("abs(-n)", "7"),
-        ("min(x, n)", "6.0"),
-        ("min(n, n)", "7"),
-        ("clamp(x, 0, 5)", "5.0"),
-        ("round(2.5)", "3.0"),
-        ("sqrt(-1)", "null"),
-        ("s == \"on\"", "true"),
-        ("s < \"p\"", "true"),
-        ("s in [\"on\", \"off\"]", "true"),
-        ("n in [7, 8]", "true"),
-        ("s + 1", "on1.0"),
-        ("`${s}/${n}`", "on/7"),
-        ("s.to_upper()", "ON"),
-        ("s.len() + 1", "3.0"),
-        ("flag == true", "true"),
-        ("if x > 5 { \"hot\" } else { \"cold\" }", "hot"),
-        ("let a = [1, 2]; a.push(3); a[2] + a.len()", "6"),
-        ("let t = 0; for i in 0..4 { t += i } t", "6"),
-        ("fn twice(v) { v * 2 } twice(x) + 1", "13.0"),
-        ("fn f(v) { if v { return 1; } !v } f(0 > 1)", "true"),
-        ("let m = #{a: 1}; m.b = 2; m.a + m.b", "3"),
-        ("x > none || flag", "true"),
-        ("false && s > 3", "false"),
-    ] {
+    for (source, wanted) in VALUES.iter().copied() {
         let got = value(source, &given).map_or("error".to_owned(), |v| match v {
             Value::Number(x) if x.is_infinite() => "Infinity".to_owned(),
             v => v.to_string(),
         });
         assert_eq!(got, wanted, "{source}");
     }
-    for (source, wanted) in [
-        ("s > 3", "`>` cannot work on text and a number at 1:3"),
-        ("s == 3", "`==` cannot work on text and a number at 1:3"),
-        ("big + n", "`+` of whole numbers overflows at 1:5"),
-        (
-            "flag + 1",
-            "`+` cannot work on true or false and a number at 1:6",
-        ),
-        ("x && flag", "`&&` needs true or false, not a number at 1:3"),
-        (
-            "if none { 1 } else { 2 }",
-            "needs true or false, not an unknown value `()`",
-        ),
-        ("sqrt(s)", "`sqrt` needs a number, not text at 1:1"),
-        ("throw \"no\"", "no"),
-    ] {
+    for (source, wanted) in ERRORS.iter().copied() {
         let got = value(source, &given).unwrap_err();
         assert!(got.starts_with(wanted), "{source}: {got}");
     }
@@ -216,99 +229,103 @@ fn normal_text_is_one_for_one_meaning() {
     }
 }
 
+use FormulaContext::{Condition, RowFilter, WindowEmit};
+
+/// Formulas, where they stand, and the first problem.
+const PROBLEMS: &[(&str, FormulaContext, &str)] = &[
+    (
+        "avg(temperature) > 90",
+        Condition,
+        "7:9: when: `avg` needs to know over which time (write `avg(temperature, \"5m\")`)",
+    ),
+    (
+        "count(x > 3.0, \"5m\")",
+        Condition,
+        "7:9: when: `count` counts rows or values, not conditions (write `count_if(x>3, …)`)",
+    ),
+    (
+        "averge(x, \"5m\")",
+        Condition,
+        "7:9: when: unknown function `averge`",
+    ),
+    (
+        "avgg(x, \"5m\")",
+        Condition,
+        "7:9: when: unknown function `avgg` (did you mean `avg`?)",
+    ),
+    (
+        "avg(x, \"5x\")",
+        Condition,
+        "7:16: when: `5x` is not a duration",
+    ),
+    (
+        "avg(x, \"5m\") > 1",
+        WindowEmit,
+        "7:9: when: `avg` here works over the rule's window and takes no duration",
+    ),
+    (
+        "held(x > 1, \"5m\")",
+        WindowEmit,
+        "7:9: when: `held` has no meaning over a window",
+    ),
+    (
+        "avg(x, \"5m\") > 1",
+        RowFilter,
+        "7:9: when: `avg` looks at more than one row",
+    ),
+    (
+        "win_start > 3",
+        Condition,
+        "7:9: when: `win_start` exists only in the results of a window",
+    ),
+    (
+        "atan2(x)",
+        Condition,
+        "7:9: when: `atan2` cannot take 1 argument (write `atan2(a, b)`)",
+    ),
+    (
+        "corr(x, y, \"5m\")",
+        Condition,
+        "7:9: when: `corr` is part of the language but not built yet",
+    ),
+    ("x >", Condition, "7:12: when: script is incomplete"),
+    (
+        "1 +\n  foo(x)",
+        Condition,
+        "8:3: when: unknown function `foo`",
+    ),
+    (
+        "x = 3",
+        Condition,
+        "7:9: when: only variables of the formula itself can be set",
+    ),
+    (
+        "fn f() { x } f()",
+        Condition,
+        "7:18: when: a function sees only its arguments, not `x`",
+    ),
+    (
+        "call > 3",
+        Condition,
+        "7:9: when: 'call' is a reserved keyword (a metric of this name is written `metric(\"call\")`)",
+    ),
+    ("", Condition, "7:9: when: the formula is empty"),
+    ("eval(\"1\")", Condition, "7:9: when:"),
+    (
+        "avg(x, \"5m\", y)",
+        Condition,
+        "7:9: when: `y` is no condition",
+    ),
+    (
+        "temperature.avg(\"5m\")",
+        Condition,
+        "7:21: when: `avg` is no method (write `avg(temperature, …)`)",
+    ),
+];
+
 #[test]
 fn problems_say_where_what_and_how() {
-    use FormulaContext::{Condition, RowFilter, WindowEmit};
-    for (source, context, wanted) in [
-        (
-            "avg(temperature) > 90",
-            Condition,
-            "7:9: when: `avg` needs to know over which time (write `avg(temperature, \"5m\")`)",
-        ),
-        (
-            "count(x > 3.0, \"5m\")",
-            Condition,
-            "7:9: when: `count` counts rows or values, not conditions (write `count_if(x>3, …)`)",
-        ),
-        (
-            "averge(x, \"5m\")",
-            Condition,
-            "7:9: when: unknown function `averge`",
-        ),
-        (
-            "avgg(x, \"5m\")",
-            Condition,
-            "7:9: when: unknown function `avgg` (did you mean `avg`?)",
-        ),
-        (
-            "avg(x, \"5x\")",
-            Condition,
-            "7:16: when: `5x` is not a duration",
-        ),
-        (
-            "avg(x, \"5m\") > 1",
-            WindowEmit,
-            "7:9: when: `avg` here works over the rule's window and takes no duration",
-        ),
-        (
-            "held(x > 1, \"5m\")",
-            WindowEmit,
-            "7:9: when: `held` has no meaning over a window",
-        ),
-        (
-            "avg(x, \"5m\") > 1",
-            RowFilter,
-            "7:9: when: `avg` looks at more than one row",
-        ),
-        (
-            "win_start > 3",
-            Condition,
-            "7:9: when: `win_start` exists only in the results of a window",
-        ),
-        (
-            "atan2(x)",
-            Condition,
-            "7:9: when: `atan2` cannot take 1 argument (write `atan2(a, b)`)",
-        ),
-        (
-            "corr(x, y, \"5m\")",
-            Condition,
-            "7:9: when: `corr` is part of the language but not built yet",
-        ),
-        ("x >", Condition, "7:12: when: script is incomplete"),
-        (
-            "1 +\n  foo(x)",
-            Condition,
-            "8:3: when: unknown function `foo`",
-        ),
-        (
-            "x = 3",
-            Condition,
-            "7:9: when: only variables of the formula itself can be set",
-        ),
-        (
-            "fn f() { x } f()",
-            Condition,
-            "7:18: when: a function sees only its arguments, not `x`",
-        ),
-        (
-            "call > 3",
-            Condition,
-            "7:9: when: 'call' is a reserved keyword (a metric of this name is written `metric(\"call\")`)",
-        ),
-        ("", Condition, "7:9: when: the formula is empty"),
-        ("eval(\"1\")", Condition, "7:9: when:"),
-        (
-            "avg(x, \"5m\", y)",
-            Condition,
-            "7:9: when: `y` is no condition",
-        ),
-        (
-            "temperature.avg(\"5m\")",
-            Condition,
-            "7:21: when: `avg` is no method (write `avg(temperature, …)`)",
-        ),
-    ] {
+    for (source, context, wanted) in PROBLEMS.iter().copied() {
         let found = issues(source, context);
         assert!(found[0].starts_with(wanted), "{source}: {found:?}");
     }
