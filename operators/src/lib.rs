@@ -4,8 +4,17 @@
 //! Pure and synchronous: time comes in as numbers, answers go out as [`tidegate_proto::Outcome`]s, equal input gives
 //! equal bytes however it was cut into batches, epochs and snapshots.
 
+pub mod aggregate;
+mod condition;
+pub mod exact;
+pub mod lookback;
+mod order;
 pub mod pipeline;
 pub mod plan;
+mod threshold;
+mod timer;
+mod watermark;
+pub mod window;
 
 pub use pipeline::{
     ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineSettings, RestoreError,

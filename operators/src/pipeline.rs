@@ -1,34 +1,119 @@
 //! [`Pipeline`]: all running rules of one shard, keyed by dense resource numbers and run on columns.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidegate_proto::{EventBatch, Names, Outcome, Span, Timestamp, Traits, Trigger, Value};
+use tidegate_proto::{EventBatch, Names, Outcome, Span, Timestamp, Trigger};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanBody};
+use crate::watermark::{Clocks, Line, NEVER, Tick};
 
 mod api;
+mod apply;
+mod cells;
+mod describe;
+mod group;
+mod judge;
+mod keys;
+mod members;
+mod report;
+mod results;
+mod sight;
+pub(crate) mod snapshot;
+mod steps;
+mod streams;
+mod tables;
+mod unit;
+mod windows;
+
+#[cfg(test)]
+mod tests;
+
+use self::apply::Change;
+use self::group::{Begun, Group, Push, Scratch, Watch};
+use self::windows::{WindowScratch, WindowUnit};
 
 pub use api::{
     ApplyReport, Limits, PartReport, PartState, PipelineSettings, RestoreError, TaskCounters,
     TaskState, View,
 };
 
+/// Watermark lines that are always there: that of the engine's defaults, and that of holds in arrival order.
+const STANDING_LINES: usize = 2;
+
+/// Where a rule runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum Seat {
+    /// A condition: its group, and its number there.
+    Condition { group: usize, unit: usize },
+    /// Windows of its own.
+    Window(usize),
+}
+
 /// All running rules of one shard.
 #[derive(Debug)]
 pub struct Pipeline {
     settings: PipelineSettings,
+    /// The clock as last told, [`NEVER`] before.
+    clock: i64,
+    /// Rows taken so far.
+    sequence: u64,
+    clocks: Clocks,
+    lines: Vec<(Line, Begun)>,
+    groups: Vec<Option<Group>>,
+    windows: Vec<Option<WindowUnit>>,
+    rules: BTreeMap<Arc<str>, Seat>,
+    scratch: Scratch,
+    window_scratch: WindowScratch,
+    ticks: Vec<Tick>,
+    water: Vec<Vec<i64>>,
+    /// Whose rows are being judged: whom to suspect when it panics.
+    working: Option<Working>,
+}
+
+/// A part of the pipeline at work.
+#[derive(Clone, Copy, Debug)]
+enum Working {
+    Group(usize),
+    Window(usize),
 }
 
 impl Pipeline {
     /// A pipeline without rules.
     #[must_use]
     pub fn new(settings: PipelineSettings) -> Self {
-        Self { settings }
+        let engine = (settings.disorder, settings.idle);
+        let begun = Begun {
+            sequence: 0,
+            clock: NEVER,
+        };
+        Self {
+            settings,
+            clock: NEVER,
+            sequence: 0,
+            clocks: Clocks::default(),
+            lines: vec![
+                (Line::new((None, None), engine), begun),
+                (Line::new((Some(Span::ZERO), None), engine), begun),
+            ],
+            groups: Vec::new(),
+            windows: Vec::new(),
+            rules: BTreeMap::new(),
+            scratch: Scratch::default(),
+            window_scratch: WindowScratch::default(),
+            ticks: Vec::new(),
+            water: Vec::new(),
+            working: None,
+        }
     }
 
-    /// Starts a rule, or revises the rule of that name: parts that are equal keep their state, raised stays raised. `metrics` is the
-    /// shard's interner: names of metrics that no event has carried yet get their number here.
+    /// Starts a rule, or revises the rule of that name: parts that are equal keep their state, raised stays raised. `metrics`
+    /// is the shard's interner: names of metrics that no event has carried yet get their number here.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "the pipeline keeps the plan; callers hand it over"
+    )]
     pub fn apply(
         &mut self,
         plan: Arc<Plan>,
@@ -37,7 +122,24 @@ impl Pipeline {
         trigger: Trigger,
         out: &mut Vec<Outcome>,
     ) -> ApplyReport {
-        ApplyReport::default()
+        let mut change = Change { view, trigger, out };
+        let plan = &plan;
+        let report = self.report(plan);
+        match (&plan.body, self.rules.get(&plan.name).copied()) {
+            (PlanBody::Condition(_), Some(Seat::Window(window))) => self.remove_window(window),
+            (PlanBody::Window(_), Some(Seat::Condition { group, unit })) => {
+                self.remove_condition((group, unit), "rule changed", &mut change);
+                self.rules.remove(&plan.name);
+            }
+            _ => {}
+        }
+        match &plan.body {
+            PlanBody::Condition(condition) => {
+                self.apply_condition(plan, condition, metrics, &mut change);
+            }
+            PlanBody::Window(window) => self.apply_window(plan, window, metrics, view),
+        }
+        report
     }
 
     /// Deletes or disables a rule: what it raised is cleared with the reason `rule removed` at the watermark of each task.
@@ -48,19 +150,14 @@ impl Pipeline {
         trigger: Trigger,
         out: &mut Vec<Outcome>,
     ) {
-    }
-
-    /// Tells that a resource was discovered or changed (type, labels, own time settings): selectors are matched again, and a task
-    /// that no longer matches is cleared with the reason `no longer matches` and forgotten. `view.traits(resource)` already
-    /// answers with the new traits.
-    pub fn describe(
-        &mut self,
-        resource: u32,
-        timing: (Option<Span>, Option<Span>),
-        view: &dyn View,
-        trigger: Trigger,
-        out: &mut Vec<Outcome>,
-    ) {
+        let mut change = Change { view, trigger, out };
+        match self.rules.remove(rule) {
+            Some(Seat::Condition { group, unit }) => {
+                self.remove_condition((group, unit), "rule removed", &mut change);
+            }
+            Some(Seat::Window(window)) => self.remove_window(window),
+            None => {}
+        }
     }
 
     /// Judges rows of a batch, which are in log order. `view.last` answers with the state before these rows: the shard
@@ -72,41 +169,183 @@ impl Pipeline {
         view: &dyn View,
         out: &mut Vec<Outcome>,
     ) {
+        let rows = rows.start.min(batch.len())..rows.end.min(batch.len());
+        if rows.is_empty() {
+            return;
+        }
+        self.clocks
+            .take(batch, rows.clone(), self.clock, &mut self.ticks);
+        self.water.resize_with(self.lines.len(), Vec::new);
+        for ((line, _), water) in self.lines.iter_mut().zip(&mut self.water) {
+            line.take(&self.clocks, &self.ticks, water);
+        }
+        let push = Push {
+            batch,
+            rows: rows.clone(),
+            ticks: &self.ticks,
+            water: &[],
+            sequence: self.sequence,
+            view,
+            waiting_rows: self.settings.limits.waiting_rows,
+            groups: self.settings.limits.groups,
+        };
+        self.sequence += rows.len() as u64;
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let Some(group) = group else { continue };
+            self.working = Some(Working::Group(index));
+            let line = group.state.line;
+            let (Some((line, _)), Some(water)) = (self.lines.get(line), self.water.get(line))
+            else {
+                continue;
+            };
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            let push = Push {
+                water,
+                ..push.clone()
+            };
+            group.push(&push, watch, &mut self.scratch, out);
+        }
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            let Some(window) = window else { continue };
+            self.working = Some(Working::Window(index));
+            let line = window.line();
+            let (Some((line, _)), Some(water)) = (self.lines.get(line), self.water.get(line))
+            else {
+                continue;
+            };
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            let push = Push {
+                water,
+                ..push.clone()
+            };
+            window.push(&push, watch, &mut self.window_scratch, out);
+        }
+        self.working = None;
     }
 
     /// Moves the clock, never back: silent resources pass their deadlines.
-    pub fn advance(&mut self, clock: Timestamp, view: &dyn View, out: &mut Vec<Outcome>) {}
+    pub fn advance(&mut self, clock: Timestamp, view: &dyn View, out: &mut Vec<Outcome>) {
+        self.clock = self.clock.max(clock.0);
+        let clock = self.clock;
+        let mut due = Vec::new();
+        for group in self.groups.iter_mut().flatten() {
+            due.clear();
+            while let Some(resource) = group.state.timers.pop(clock) {
+                due.push(resource);
+            }
+            let Some((line, _)) = self.lines.get_mut(group.state.line) else {
+                continue;
+            };
+            if due.is_empty() {
+                continue;
+            }
+            due.sort_unstable();
+            for resource in &due {
+                line.advance(&self.clocks, *resource, clock);
+            }
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            group.wake(&due, view, watch, &mut self.scratch, out);
+        }
+        for window in self.windows.iter_mut().flatten() {
+            due.clear();
+            while let Some(resource) = window.timers().pop(clock) {
+                due.push(resource);
+            }
+            let Some((line, _)) = self.lines.get_mut(window.line()) else {
+                continue;
+            };
+            if due.is_empty() {
+                continue;
+            }
+            due.sort_unstable();
+            for resource in &due {
+                line.advance(&self.clocks, *resource, clock);
+            }
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            window.wake(&due, view, watch, &mut self.window_scratch, out);
+        }
+    }
 
     /// Moves the clock and the watermark of every resource to a time: the end of a replay that says so.
-    pub fn until(&mut self, time: Timestamp, view: &dyn View, out: &mut Vec<Outcome>) {}
+    pub fn until(&mut self, time: Timestamp, view: &dyn View, out: &mut Vec<Outcome>) {
+        self.advance(time, view, out);
+        let known = view.resources().max(self.clocks.len());
+        let all: Vec<u32> = (0..known).collect();
+        for (line, _) in &mut self.lines {
+            for resource in &all {
+                line.raise(*resource, time.0);
+            }
+        }
+        for group in self.groups.iter_mut().flatten() {
+            let Some((line, _)) = self.lines.get(group.state.line) else {
+                continue;
+            };
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            let resources = all.iter().copied();
+            let due: Vec<u32> = resources
+                .filter(|resource| group.deadline(*resource) <= time.0)
+                .collect();
+            group.wake(&due, view, watch, &mut self.scratch, out);
+        }
+        for window in self.windows.iter_mut().flatten() {
+            let Some((line, _)) = self.lines.get(window.line()) else {
+                continue;
+            };
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            window.wake(&all, view, watch, &mut self.window_scratch, out);
+        }
+    }
 
     /// The earliest clock at which [`Pipeline::advance`] would do something; may be too early, never too late.
     #[must_use]
     pub fn next_clock(&self) -> Option<Timestamp> {
-        None
+        let groups = self.groups.iter().flatten();
+        let groups = groups.filter_map(|group| group.state.timers.next());
+        let windows = self.windows.iter().flatten();
+        let windows = windows.filter_map(WindowUnit::next_clock);
+        groups.chain(windows).min().map(Timestamp)
     }
 
-    /// What was counted on a task.
+    /// The rule that was at work when the pipeline panicked, the first of its group if several share one.
     #[must_use]
-    pub fn counters(&self, rule: &str, resource: u32) -> TaskCounters {
-        TaskCounters::default()
-    }
-
-    /// What a task is doing; `None` if the rule does not run or does not match the resource.
-    #[must_use]
-    pub fn active(&self, rule: &str, resource: u32) -> Option<TaskState> {
-        None
+    pub fn suspect(&self) -> Option<String> {
+        let working = self.working?;
+        let sits = |seat: &Seat| match (working, *seat) {
+            (Working::Group(at), Seat::Condition { group, .. }) => at == group,
+            (Working::Window(at), Seat::Window(window)) => at == window,
+            _ => false,
+        };
+        let found = self.rules.iter().find(|(_, seat)| sits(seat))?;
+        Some(found.0.as_ref().to_owned())
     }
 
     /// Names of the running rules in byte order.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
-        std::iter::empty()
+        self.rules.keys()
     }
 
-    /// The whole state as bytes; plans are not in it.
+    /// The whole state as bytes; plans are not in it. Equal states give equal bytes.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
-        Vec::new()
+        snapshot::write(self)
     }
 
     /// A pipeline as it was when the snapshot was taken.
@@ -118,12 +357,24 @@ impl Pipeline {
         plans: Vec<Arc<Plan>>,
         settings: PipelineSettings,
     ) -> Result<Self, RestoreError> {
-        Ok(Self::new(settings))
+        snapshot::read(bytes, plans, settings)
     }
 
     /// Bytes of memory that the state holds, estimated.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        0
+        let groups: usize = self.groups.iter().flatten().map(Group::bytes).sum();
+        let windows: usize = self.windows.iter().flatten().map(WindowUnit::bytes).sum();
+        let lines: usize = self.lines.iter().map(|(line, _)| line.bytes()).sum();
+        self.clocks.bytes() + lines + groups + windows
+    }
+
+    /// The watermark of a resource on a line at this moment, kept.
+    fn mark(&mut self, line: usize, resource: u32) -> i64 {
+        let clock = self.clock;
+        match self.lines.get_mut(line) {
+            Some((line, _)) => line.advance(&self.clocks, resource, clock),
+            None => NEVER,
+        }
     }
 }

@@ -1,9 +1,21 @@
 //! [`Plan`]: a rule compiled once, immutable, shared by every shard that runs it.
 
+pub(crate) mod condition;
+mod describe;
+pub(crate) mod slots;
+pub(crate) mod texts;
+pub(crate) mod window;
+
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidegate_proto::{Issues, Rule};
+use tidegate_proto::{Body, FormulaText, Issues, Order, Rule};
+use tidegate_scripts::{Formula, FormulaContext};
+
+use self::condition::ConditionPlan;
+use self::slots::{Bound, Gatherer, SlotTable};
+use self::texts::TextPlan;
+use self::window::WindowPlan;
 
 /// How a text of an action or target is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +35,22 @@ pub struct PlanTemplate {
     pub form: TemplateForm,
 }
 
+/// What the rule computes, compiled.
+#[derive(Debug)]
+pub(crate) enum PlanBody {
+    /// A condition over time.
+    Condition(Arc<ConditionPlan>),
+    /// Windows.
+    Window(Arc<WindowPlan>),
+}
+
+/// `where`, with a table of its own: it sees every row, also those that it rejects.
+#[derive(Debug)]
+pub(crate) struct FilterPlan {
+    pub(crate) table: SlotTable,
+    pub(crate) bound: Bound,
+}
+
 /// A rule, compiled.
 #[derive(Debug)]
 pub struct Plan {
@@ -30,6 +58,25 @@ pub struct Plan {
     templates: Vec<PlanTemplate>,
     /// Templates of each action, then of each target.
     spans: Vec<Range<usize>>,
+    pub(crate) name: Arc<str>,
+    pub(crate) filter: Option<Arc<FilterPlan>>,
+    pub(crate) body: PlanBody,
+    pub(crate) texts: Vec<TextPlan>,
+}
+
+/// Compiles a formula; on a problem its issues are kept and `None` comes back.
+pub(crate) fn formula(
+    text: &FormulaText,
+    context: FormulaContext,
+    issues: &mut Issues,
+) -> Option<Formula> {
+    match Formula::compile(text, context) {
+        Ok(formula) => Some(formula),
+        Err(found) => {
+            issues.extend(found);
+            None
+        }
+    }
 }
 
 impl Plan {
@@ -38,10 +85,38 @@ impl Plan {
     /// # Errors
     /// All problems of all formulas at once, in the order of the document.
     pub fn compile(rule: &Rule) -> Result<Self, Issues> {
+        let mut issues = Issues::new();
+        let filter = filter(rule, &mut issues);
+        let context = match rule.body {
+            Body::When(_) => FormulaContext::Condition,
+            Body::Window(_) => FormulaContext::WindowEmit,
+        };
+        let body = match &rule.body {
+            Body::When(when) => condition::Draft::compile(when, &mut issues).map(Draft::Condition),
+            Body::Window(window) => window::Draft::compile(window, &mut issues).map(Draft::Window),
+        };
+        let texts = texts::Texts::compile(rule, context, &mut issues);
+        let (Some(body), true) = (body, issues.is_empty()) else {
+            return Err(issues);
+        };
+        let (body, bound) = match body {
+            Draft::Condition(draft) => {
+                let (plan, texts) = draft.finish(rule, texts.list);
+                (PlanBody::Condition(Arc::new(plan)), texts)
+            }
+            Draft::Window(draft) => {
+                let plan = draft.finish(texts.list);
+                (PlanBody::Window(Arc::new(plan)), Vec::new())
+            }
+        };
         Ok(Self {
             rule: rule.clone(),
-            templates: Vec::new(),
-            spans: Vec::new(),
+            templates: texts::listed(rule),
+            spans: texts::spans(rule),
+            name: rule.name.shared(),
+            filter,
+            body,
+            texts: bound,
         })
     }
 
@@ -73,6 +148,38 @@ impl Plan {
     /// The plan for people: one node per line, children indented, and what rules with an equal part can share.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        Vec::new()
+        describe::lines(self)
     }
+
+    /// When rows are judged.
+    pub(crate) fn order(&self) -> Order {
+        self.rule.timing.order.unwrap_or(Order::Arrival)
+    }
+
+    /// What two rules must have in common before they can share anything: which rows they see, and when.
+    pub(crate) fn input_identity(&self) -> String {
+        let filter = self.filter.as_ref();
+        let filter = filter.map(|f| f.bound.formula.normal_text().to_string());
+        format!(
+            "{:?}\n{:?}\n{:?}\n{:?}",
+            self.rule.selector,
+            filter,
+            self.rule.timing,
+            self.order()
+        )
+    }
+}
+
+enum Draft {
+    Condition(condition::Draft),
+    Window(window::Draft),
+}
+
+fn filter(rule: &Rule, issues: &mut Issues) -> Option<Arc<FilterPlan>> {
+    let formula = formula(rule.filter.as_ref()?, FormulaContext::RowFilter, issues)?;
+    let mut gatherer = Gatherer::default();
+    gatherer.add(formula.slots(), false);
+    let table = gatherer.finish();
+    let bound = table.bind(formula);
+    Some(Arc::new(FilterPlan { table, bound }))
 }

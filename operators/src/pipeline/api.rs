@@ -98,6 +98,12 @@ pub struct TaskCounters {
     pub errors: u64,
     /// Rows that were taken before their time because too many waited.
     pub forced: u64,
+    /// Values of a type that an aggregate skips.
+    pub type_skipped: u64,
+    /// Rows that left a window early because it held too many.
+    pub rows_dropped: u64,
+    /// Windows that were closed early because too many were open.
+    pub windows_dropped: u64,
 }
 
 /// What a task is doing.

@@ -1,0 +1,100 @@
+//! [`Waiting`]: rows of `order: time` that wait for the watermark, taken by (event time, log order).
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tidegate_proto::{EventRef, Value};
+
+use crate::timer::IDLE;
+use crate::watermark::cell;
+
+/// A row that waits, with what its group needs of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WaitingRow {
+    /// Event time.
+    pub(crate) time: i64,
+    /// Place in the log.
+    pub(crate) sequence: u64,
+    /// What a result names.
+    pub(crate) cause: EventRef,
+    /// Values by the place of their metric in the group.
+    pub(crate) values: SmallVec<[Value; 2]>,
+}
+
+/// Rows that wait, per resource.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Waiting {
+    rows: Vec<VecDeque<WaitingRow>>,
+}
+
+impl Waiting {
+    /// Adds a row at its place.
+    pub(crate) fn insert(&mut self, resource: u32, row: WaitingRow) {
+        let rows = cell(&mut self.rows, resource, VecDeque::new());
+        let key = (row.time, row.sequence);
+        let place = rows.partition_point(|other| (other.time, other.sequence) < key);
+        rows.insert(place, row);
+    }
+
+    /// The first row, if its time is at most `time`.
+    pub(crate) fn take(&mut self, resource: u32, time: i64) -> Option<WaitingRow> {
+        let rows = self.rows.get_mut(resource as usize)?;
+        rows.pop_front_if(|row| row.time <= time)
+    }
+
+    /// Event time of the first row, [`IDLE`] if none waits.
+    pub(crate) fn first(&self, resource: u32) -> i64 {
+        let rows = self.rows.get(resource as usize);
+        rows.and_then(VecDeque::front).map_or(IDLE, |row| row.time)
+    }
+
+    /// How many rows of a resource wait.
+    pub(crate) fn len(&self, resource: u32) -> usize {
+        self.rows.get(resource as usize).map_or(0, VecDeque::len)
+    }
+
+    /// Lets go what waits of a resource.
+    pub(crate) fn forget(&mut self, resource: u32) {
+        if let Some(rows) = self.rows.get_mut(resource as usize) {
+            *rows = VecDeque::new();
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let row = size_of::<WaitingRow>();
+        self.rows
+            .iter()
+            .map(|rows| size_of::<VecDeque<WaitingRow>>() + rows.capacity() * row)
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_taken_by_time_then_log_order_once_the_watermark_is_there() {
+        let mut waiting = Waiting::default();
+        for (time, sequence) in [(5, 0), (3, 1), (5, 2), (3, 3)] {
+            waiting.insert(
+                2,
+                WaitingRow {
+                    time,
+                    sequence,
+                    cause: EventRef::default(),
+                    values: SmallVec::new(),
+                },
+            );
+        }
+        assert_eq!(waiting.first(2), 3);
+        let mut taken = Vec::new();
+        while let Some(row) = waiting.take(2, 4) {
+            taken.push((row.time, row.sequence));
+        }
+        assert_eq!(taken, [(3, 1), (3, 3)]);
+        assert_eq!((waiting.first(2), waiting.first(0)), (5, IDLE));
+        assert_eq!(waiting.take(2, 5).map(|row| row.sequence), Some(0));
+    }
+}

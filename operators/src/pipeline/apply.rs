@@ -1,0 +1,419 @@
+//! Rules come, change and go: what is equal keeps its state, what is raised stays raised, what leaves is cleared.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tidegate_proto::{Names, Outcome, OutcomeKind, Trigger, Value};
+
+use super::group::{Begun, Group, identity};
+use super::sight::Sight;
+use super::unit::{Tale, Unit, UnitState};
+use super::{Pipeline, Seat, View};
+use crate::condition::{Phase, Task};
+use crate::plan::Plan;
+use crate::plan::condition::ConditionPlan;
+use crate::watermark::{Line, NEVER, OwnTiming};
+
+/// Everything outside that a change of rules needs.
+pub(crate) struct Change<'a> {
+    pub(crate) view: &'a dyn View,
+    pub(crate) trigger: Trigger,
+    pub(crate) out: &'a mut Vec<Outcome>,
+}
+
+/// What a rule takes along from one group to another.
+struct Baggage {
+    state: UnitState,
+    raised: BTreeSet<u32>,
+    condition: Arc<ConditionPlan>,
+}
+
+/// Whether two conditions judge the same way: durations apart, which are counted anew from the same start.
+pub(crate) fn same_condition(one: &ConditionPlan, other: &ConditionPlan) -> bool {
+    let clear = |plan: &ConditionPlan| {
+        let clear = plan.clear.as_ref();
+        clear.map(|bound| Arc::clone(bound.formula.normal_text()))
+    };
+    one.when.formula.normal_text() == other.when.formula.normal_text() && clear(one) == clear(other)
+}
+
+impl Pipeline {
+    pub(crate) fn begun(&self) -> Begun {
+        Begun {
+            sequence: self.sequence,
+            clock: self.clock,
+        }
+    }
+
+    /// The watermark line for time settings. One that a rule asks for itself is shared only within one moment: its past
+    /// would otherwise depend on who asked first.
+    pub(crate) fn line(&mut self, timing: OwnTiming) -> usize {
+        let begun = self.begun();
+        let engine = (self.settings.disorder, self.settings.idle);
+        let mut lines = self.lines.iter().enumerate();
+        let found = lines.find(|(index, (line, at))| {
+            line.rule == timing && (*index < super::STANDING_LINES || *at == begun)
+        });
+        if let Some((index, _)) = found {
+            return index;
+        }
+        self.lines.push((Line::new(timing, engine), begun));
+        self.lines.len() - 1
+    }
+
+    pub(crate) fn apply_condition(
+        &mut self,
+        plan: &Arc<Plan>,
+        condition: &Arc<ConditionPlan>,
+        metrics: &mut Names,
+        change: &mut Change<'_>,
+    ) {
+        let identity = identity(plan, condition);
+        let old = match self.rules.get(&plan.name) {
+            Some(Seat::Condition { group, unit }) => Some((*group, *unit)),
+            _ => None,
+        };
+        let stays = old.filter(|(group, _)| {
+            let group = self.groups.get(*group).and_then(Option::as_ref);
+            group.is_some_and(|group| group.state.identity == identity)
+        });
+        let baggage = old.and_then(|(group, unit)| self.take_out(group, unit));
+        let target = match stays {
+            Some((group, _)) => group,
+            None => self.find_group(plan, condition, &identity, (metrics, change), old),
+        };
+        let severity = self.seat(target, plan, condition, baggage, change.view);
+        if let Some((unit, raised)) = severity {
+            self.tell_updated(target, unit, &raised, change);
+        }
+        if let Some((group, _)) = old.filter(|(group, _)| *group != target) {
+            self.sweep(group);
+        }
+    }
+
+    /// Takes a rule out of its group with all that is its own.
+    fn take_out(&mut self, group: usize, unit: usize) -> Option<Baggage> {
+        let group = self.groups.get_mut(group)?.as_mut()?;
+        let raised = group.raised(unit);
+        let taken = group.units.get_mut(unit)?.take()?;
+        let place = u32::try_from(unit).unwrap_or(u32::MAX);
+        if let Some(table) = taken
+            .state
+            .table
+            .and_then(|t| group.state.tables.get_mut(t))
+        {
+            table.remove(place);
+        }
+        Some(Baggage {
+            state: taken.state,
+            raised,
+            condition: taken.condition,
+        })
+    }
+
+    fn find_group(
+        &mut self,
+        plan: &Arc<Plan>,
+        condition: &Arc<ConditionPlan>,
+        identity: &str,
+        (metrics, change): (&mut Names, &mut Change<'_>),
+        old: Option<(usize, usize)>,
+    ) -> usize {
+        let begun = self.begun();
+        let heir = old.is_some() && condition.table.streams().next().is_some();
+        let mut groups = self.groups.iter();
+        let found = groups.position(|group| {
+            !heir
+                && group
+                    .as_ref()
+                    .is_some_and(|group| group.takes(identity, begun))
+        });
+        if let Some(found) = found {
+            return found;
+        }
+        let line = self.line(condition.timing);
+        let mut group = Group::new(plan, condition, (begun, line), change.view, metrics);
+        if let Some(old) = old.and_then(|(group, _)| self.groups.get(group)?.as_ref()) {
+            group.inherit(old, plan);
+        }
+        self.give_birth(&mut group, change.view);
+        let free = self.groups.iter().position(Option::is_none);
+        let index = free.unwrap_or_else(|| {
+            self.groups.push(None);
+            self.groups.len() - 1
+        });
+        if let Some(place) = self.groups.get_mut(index) {
+            *place = Some(group);
+        }
+        index
+    }
+
+    /// Tasks of resources that are known already begin now: at their watermark, or at the clock.
+    fn give_birth(&mut self, group: &mut Group, view: &dyn View) {
+        if !group.state.sight.wakes() {
+            return;
+        }
+        for resource in 0..view.resources() {
+            if group.state.members.has(resource) {
+                self.give_birth_to(group, resource);
+            }
+        }
+    }
+
+    pub(crate) fn give_birth_to(&mut self, group: &mut Group, resource: u32) {
+        let time = match self.mark(group.state.line, resource) {
+            NEVER => self.clock,
+            mark => mark,
+        };
+        if time != NEVER && group.state.sight.wakes() {
+            group.reach(resource, time);
+            let mut scratch = std::mem::take(&mut self.scratch);
+            scratch.touched.clear();
+            scratch.touched.push(resource);
+            if let Some((line, _)) = self.lines.get(group.state.line) {
+                let watch = super::group::Watch {
+                    clocks: &self.clocks,
+                    line,
+                };
+                group.rearm(watch, &scratch);
+            }
+            self.scratch = scratch;
+        }
+    }
+
+    /// Gives a rule its place in a group. Answers with the resources to tell an update of when only the severity changed.
+    fn seat(
+        &mut self,
+        target: usize,
+        plan: &Arc<Plan>,
+        condition: &Arc<ConditionPlan>,
+        baggage: Option<Baggage>,
+        view: &dyn View,
+    ) -> Option<(usize, BTreeSet<u32>)> {
+        let tables = self.settings.thresholds;
+        let lines = &self.lines;
+        let group = self.groups.get_mut(target)?.as_mut()?;
+        let free = group.units.iter().position(Option::is_none);
+        let number = free.unwrap_or_else(|| {
+            group.units.push(None);
+            group.units.len() - 1
+        });
+        let severity = |plan: &ConditionPlan| plan.alarm.map(|alarm| alarm.severity);
+        let updated = baggage
+            .as_ref()
+            .filter(|b| b.condition.alarm.is_some() && condition.alarm.is_some())
+            .filter(|b| severity(&b.condition) != severity(condition))
+            .map(|b| (number, b.raised.clone()));
+        let mut unit = Unit::new(plan, condition);
+        let mut raised = BTreeSet::new();
+        if let Some(baggage) = baggage {
+            let same = same_condition(&baggage.condition, condition);
+            let mut baggage = baggage;
+            for kept in baggage
+                .state
+                .tasks
+                .iter_mut()
+                .filter_map(|task| task.kept.as_mut())
+            {
+                kept.values = condition
+                    .table
+                    .translate(&baggage.condition.table, &kept.values);
+            }
+            raised = baggage.raised;
+            unit.adopt(baggage.state, &raised, same, |resource| {
+                let line = lines.get(group.state.line);
+                line.map_or(NEVER, |(line, _)| line.mark(resource))
+            });
+        }
+        if let Some(threshold) = condition.threshold.as_ref().filter(|_| tables) {
+            let table = group.table(threshold);
+            unit.state.table = Some(table);
+            unit.state.tasks = Vec::new();
+            let place = u32::try_from(number).unwrap_or(u32::MAX);
+            if let Some(table) = group.state.tables.get_mut(table) {
+                table.add(place, threshold.constant, raised);
+            }
+        }
+        let waits = condition.rules.waits();
+        *group.units.get_mut(number)? = Some(unit);
+        let seat = Seat::Condition {
+            group: target,
+            unit: number,
+        };
+        self.rules.insert(Arc::clone(&plan.name), seat);
+        if waits {
+            self.rearm_all(target, view);
+        }
+        updated
+    }
+
+    fn rearm_all(&mut self, target: usize, view: &dyn View) {
+        let Some(group) = self.groups.get_mut(target).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some((line, _)) = self.lines.get(group.state.line) else {
+            return;
+        };
+        self.scratch.touched.clear();
+        for resource in 0..view.resources().max(self.clocks.len()) {
+            group.count_deadline(resource);
+            self.scratch.touched.push(resource);
+        }
+        let watch = super::group::Watch {
+            clocks: &self.clocks,
+            line,
+        };
+        group.rearm(watch, &self.scratch);
+    }
+
+    /// Lets a group go that has no rules left.
+    fn sweep(&mut self, group: usize) {
+        if let Some(place) = self.groups.get_mut(group)
+            && place
+                .as_ref()
+                .is_some_and(|g| g.units.iter().all(Option::is_none))
+        {
+            *place = None;
+        }
+    }
+
+    fn tell_updated(
+        &mut self,
+        group: usize,
+        unit: usize,
+        raised: &BTreeSet<u32>,
+        change: &mut Change<'_>,
+    ) {
+        for resource in raised {
+            let Some((tale, values)) = self.moment(group, *resource, OutcomeKind::Updated, change)
+            else {
+                return;
+            };
+            let group = self.groups.get(group).and_then(Option::as_ref);
+            if let Some(unit) = group.and_then(|g| g.units.get(unit)?.as_ref()) {
+                let value = |place: usize| values.get(place).cloned().unwrap_or_default();
+                change.out.push(unit.tell(&tale, &value));
+            }
+        }
+    }
+
+    /// The watermark of a task at this moment, and the values of its group as of it.
+    fn moment(
+        &mut self,
+        group: usize,
+        resource: u32,
+        kind: OutcomeKind,
+        change: &Change<'_>,
+    ) -> Option<(Tale, Vec<Value>)> {
+        let line = self.groups.get(group)?.as_ref()?.state.line;
+        let time = self.mark(line, resource);
+        let group = self.groups.get_mut(group)?.as_mut()?;
+        let mut values = vec![Value::Missing; group.condition.table.places.len()];
+        let sight = &mut group.state.sight;
+        sight.look(
+            &group.condition.table,
+            resource,
+            time,
+            change.view,
+            &mut values,
+        );
+        let tale = Tale {
+            kind,
+            resource,
+            time,
+            cause: None,
+            trigger: change.trigger,
+        };
+        Some((tale, values))
+    }
+
+    /// Clears what rules of a group raised on a resource, for a reason.
+    pub(crate) fn clear_for(
+        &mut self,
+        group: usize,
+        (units, resource): (&[usize], u32),
+        reason: &str,
+        change: &mut Change<'_>,
+    ) {
+        if units.is_empty() {
+            return;
+        }
+        let moment = self.moment(group, resource, OutcomeKind::Cleared, change);
+        let Some((tale, values)) = moment else {
+            return;
+        };
+        let value = |place: usize| values.get(place).cloned().unwrap_or_default();
+        let group = self.groups.get(group).and_then(Option::as_ref);
+        for unit in units {
+            if let Some(unit) = group.and_then(|group| group.units.get(*unit)?.as_ref()) {
+                change.out.push(unit.tell_end(&tale, reason, &value));
+            }
+        }
+    }
+
+    pub(crate) fn remove_condition(
+        &mut self,
+        (group, unit): (usize, usize),
+        reason: &str,
+        change: &mut Change<'_>,
+    ) {
+        let raised = self.groups.get(group).and_then(Option::as_ref);
+        let raised = raised.map(|group| group.raised(unit)).unwrap_or_default();
+        for resource in raised {
+            self.clear_for(group, (&[unit], resource), reason, change);
+        }
+        self.take_out(group, unit);
+        self.sweep(group);
+    }
+}
+
+impl Group {
+    /// Goes on with what is equal in the group that a rule comes from.
+    fn inherit(&mut self, old: &Self, plan: &Plan) {
+        let input = plan.input_identity();
+        if !old.state.identity.starts_with(&input) {
+            return;
+        }
+        let sight = &mut self.state.sight;
+        sight.inherit(
+            &self.condition.table,
+            &old.state.sight,
+            &old.condition.table,
+        );
+        self.state.filter.clone_from(&old.state.filter);
+        if old.state.sight.wakes() || self.order == tidegate_proto::Order::Time {
+            self.state.judged.clone_from(&old.state.judged);
+            self.state.causes.clone_from(&old.state.causes);
+        }
+        let metrics = |sight: &Sight| sight.metrics.iter().map(|m| m.metric).collect::<Vec<_>>();
+        if metrics(&old.state.sight) == metrics(&self.state.sight) {
+            self.state.waiting.clone_from(&old.state.waiting);
+        }
+    }
+}
+
+impl Unit {
+    /// Goes on with the state of the rule's last revision.
+    fn adopt(
+        &mut self,
+        state: UnitState,
+        raised: &BTreeSet<u32>,
+        same: bool,
+        mark: impl Fn(u32) -> i64,
+    ) {
+        let was_in_table = state.table.is_some();
+        self.state = state;
+        self.state.table = None;
+        if was_in_table {
+            for resource in raised {
+                let at = mark(*resource);
+                *self.task(*resource) = Task {
+                    phase: Phase::Raised { at },
+                    kept: None,
+                };
+            }
+        } else if !same {
+            self.keep_raised();
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! [`MetricCells`]: the latest value of a metric per resource, as one group sees it; [`Cursor`], which walks a sparse
+//! column of a batch; [`Builder`], which makes a column for the formulas.
+
+use arrow_array::Float64Array;
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+use serde::{Deserialize, Serialize};
+use tidegate_proto::{EventBatch, MetricColumn, Value};
+use tidegate_scripts::Column;
+
+use super::View;
+use crate::watermark::{NEVER, cell};
+
+/// Seeded, and the twin had no value.
+const EMPTY: i64 = NEVER + 1;
+
+/// Latest value per resource: the largest event time, among equal times the later in log order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct MetricCells {
+    /// Number of the metric in the shard's interner.
+    pub(crate) metric: u32,
+    times: Vec<i64>,
+    values: Vec<Value>,
+}
+
+impl MetricCells {
+    pub(crate) fn new(metric: u32) -> Self {
+        Self {
+            metric,
+            times: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Makes sure that a resource has begun: at first sight it takes the twin's value, unless that lies beyond `limit`.
+    pub(crate) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) {
+        let time = cell(&mut self.times, resource, NEVER);
+        if *time != NEVER {
+            return;
+        }
+        *time = EMPTY;
+        if let Some((at, value)) = view.last(resource, self.metric)
+            && at.0 <= limit
+        {
+            *time = at.0.max(EMPTY);
+            *cell(&mut self.values, resource, Value::Missing) = value;
+        }
+    }
+
+    /// Takes the value of a row.
+    pub(crate) fn set(&mut self, resource: u32, time: i64, value: &Value) {
+        let latest = cell(&mut self.times, resource, NEVER);
+        if time >= *latest {
+            *latest = time.max(EMPTY);
+            cell(&mut self.values, resource, Value::Missing).clone_from(value);
+        }
+    }
+
+    /// The latest value.
+    pub(crate) fn get(&self, resource: u32) -> Value {
+        let value = self.values.get(resource as usize);
+        value.cloned().unwrap_or_default()
+    }
+
+    /// Lets a resource go.
+    pub(crate) fn forget(&mut self, resource: u32) {
+        if let Some(time) = self.times.get_mut(resource as usize) {
+            *time = NEVER;
+        }
+        if let Some(value) = self.values.get_mut(resource as usize) {
+            *value = Value::Missing;
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.times.capacity() * 8 + self.values.capacity() * size_of::<Value>()
+    }
+}
+
+/// Walks one metric of a batch row by row, forward only.
+#[derive(Debug)]
+pub(crate) struct Cursor<'a> {
+    column: Option<&'a MetricColumn>,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(batch: &'a EventBatch, metric: u32, from: usize) -> Self {
+        let column = batch.metric(metric);
+        let at = column.map_or(0, |c| c.rows.partition_point(|row| (*row as usize) < from));
+        Self { column, at }
+    }
+
+    /// Whether any row from here on carries the metric.
+    pub(crate) fn is_live(&self) -> bool {
+        self.column.is_some_and(|c| self.at < c.rows.len())
+    }
+
+    /// The value of a row; an explicit null is as if the row did not carry it.
+    pub(crate) fn value(&mut self, row: u32) -> Value {
+        let Some(column) = self.column else {
+            return Value::Missing;
+        };
+        while let Some(carried) = column.rows.get(self.at) {
+            if *carried >= row {
+                return if *carried == row {
+                    column.value(self.at)
+                } else {
+                    Value::Missing
+                };
+            }
+            self.at += 1;
+        }
+        Value::Missing
+    }
+}
+
+/// A column in the making.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Builder {
+    /// Numbers, NaN for everything else.
+    numbers: Vec<f64>,
+    missing: usize,
+    /// Rows that are neither numbers nor missing.
+    odd: Vec<(usize, Value)>,
+}
+
+impl Builder {
+    pub(crate) fn push(&mut self, value: Value) {
+        match value {
+            Value::Number(number) => self.numbers.push(number),
+            Value::Missing => {
+                self.missing += 1;
+                self.numbers.push(f64::NAN);
+            }
+            other => {
+                self.odd.push((self.numbers.len(), other));
+                self.numbers.push(f64::NAN);
+            }
+        }
+    }
+
+    /// The column; the builder is empty again.
+    pub(crate) fn finish(&mut self) -> Column {
+        let numbers = std::mem::take(&mut self.numbers);
+        let missing = std::mem::take(&mut self.missing);
+        if self.odd.is_empty() {
+            let nulls = (missing > 0)
+                .then(|| NullBuffer::from_iter(numbers.iter().map(|number| !number.is_nan())));
+            return Column::Float(Float64Array::new(ScalarBuffer::from(numbers), nulls));
+        }
+        let mut values: Vec<Value> = numbers.into_iter().map(Value::number).collect();
+        for (row, odd) in self.odd.drain(..) {
+            if let Some(value) = values.get_mut(row) {
+                *value = odd;
+            }
+        }
+        Column::from_values(values)
+    }
+}

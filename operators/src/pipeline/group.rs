@@ -1,0 +1,261 @@
+//! [`Group`]: rules that look at the same rows in the same way. The values of a point are found once for all of them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::{EventBatch, EventRef, Names, Order, Outcome, Trigger};
+
+use super::View;
+use super::members::Members;
+use super::sight::{Gaze, Sight};
+use super::steps::{Late, Step};
+use super::unit::Unit;
+use crate::order::Waiting;
+use crate::plan::condition::ConditionPlan;
+use crate::plan::{FilterPlan, Plan};
+use crate::threshold::Table;
+use crate::timer::{IDLE, Timers};
+use crate::watermark::{Clocks, Line, NEVER, Tick, at, cell};
+
+/// When something began: rows taken so far and the clock. Equal only within one moment of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) sequence: u64,
+    pub(crate) clock: i64,
+}
+
+/// All of a group that a snapshot keeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct GroupState {
+    /// What rules of this group have in common.
+    pub(crate) identity: String,
+    pub(crate) begun: Begun,
+    /// Number of its watermark line.
+    pub(crate) line: usize,
+    pub(crate) members: Members,
+    pub(crate) sight: Sight,
+    /// What `where` sees: every row.
+    pub(crate) filter: Option<Sight>,
+    pub(crate) waiting: Waiting,
+    /// Time of the last timer point per resource: no row is judged as of an earlier time.
+    pub(crate) judged: Vec<i64>,
+    /// Last row that was judged, per resource: the cause of a timer point.
+    pub(crate) causes: Vec<EventRef>,
+    /// Earliest end of a hold per resource.
+    pub(crate) deadline: Vec<i64>,
+    pub(crate) timers: Timers,
+    pub(crate) tables: Vec<Table>,
+}
+
+/// Rules that share their points.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) condition: Arc<ConditionPlan>,
+    pub(crate) filter: Option<Arc<FilterPlan>>,
+    pub(crate) order: Order,
+    pub(crate) state: GroupState,
+    /// Rules by number; a removed one leaves its place for the next.
+    pub(crate) units: Vec<Option<Unit>>,
+}
+
+/// Rows that are pushed, with what their watermarks did.
+#[derive(Clone)]
+pub(crate) struct Push<'a> {
+    pub(crate) batch: &'a EventBatch,
+    pub(crate) rows: Range<usize>,
+    pub(crate) ticks: &'a [Tick],
+    /// Watermark of the group's line at each row.
+    pub(crate) water: &'a [i64],
+    /// Log order of the first row.
+    pub(crate) sequence: u64,
+    pub(crate) view: &'a dyn View,
+    pub(crate) waiting_rows: usize,
+    pub(crate) groups: usize,
+}
+
+/// What reads the time of resources.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub(crate) clocks: &'a Clocks,
+    pub(crate) line: &'a Line,
+}
+
+/// Vectors used again by every call.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) gaze: Gaze,
+    pub(crate) filter: Gaze,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) late: Vec<Late>,
+    /// Causes that are no row of the batch at hand.
+    pub(crate) causes: Vec<EventRef>,
+    /// Resources whose next deadline may have changed.
+    pub(crate) touched: Vec<u32>,
+    pub(crate) told: Vec<(u32, bool)>,
+}
+
+/// What two rules must have in common to be of one group.
+pub(crate) fn identity(plan: &Plan, condition: &ConditionPlan) -> String {
+    let judged = condition.every_row;
+    let table = condition.table.identity();
+    format!("{}\n{judged}\n{table}", plan.input_identity())
+}
+
+impl Group {
+    pub(crate) fn new(
+        plan: &Plan,
+        condition: &Arc<ConditionPlan>,
+        (begun, line): (Begun, usize),
+        view: &dyn View,
+        metrics: &mut Names,
+    ) -> Self {
+        let filter = plan.filter.clone();
+        let state = GroupState {
+            identity: identity(plan, condition),
+            begun,
+            line,
+            members: Members::of(&plan.rule().selector, view),
+            sight: Sight::new(&condition.table, metrics),
+            filter: filter.as_ref().map(|f| Sight::new(&f.table, metrics)),
+            waiting: Waiting::default(),
+            judged: Vec::new(),
+            causes: Vec::new(),
+            deadline: Vec::new(),
+            timers: Timers::default(),
+            tables: Vec::new(),
+        };
+        Self {
+            condition: Arc::clone(condition),
+            filter,
+            order: plan.order(),
+            state,
+            units: Vec::new(),
+        }
+    }
+
+    /// Whether a rule may join: answers must not depend on rows that the group took before the rule was there.
+    pub(crate) fn takes(&self, identity: &str, begun: Begun) -> bool {
+        let timeless = !self.state.sight.has_streams()
+            && self.filter.is_none()
+            && self.order == Order::Arrival;
+        self.state.identity == identity && (timeless || self.state.begun == begun)
+    }
+
+    /// Whether any rule waits for time.
+    fn waits(&self) -> bool {
+        let mut units = self.units.iter().flatten();
+        units.any(|unit| unit.condition.rules.waits())
+    }
+
+    /// Judges the rows of a push.
+    pub(crate) fn push(
+        &mut self,
+        push: &Push<'_>,
+        watch: Watch<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        let waits = self.waits();
+        let timed = waits || self.state.sight.wakes() || self.order == Order::Time;
+        self.open(scratch);
+        match self.order {
+            Order::Arrival => self.arrival(push, timed, scratch),
+            Order::Time => self.in_time_order(push, scratch),
+        }
+        self.judge(Some(push.batch), scratch, out);
+        if timed {
+            self.rearm(watch, scratch);
+        }
+    }
+
+    /// Lets time pass for resources whose watermark has moved without a row.
+    pub(crate) fn wake(
+        &mut self,
+        resources: &[u32],
+        view: &dyn View,
+        watch: Watch<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.open(scratch);
+        for resource in resources {
+            let water = watch.line.mark(*resource);
+            self.pass(*resource, water, (Trigger::Clock, view), scratch);
+            scratch.touched.push(*resource);
+        }
+        self.judge(None, scratch, out);
+        self.rearm(watch, scratch);
+    }
+
+    fn open(&self, scratch: &mut Scratch) {
+        let metrics = self.state.sight.metrics.len();
+        scratch.gaze.open(&self.condition.table, metrics);
+        if let (Some(plan), Some(sight)) = (&self.filter, &self.state.filter) {
+            scratch.filter.open(&plan.table, sight.metrics.len());
+        }
+        scratch.steps.clear();
+        scratch.late.clear();
+        scratch.causes.clear();
+        scratch.touched.clear();
+    }
+
+    /// The next event time at which something of a resource is due.
+    pub(crate) fn deadline(&self, resource: u32) -> i64 {
+        let hold = at(&self.state.deadline, resource, IDLE);
+        let after = at(&self.state.judged, resource, NEVER);
+        let leave = self.state.sight.next_change(resource, after);
+        hold.min(leave).min(self.state.waiting.first(resource))
+    }
+
+    /// Finds the earliest hold of a resource anew.
+    pub(crate) fn count_deadline(&mut self, resource: u32) {
+        let units = self.units.iter().flatten();
+        let due = units.map(|unit| unit.due(resource)).min().unwrap_or(IDLE);
+        *cell(&mut self.state.deadline, resource, IDLE) = due;
+    }
+
+    /// Sets the timers of the resources that were touched.
+    pub(crate) fn rearm(&mut self, watch: Watch<'_>, scratch: &Scratch) {
+        for resource in &scratch.touched {
+            if at(&self.state.deadline, *resource, IDLE) <= watch.line.mark(*resource) {
+                self.count_deadline(*resource);
+            }
+            let deadline = self.deadline(*resource);
+            if deadline != IDLE {
+                let clock = watch.line.due(watch.clocks, *resource, deadline);
+                self.state.timers.arm(*resource, clock);
+            }
+        }
+    }
+
+    /// Lets a resource go: all that is known of it here but what its rules raised.
+    pub(crate) fn forget(&mut self, resource: u32) {
+        self.state.sight.forget(resource);
+        if let Some(filter) = &mut self.state.filter {
+            filter.forget(resource);
+        }
+        self.state.waiting.forget(resource);
+        if let Some(judged) = self.state.judged.get_mut(resource as usize) {
+            *judged = NEVER;
+        }
+        if let Some(deadline) = self.state.deadline.get_mut(resource as usize) {
+            *deadline = IDLE;
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let state = &self.state;
+        let units: usize = self.units.iter().flatten().map(Unit::bytes).sum();
+        let tables: usize = state.tables.iter().map(Table::bytes).sum();
+        state.sight.bytes()
+            + state.filter.as_ref().map_or(0, Sight::bytes)
+            + state.members.bytes()
+            + state.waiting.bytes()
+            + state.timers.bytes()
+            + (state.judged.capacity() + state.deadline.capacity()) * 8
+            + state.causes.capacity() * size_of::<EventRef>()
+            + units
+            + tables
+    }
+}

@@ -1,0 +1,266 @@
+//! Judging: formulas over the columns of a group's points, then the machines of every rule step by step.
+
+use std::sync::Arc;
+
+use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Value};
+use tidegate_scripts::{Column, ScriptError};
+
+use super::group::{Group, Scratch};
+use super::steps::{Cause, NO_POINT, Step};
+use super::unit::{Tale, Unit, line};
+use crate::condition::{Change, Kept};
+use crate::plan::slots::Bound;
+use crate::timer::IDLE;
+use crate::watermark::cell;
+
+/// The columns that a formula asks for, out of those of its table.
+pub(crate) fn columns_of(bound: &Bound, columns: &[Column]) -> Vec<Column> {
+    let places = bound.places.iter();
+    let column = |place: &usize| columns.get(*place).cloned();
+    places
+        .map(|place| column(place).unwrap_or_else(|| Column::missing(0)))
+        .collect()
+}
+
+/// Truth of a row: `None` for `()` and for everything that is no condition.
+pub(crate) fn truth(column: &Column, row: u32) -> Option<bool> {
+    use arrow_array::Array;
+    let row = row as usize;
+    match column {
+        Column::Bool(array) => (row < array.len() && array.is_valid(row)).then(|| array.value(row)),
+        Column::Mixed(values) => match values.get(row) {
+            Some(Value::Bool(truth)) => Some(*truth),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What all rules of a group look at while they are judged.
+pub(crate) struct Scene<'a> {
+    pub(crate) batch: Option<&'a EventBatch>,
+    pub(crate) columns: &'a [Column],
+    pub(crate) steps: &'a [Step],
+    pub(crate) causes: &'a [EventRef],
+    pub(crate) points: usize,
+}
+
+impl Scene<'_> {
+    pub(crate) fn cause(&self, cause: Cause) -> Option<EventRef> {
+        match cause {
+            Cause::Row(row) => self.batch.map(|batch| batch.event_ref(row as usize)),
+            Cause::Kept(kept) => self.causes.get(kept as usize).cloned(),
+            Cause::None => None,
+        }
+    }
+
+    fn value(&self, place: usize, point: u32) -> Value {
+        let column = self.columns.get(place);
+        column.map_or(Value::Missing, |column| column.value(point as usize))
+    }
+
+    pub(crate) fn values(&self, point: u32) -> Vec<Value> {
+        let columns = self.columns.iter();
+        columns.map(|column| column.value(point as usize)).collect()
+    }
+
+    /// A line about a point.
+    pub(crate) fn tell(&self, unit: &Unit, step: &Step, (kind, time): Change) -> Outcome {
+        let tale = Tale {
+            kind,
+            resource: step.resource,
+            time,
+            cause: self.cause(step.cause),
+            trigger: step.trigger,
+        };
+        unit.tell(&tale, &|place| self.value(place, step.point))
+    }
+}
+
+impl Group {
+    /// Judges the steps at hand for every rule.
+    pub(crate) fn judge(
+        &mut self,
+        batch: Option<&EventBatch>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.tell_late(batch, scratch, out);
+        if scratch.steps.is_empty() {
+            return;
+        }
+        let columns = scratch.gaze.columns();
+        let scene = Scene {
+            batch,
+            columns: &columns,
+            steps: &scratch.steps,
+            causes: &scratch.causes,
+            points: scratch.gaze.points as usize,
+        };
+        self.judge_tables(&scene, &mut scratch.told, out);
+        for unit in self.units.iter_mut().flatten() {
+            if unit.state.table.is_none() {
+                unit.judge(&scene, &mut self.state.deadline, out);
+            }
+        }
+    }
+
+    fn tell_late(&mut self, batch: Option<&EventBatch>, scratch: &Scratch, out: &mut Vec<Outcome>) {
+        for late in &scratch.late {
+            for unit in self.units.iter_mut().flatten() {
+                unit.count(late.resource, |counters| {
+                    if late.forced {
+                        counters.forced += 1;
+                    } else {
+                        counters.late += 1;
+                    }
+                });
+                if late.forced {
+                    continue;
+                }
+                let tale = Tale {
+                    kind: OutcomeKind::Late,
+                    resource: late.resource,
+                    time: late.time,
+                    cause: batch.map(|batch| batch.event_ref(late.row as usize)),
+                    trigger: late.trigger,
+                };
+                out.push(line(&unit.plan.name, &tale, Vec::new()));
+            }
+        }
+    }
+}
+
+/// Errors of an evaluation, read in step order.
+struct Errors<'a> {
+    list: &'a [(u32, ScriptError)],
+}
+
+impl Errors<'_> {
+    fn at(&self, point: u32) -> Option<&ScriptError> {
+        let found = self
+            .list
+            .binary_search_by_key(&point, |(row, _)| *row)
+            .ok()?;
+        self.list.get(found).map(|(_, error)| error)
+    }
+}
+
+impl Unit {
+    fn judge(&mut self, scene: &Scene<'_>, deadline: &mut Vec<i64>, out: &mut Vec<Outcome>) {
+        let condition = Arc::clone(&self.condition);
+        let of = |bound: &Bound| {
+            let columns = columns_of(bound, scene.columns);
+            bound.formula.evaluate(&columns, scene.points)
+        };
+        let when = of(&condition.when);
+        let clear = condition.clear.as_ref().map(of);
+        let waits = condition.rules.waits();
+        let mut errors: Vec<(u32, ScriptError)> = when.errors;
+        let clear_errors = clear.iter().flat_map(|clear| clear.errors.iter().cloned());
+        errors.extend(clear_errors);
+        errors.sort_by_key(|(row, _)| *row);
+        errors.dedup_by_key(|(row, _)| *row);
+        let errors = Errors { list: &errors };
+        for step in scene.steps {
+            if waits {
+                self.wake(step, deadline, out);
+            }
+            if step.point == NO_POINT {
+                continue;
+            }
+            if let Some(error) = errors.at(step.point) {
+                self.error(scene, step, error, out);
+            }
+            let truths = (
+                truth(&when.column, step.point),
+                clear
+                    .as_ref()
+                    .and_then(|clear| truth(&clear.column, step.point)),
+            );
+            if truths.0.is_none() && errors.at(step.point).is_none() {
+                self.count(step.resource, |counters| counters.unknown += 1);
+            }
+            self.step(scene, step, truths, out);
+            if waits && truths != (None, None) {
+                self.wait(scene, step, deadline);
+                self.wake(step, deadline, out);
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        scene: &Scene<'_>,
+        step: &Step,
+        (when, clear): (Option<bool>, Option<bool>),
+        out: &mut Vec<Outcome>,
+    ) {
+        let rules = self.condition.rules;
+        let change = self.task(step.resource).judge(rules, when, clear, step.at);
+        if let Some(change) = change {
+            out.push(scene.tell(self, step, change));
+        }
+    }
+
+    fn error(
+        &mut self,
+        scene: &Scene<'_>,
+        step: &Step,
+        error: &ScriptError,
+        out: &mut Vec<Outcome>,
+    ) {
+        let tale = Tale {
+            kind: OutcomeKind::Error,
+            resource: step.resource,
+            time: step.at,
+            cause: scene.cause(step.cause),
+            trigger: step.trigger,
+        };
+        out.extend(self.fail(&tale, &error.to_string()));
+    }
+
+    /// After a row: what a running hold will tell, and when.
+    fn wait(&mut self, scene: &Scene<'_>, step: &Step, deadline: &mut Vec<i64>) {
+        let rules = self.condition.rules;
+        let task = self.task(step.resource);
+        let due = task.due(rules);
+        if due == IDLE {
+            task.kept = None;
+            return;
+        }
+        let values = scene.values(step.point);
+        match &mut task.kept {
+            Some(kept) => kept.values = values,
+            None => {
+                let cause = scene.cause(step.cause).unwrap_or_default();
+                task.kept = Some(Box::new(Kept { cause, values }));
+            }
+        }
+        let earliest = cell(deadline, step.resource, IDLE);
+        *earliest = (*earliest).min(due);
+    }
+
+    /// Runs the timer of a task if the step's time has reached it.
+    fn wake(&mut self, step: &Step, deadline: &mut [i64], out: &mut Vec<Outcome>) {
+        let earliest = deadline.get(step.resource as usize);
+        if earliest.is_none_or(|earliest| *earliest > step.bound) {
+            return;
+        }
+        let rules = self.condition.rules;
+        let task = self.task(step.resource);
+        let Some((kind, time)) = task.wake(rules, step.bound) else {
+            return;
+        };
+        let kept = task.kept.take().unwrap_or_default();
+        let tale = Tale {
+            kind,
+            resource: step.resource,
+            time,
+            cause: Some(kept.cause),
+            trigger: step.trigger,
+        };
+        let value = |place: usize| kept.values.get(place).cloned().unwrap_or_default();
+        out.push(self.tell(&tale, &value));
+    }
+}

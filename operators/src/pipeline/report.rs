@@ -1,0 +1,127 @@
+//! What became of the parts of a rule that is applied: matched by content, not by position.
+
+use std::sync::Arc;
+
+use super::apply::same_condition;
+use super::{ApplyReport, PartReport, PartState, Pipeline, Seat};
+use crate::plan::condition::ConditionPlan;
+use crate::plan::window::WindowPlan;
+use crate::plan::{Plan, PlanBody};
+
+/// Parts of a rule: path, identity, and what it is a part of.
+type Parts = Vec<(String, String)>;
+
+fn condition_parts(plan: &Plan, condition: &ConditionPlan) -> Parts {
+    let input = plan.input_identity();
+    let mut parts = vec![(
+        "when".to_owned(),
+        condition.when.formula.normal_text().to_string(),
+    )];
+    for (place, stream) in condition.table.streams() {
+        let place = condition.table.places.get(place);
+        if let Some(place) = place.filter(|place| place.judged) {
+            let path = format!("when: {}", place.label);
+            parts.push((path, format!("{input}\n{}", stream.call.text)));
+        }
+    }
+    if let Some(clear) = &condition.clear {
+        parts.push(("clear".to_owned(), clear.formula.normal_text().to_string()));
+    }
+    parts
+}
+
+fn window_parts(plan: &Plan, window: &WindowPlan) -> Parts {
+    let input = plan.input_identity();
+    let by: Vec<&str> = window
+        .by
+        .iter()
+        .map(|(_, by)| by.formula.normal_text().as_ref())
+        .collect();
+    let form = format!("{input}\n{:?}\n{:?}\n{by:?}", window.form, window.lateness);
+    let mut parts = vec![("window".to_owned(), form)];
+    for aggregate in &window.aggregates {
+        parts.push((
+            format!("window: {}", aggregate.identity),
+            aggregate.identity.clone(),
+        ));
+    }
+    parts
+}
+
+fn parts(plan: &Plan) -> Parts {
+    match &plan.body {
+        PlanBody::Condition(condition) => condition_parts(plan, condition),
+        PlanBody::Window(window) => window_parts(plan, window),
+    }
+}
+
+/// The first field of two rules that differs, for a part that could not keep its state.
+fn difference(old: &Plan, new: &Plan) -> &'static str {
+    let (a, b) = (old.rule(), new.rule());
+    if a.selector != b.selector {
+        return "for";
+    }
+    let filter = |plan: &Plan| {
+        let filter = plan.filter.as_ref();
+        filter.map(|f| Arc::clone(f.bound.formula.normal_text()))
+    };
+    if filter(old) != filter(new) {
+        return "where";
+    }
+    if a.timing != b.timing {
+        return "timing";
+    }
+    match (&old.body, &new.body) {
+        (PlanBody::Condition(a), PlanBody::Condition(b)) if !same_condition(a, b) => "when",
+        (PlanBody::Window(a), PlanBody::Window(b)) if a.form != b.form => "window",
+        (PlanBody::Window(a), PlanBody::Window(b)) if a.lateness != b.lateness => "lateness",
+        (PlanBody::Window(_), PlanBody::Window(_)) => "emit",
+        _ => "body",
+    }
+}
+
+impl Pipeline {
+    fn running(&self, name: &str) -> Option<&Arc<Plan>> {
+        match self.rules.get(name)? {
+            Seat::Condition { group, unit } => {
+                let unit = self.groups.get(*group)?.as_ref()?.units.get(*unit)?;
+                unit.as_ref().map(|unit| &unit.plan)
+            }
+            Seat::Window(window) => self.windows.get(*window)?.as_ref().map(|w| &w.plan),
+        }
+    }
+
+    /// The report of applying a plan to what runs now.
+    pub(crate) fn report(&self, plan: &Plan) -> ApplyReport {
+        let new = parts(plan);
+        let old_plan = self.running(&plan.name);
+        let old = old_plan.map(|plan| parts(plan)).unwrap_or_default();
+        let mut report = ApplyReport::default();
+        for part in &new {
+            let kept = old.contains(part);
+            let why_new = old_plan
+                .filter(|_| !kept)
+                .map(|old| difference(old, plan).to_owned());
+            report.parts.push(PartReport {
+                path: part.0.clone(),
+                state: if kept {
+                    PartState::Kept
+                } else {
+                    PartState::New
+                },
+                why_new,
+            });
+        }
+        for (path, _) in old
+            .iter()
+            .filter(|part| new.iter().all(|(path, _)| *path != part.0))
+        {
+            report.parts.push(PartReport {
+                path: path.clone(),
+                state: PartState::Dropped,
+                why_new: None,
+            });
+        }
+        report
+    }
+}

@@ -1,0 +1,318 @@
+//! Results of windows: columns of `emit` over the values of closed windows, `having`, texts, late lines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Timestamp, Trigger, Value};
+use tidegate_scripts::{Column, ScriptError};
+
+use super::View;
+use super::keys::Key;
+use super::unit::{Tale, line};
+use super::windows::{CLOCK, WindowUnit};
+use crate::plan::window::{ResultFormula, Source};
+use crate::window::{Excess, LateRow, WindowOutput, WindowRow};
+
+/// Rows of windows that `having` hid or that may still be corrected: number of lines told, and whether one stands.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Told {
+    rows: BTreeMap<(u32, i64, i64), (u32, bool)>,
+}
+
+/// A result that becomes a line.
+struct Result<'a> {
+    row: &'a WindowRow,
+    key: &'a Key,
+    columns: Vec<Value>,
+}
+
+fn trigger(batch: Option<&EventBatch>, origin: u32) -> Trigger {
+    let record = batch.and_then(|batch| batch.record.get(origin as usize));
+    match record {
+        Some(record) if origin != CLOCK => Trigger::Record(*record),
+        _ if origin != CLOCK => Trigger::Record(0),
+        _ => Trigger::Clock,
+    }
+}
+
+fn number(row: &WindowRow, index: usize) -> Option<f64> {
+    row.values.get(index).and_then(Value::as_number)
+}
+
+fn value_of(source: &Source, result: &Result<'_>, view: &dyn View) -> Value {
+    let row = result.row;
+    let resource = result.key.resource;
+    let maybe = |number: Option<f64>| number.map_or(Value::Missing, Value::number);
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "times are exact in a float for 285,000 years"
+    )]
+    let time = |time: i64| Value::Number(time as f64);
+    match source {
+        Source::Aggregate(index) => row.values.get(*index).cloned().unwrap_or_default(),
+        Source::Delta([first, last]) => maybe(
+            number(row, *last)
+                .zip(number(row, *first))
+                .map(|(l, f)| l - f),
+        ),
+        Source::Rate([first, last, from, to]) => {
+            let change = number(row, *last)
+                .zip(number(row, *first))
+                .map(|(l, f)| l - f);
+            let ms = number(row, *to).zip(number(row, *from)).map(|(t, f)| t - f);
+            maybe(
+                change
+                    .zip(ms.filter(|ms| *ms > 0.0))
+                    .map(|(c, ms)| c / (ms / 1000.0)),
+            )
+        }
+        Source::Zscore([last, mean, std]) => {
+            let parts = number(row, *last)
+                .zip(number(row, *mean))
+                .zip(number(row, *std));
+            maybe(parts.and_then(|((x, mean), std)| {
+                if std > 0.0 {
+                    Some((x - mean) / std)
+                } else {
+                    (x == mean).then_some(0.0)
+                }
+            }))
+        }
+        Source::By(index) => result.key.values.get(*index).cloned().unwrap_or_default(),
+        Source::Column(index) => result.columns.get(*index).cloned().unwrap_or_default(),
+        Source::Trait(path) => {
+            let text = view.traits(resource).path(path);
+            text.map_or(Value::Missing, Value::Text)
+        }
+        Source::Resource => Value::text(view.resource(resource)),
+        Source::Start => time(row.start),
+        Source::End => time(row.end),
+    }
+}
+
+/// Evaluates a formula over all results at once.
+fn column(
+    formula: &ResultFormula,
+    results: &[Result<'_>],
+    view: &dyn View,
+) -> (Column, Vec<(u32, ScriptError)>) {
+    let columns: Vec<Column> = formula
+        .sources
+        .iter()
+        .map(|source| {
+            let values = results.iter().map(|result| value_of(source, result, view));
+            Column::from_values(values.collect())
+        })
+        .collect();
+    let evaluated = formula.formula.evaluate(&columns, results.len());
+    (evaluated.column, evaluated.errors)
+}
+
+impl WindowUnit {
+    /// Lines for everything that windows had to say.
+    pub(crate) fn tell(
+        &mut self,
+        batch: Option<&EventBatch>,
+        view: &dyn View,
+        output: &mut WindowOutput,
+        out: &mut Vec<Outcome>,
+    ) {
+        if output.is_empty() {
+            return;
+        }
+        self.tell_rows(batch, view, &output.rows, out);
+        for late in &output.late {
+            self.tell_late(batch, late, out);
+        }
+        for (key, excess) in &output.excess {
+            let resource = self.state.keys.get(*key).map_or(0, |key| key.resource);
+            let counters = self.state.counters.entry(resource).or_default();
+            match excess {
+                Excess::TypeSkipped => counters.type_skipped += 1,
+                Excess::RowDropped => counters.rows_dropped += 1,
+                Excess::WindowDropped => counters.windows_dropped += 1,
+            }
+        }
+        output.clear();
+    }
+
+    fn tell_rows(
+        &mut self,
+        batch: Option<&EventBatch>,
+        view: &dyn View,
+        rows: &[WindowRow],
+        out: &mut Vec<Outcome>,
+    ) {
+        let plan = Arc::clone(&self.window);
+        let keys: Vec<Option<Key>> = rows
+            .iter()
+            .map(|row| self.state.keys.get(row.key).cloned())
+            .collect();
+        let pairs = rows.iter().zip(&keys);
+        let mut results: Vec<Result<'_>> = pairs
+            .filter_map(|(row, key)| {
+                Some(Result {
+                    row,
+                    key: key.as_ref()?,
+                    columns: Vec::with_capacity(plan.emit.len()),
+                })
+            })
+            .collect();
+        for (_, formula) in &plan.emit {
+            let (column, errors) = column(formula, &results, view);
+            for (index, result) in results.iter_mut().enumerate() {
+                result.columns.push(column.value(index));
+            }
+            self.tell_errors(batch, &results, &errors, out);
+        }
+        let having = plan
+            .having
+            .as_ref()
+            .map(|formula| column(formula, &results, view));
+        if let Some((_, errors)) = &having {
+            self.tell_errors(batch, &results, errors, out);
+        }
+        for (index, result) in results.iter().enumerate() {
+            let shown = having
+                .as_ref()
+                .is_none_or(|(column, _)| column.is_true(index));
+            let trigger = trigger(batch, result.row.trigger);
+            if let Some((revision, stands)) = self.revise(result.row, shown) {
+                let mut line = self.result_line(result, (revision, trigger), view);
+                if !stands {
+                    line.values = None;
+                }
+                out.push(line);
+            }
+        }
+    }
+
+    /// The revision to tell and whether it has values; `None`: nothing is told.
+    fn revise(&mut self, row: &WindowRow, shown: bool) -> Option<(u32, bool)> {
+        if self.window.having.is_none() {
+            return Some((row.revision, true));
+        }
+        if self.window.lateness.0 == 0 {
+            return shown.then_some((row.revision, true));
+        }
+        let told = &mut self.state.told.rows;
+        let final_before = row
+            .end
+            .saturating_sub(self.window.lateness.0)
+            .saturating_sub(match self.window.form {
+                tidegate_proto::WindowForm::Tumbling { size, .. }
+                | tidegate_proto::WindowForm::Hopping { size, .. }
+                | tidegate_proto::WindowForm::Sliding { size } => size.0,
+            });
+        let old: Vec<_> = told
+            .range((row.key, i64::MIN, i64::MIN)..(row.key, final_before, i64::MIN))
+            .map(|(place, _)| *place)
+            .collect();
+        for place in old {
+            told.remove(&place);
+        }
+        let entry = told.entry((row.key, row.end, row.start)).or_default();
+        if !shown && !entry.1 {
+            return None;
+        }
+        entry.0 += 1;
+        entry.1 = shown;
+        Some((entry.0, shown))
+    }
+
+    fn result_line(
+        &self,
+        result: &Result<'_>,
+        (revision, trigger): (u32, Trigger),
+        view: &dyn View,
+    ) -> Outcome {
+        let plan = &self.window;
+        let row = result.row;
+        let by = plan.by.iter().zip(&result.key.values);
+        let by = by.map(|((name, _), value)| (Arc::clone(name), value.clone()));
+        let columns = plan.emit.iter().zip(&result.columns);
+        let columns = columns.map(|((name, _), value)| (Arc::clone(name), value.clone()));
+        let mut cause: SmallVec<[EventRef; 2]> = SmallVec::new();
+        if row.rows > 0 {
+            cause.push(row.first.clone());
+            if row.last != row.first {
+                cause.push(row.last.clone());
+            }
+        }
+        let texts = plan.texts.iter().map(|text| {
+            let values = text.places.iter();
+            let values: Vec<Value> = values
+                .map(|source| value_of(source, result, view))
+                .collect();
+            Arc::from(text.script.render(&values).unwrap_or_default())
+        });
+        Outcome {
+            rule: Arc::clone(&self.plan.name),
+            resource: result.key.resource,
+            group: Arc::clone(&result.key.text),
+            time: Timestamp(row.end),
+            kind: OutcomeKind::Window,
+            values: Some(by.chain(columns).collect()),
+            window: Some((Timestamp(row.start), Timestamp(row.end))),
+            revision,
+            cause,
+            texts: texts.collect(),
+            trigger,
+        }
+    }
+
+    fn tell_late(&mut self, batch: Option<&EventBatch>, late: &LateRow, out: &mut Vec<Outcome>) {
+        let Some(key) = self.state.keys.get(late.key) else {
+            return;
+        };
+        let tale = Tale {
+            kind: OutcomeKind::Late,
+            resource: key.resource,
+            time: late.time,
+            cause: batch.map(|batch| batch.event_ref(late.trigger as usize)),
+            trigger: trigger(batch, late.trigger),
+        };
+        let values = vec![
+            (Arc::from("missed"), Value::Int(i64::from(late.missed))),
+            (Arc::from("of"), Value::Int(i64::from(late.of))),
+        ];
+        let mut outcome = line(&self.plan.name, &tale, values);
+        outcome.group = Arc::clone(&key.text);
+        outcome.window = Some((Timestamp(late.start), Timestamp(late.end)));
+        self.state.counters.entry(tale.resource).or_default().late += 1;
+        out.push(outcome);
+    }
+
+    fn tell_errors(
+        &mut self,
+        batch: Option<&EventBatch>,
+        results: &[Result<'_>],
+        errors: &[(u32, ScriptError)],
+        out: &mut Vec<Outcome>,
+    ) {
+        for (index, error) in errors {
+            let Some(result) = results.get(*index as usize) else {
+                continue;
+            };
+            let resource = result.key.resource;
+            self.state.counters.entry(resource).or_default().errors += 1;
+            let hour = result.row.end.div_euclid(3_600_000);
+            let last = self.state.hours.get(&resource).copied();
+            if last.is_some_and(|last| last >= hour) {
+                continue;
+            }
+            self.state.hours.insert(resource, hour);
+            let tale = Tale {
+                kind: OutcomeKind::Error,
+                resource,
+                time: result.row.end,
+                cause: Some(result.row.last.clone()),
+                trigger: trigger(batch, result.row.trigger),
+            };
+            let values = vec![(Arc::from("message"), Value::text(&error.to_string()))];
+            out.push(line(&self.plan.name, &tale, values));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! [`Sight`]: the values of a slot table for every resource: latest metrics and lookbacks, taken row by row, and the
+//! columns of the points that are judged.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::{Names, Value};
+use tidegate_scripts::{Column, StreamFunction};
+
+use super::View;
+use super::cells::{Builder, MetricCells};
+use super::streams::Stream;
+use crate::plan::slots::{Bound, Form, SlotTable, StreamPlan};
+use crate::timer::IDLE;
+use crate::watermark::NEVER;
+
+/// Values of a table's places per resource.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sight {
+    /// The metrics, which are the first places of the table.
+    pub(crate) metrics: Vec<MetricCells>,
+    streams: Vec<Stream>,
+}
+
+/// A row that is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) resource: u32,
+    /// Its own event time.
+    pub(crate) time: i64,
+    /// Its place in the log.
+    pub(crate) sequence: u64,
+    /// The time as of which the task is judged.
+    pub(crate) at: i64,
+}
+
+/// Reused vectors of one look: values by place.
+#[derive(Debug, Default)]
+pub(crate) struct Gaze {
+    /// What the row itself carries, by metric place.
+    pub(crate) own: Vec<Value>,
+    /// Values as of the row.
+    pub(crate) now: Vec<Value>,
+    /// Whether the row carries what conditions ask for.
+    pub(crate) judged: bool,
+    arguments: Vec<Value>,
+    /// Columns of the points so far.
+    pub(crate) builders: Vec<Builder>,
+    /// How many points.
+    pub(crate) points: u32,
+}
+
+impl Gaze {
+    /// Makes room for a table.
+    pub(crate) fn open(&mut self, table: &SlotTable, metrics: usize) {
+        self.own.clear();
+        self.own.resize(metrics, Value::Missing);
+        self.now.clear();
+        self.now.resize(table.places.len(), Value::Missing);
+        self.builders.clear();
+        self.builders.resize(table.places.len(), Builder::default());
+        self.points = 0;
+    }
+
+    /// Makes the values as of now a point; answers with its number.
+    pub(crate) fn point(&mut self) -> u32 {
+        for (builder, value) in self.builders.iter_mut().zip(&self.now) {
+            builder.push(value.clone());
+        }
+        self.points += 1;
+        self.points - 1
+    }
+
+    /// Columns by place of all points.
+    pub(crate) fn columns(&mut self) -> Vec<Column> {
+        self.builders.iter_mut().map(Builder::finish).collect()
+    }
+}
+
+fn gather(places: &[usize], values: &[Value], into: &mut Vec<Value>) {
+    into.clear();
+    let value = |place: &usize| values.get(*place).cloned().unwrap_or_default();
+    into.extend(places.iter().map(value));
+}
+
+/// The value of a formula over values by place; what fails has none.
+pub(crate) fn evaluate(bound: &Bound, values: &[Value], scratch: &mut Vec<Value>) -> Value {
+    gather(&bound.places, values, scratch);
+    bound.formula.evaluate_row(scratch).unwrap_or_default()
+}
+
+impl Sight {
+    /// Empty state for a table.
+    pub(crate) fn new(table: &SlotTable, metrics: &mut Names) -> Self {
+        let mut sight = Self::default();
+        for (place, entry) in table.places.iter().enumerate() {
+            match &entry.form {
+                Form::Metric(name) => sight.metrics.push(MetricCells::new(metrics.intern(name))),
+                Form::Stream(plan) => {
+                    let wakes = plan.wakes() && entry.judged;
+                    sight.streams.push(Stream::new(place, wakes, &plan.call));
+                }
+                _ => {}
+            }
+        }
+        sight
+    }
+
+    /// Whether there are stream calls: state that depends on when it began.
+    pub(crate) fn has_streams(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
+    /// Whether time alone can change a value.
+    pub(crate) fn wakes(&self) -> bool {
+        self.streams.iter().any(|stream| stream.wakes)
+    }
+
+    /// Takes over the state of places that are equal in another table.
+    pub(crate) fn inherit(&mut self, table: &SlotTable, old: &Self, old_table: &SlotTable) {
+        for cells in &mut self.metrics {
+            if let Some(other) = old.metrics.iter().find(|o| o.metric == cells.metric) {
+                cells.clone_from(other);
+            }
+        }
+        for stream in &mut self.streams {
+            let key = table.places.get(stream.place).map(|place| &place.key);
+            let same =
+                |other: &&Stream| old_table.places.get(other.place).map(|place| &place.key) == key;
+            if let Some(other) = old.streams.iter().find(same) {
+                stream.inherit(other);
+            }
+        }
+    }
+
+    /// Lets a resource begin: metrics take the twin's values up to `limit`.
+    pub(crate) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) {
+        for cells in &mut self.metrics {
+            cells.seed(resource, limit, view);
+        }
+    }
+
+    /// Tells lookbacks that a resource's task begins at a time.
+    pub(crate) fn begin(&mut self, resource: u32, time: i64) {
+        for stream in &mut self.streams {
+            stream.begin(resource, time);
+        }
+    }
+
+    /// Takes a row: its own values are in `gaze.own`.
+    pub(crate) fn take(&mut self, table: &SlotTable, row: &Row, view: &dyn View, gaze: &mut Gaze) {
+        for (cells, value) in self.metrics.iter_mut().zip(&gaze.own) {
+            if !value.is_missing() {
+                cells.set(row.resource, row.time, value);
+            }
+        }
+        if self.streams.is_empty() {
+            return;
+        }
+        self.plain(table, row.resource, row.at, view, &mut gaze.now);
+        for stream in &mut self.streams {
+            let Some(Form::Stream(plan)) = table.places.get(stream.place).map(|p| &p.form) else {
+                continue;
+            };
+            if let Some(value) = argument(plan, gaze) {
+                stream.insert(row, &value);
+            }
+        }
+    }
+
+    /// Values of everything but streams, as of a time.
+    fn plain(&self, table: &SlotTable, resource: u32, at: i64, view: &dyn View, now: &mut [Value]) {
+        for (cells, value) in self.metrics.iter().zip(now.iter_mut()) {
+            *value = cells.get(resource);
+        }
+        let others = table.places.iter().zip(now).skip(self.metrics.len());
+        for (place, value) in others {
+            match &place.form {
+                Form::Trait(path) => {
+                    *value = view
+                        .traits(resource)
+                        .path(path)
+                        .map_or(Value::Missing, Value::Text);
+                }
+                Form::Resource => *value = Value::Text(Arc::from(view.resource(resource))),
+                #[allow(
+                    clippy::cast_precision_loss,
+                    reason = "times are exact in a float for 285,000 years"
+                )]
+                Form::Time => *value = Value::Number(at as f64),
+                Form::Metric(_) | Form::Bound => {}
+                Form::Stream(_) => return,
+            }
+        }
+    }
+
+    /// Fills `now` with the value of every place as of a time.
+    pub(crate) fn look(
+        &mut self,
+        table: &SlotTable,
+        resource: u32,
+        at: i64,
+        view: &dyn View,
+        now: &mut [Value],
+    ) {
+        self.plain(table, resource, at, view, now);
+        for stream in &mut self.streams {
+            if let Some(value) = now.get_mut(stream.place) {
+                *value = stream.value(resource, at);
+            }
+        }
+    }
+
+    /// The next time after `after` at which a value changes without a row, [`IDLE`] if none.
+    pub(crate) fn next_change(&self, resource: u32, after: i64) -> i64 {
+        let waking = self.streams.iter().filter(|stream| stream.wakes);
+        waking
+            .filter_map(|stream| stream.next_change(resource, after))
+            .min()
+            .unwrap_or(IDLE)
+    }
+
+    /// Lets a resource go.
+    pub(crate) fn forget(&mut self, resource: u32) {
+        for cells in &mut self.metrics {
+            cells.forget(resource);
+        }
+        for stream in &mut self.streams {
+            stream.forget(resource);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let metrics: usize = self.metrics.iter().map(MetricCells::bytes).sum();
+        let streams: usize = self.streams.iter().map(Stream::bytes).sum();
+        metrics + streams
+    }
+
+    /// A limit for seeding: in event-time order the twin may already know what this task has not come to.
+    pub(crate) const fn limit(in_time_order: bool, water: i64) -> i64 {
+        if !in_time_order || water == NEVER {
+            i64::MAX
+        } else {
+            water
+        }
+    }
+}
+
+/// What a stream call takes of a row, `None` if it does not take it.
+fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
+    if let Some(filter) = &plan.filter
+        && evaluate(filter, &gaze.now, &mut gaze.arguments) != Value::Bool(true)
+    {
+        return None;
+    }
+    let carries = |place: &usize| gaze.own.get(*place).is_some_and(|v| !v.is_missing());
+    let value = match (&plan.argument, plan.bare) {
+        (None, _) => {
+            let counts = gaze.judged || plan.every_row();
+            return counts.then_some(Value::Bool(true));
+        }
+        (Some(bound), _) if plan.is_condition() => {
+            if !plan.metrics.is_empty() && !plan.metrics.iter().any(carries) {
+                return None;
+            }
+            evaluate(bound, &gaze.now, &mut gaze.arguments)
+        }
+        (Some(_), Some(place)) => gaze.own.get(place).cloned().unwrap_or_default(),
+        (Some(bound), None) => {
+            if !plan.call.nulls && !plan.metrics.iter().all(carries) {
+                return None;
+            }
+            evaluate(bound, &gaze.now, &mut gaze.arguments)
+        }
+    };
+    let takes = plan.call.nulls || plan.call.function == StreamFunction::Silent;
+    (takes || !value.is_missing()).then_some(value)
+}

@@ -1,0 +1,436 @@
+//! Steps of a group: its rows and timer points in the order of each task's time, and the values of the points.
+
+use tidegate_proto::{EventRef, Order, Trigger, Value};
+
+use super::View;
+use super::cells::Cursor;
+use super::group::{Group, Push, Scratch};
+use super::sight::{Row, Sight, evaluate};
+use crate::order::WaitingRow;
+use crate::watermark::{NEVER, at, cell};
+
+/// No point: time passes, nothing is judged.
+pub(crate) const NO_POINT: u32 = u32::MAX;
+
+/// What made a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    /// A row of the batch.
+    Row(u32),
+    /// An entry of the kept causes.
+    Kept(u32),
+    /// Nothing that can be named.
+    None,
+}
+
+/// One step of one task's time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) resource: u32,
+    /// The time as of which it is judged.
+    pub(crate) at: i64,
+    /// Timers up to here run first.
+    pub(crate) bound: i64,
+    /// Number of the point, or [`NO_POINT`].
+    pub(crate) point: u32,
+    pub(crate) cause: Cause,
+    pub(crate) trigger: Trigger,
+}
+
+/// A row of `order: time` that came after its time had passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Late {
+    pub(crate) resource: u32,
+    pub(crate) time: i64,
+    pub(crate) row: u32,
+    pub(crate) trigger: Trigger,
+    /// It was taken early because too many rows waited, instead of coming late.
+    pub(crate) forced: bool,
+}
+
+fn trigger(push: &Push<'_>, row: usize) -> Trigger {
+    Trigger::Record(push.batch.record.get(row).copied().unwrap_or_default())
+}
+
+impl Group {
+    /// Rows in the order of arrival.
+    pub(crate) fn arrival(&mut self, push: &Push<'_>, timed: bool, scratch: &mut Scratch) {
+        let mask = self.mask(push, scratch);
+        let metrics = self.state.sight.metrics.iter();
+        let mut cursors: Vec<Cursor<'_>> = metrics
+            .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
+            .collect();
+        if !timed && !self.condition.every_row && !cursors.iter().any(Cursor::is_live) {
+            return;
+        }
+        for (index, row) in push.rows.clone().enumerate() {
+            let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
+                break;
+            };
+            if !self.state.members.has(tick.resource) {
+                continue;
+            }
+            let trigger = trigger(push, row);
+            if timed {
+                scratch.touched.push(tick.resource);
+                self.leave(tick.resource, *water, (trigger, push.view), scratch);
+            }
+            let taken = mask
+                .as_ref()
+                .is_none_or(|mask| mask.get(index) == Some(&true));
+            let point = taken && self.read(&mut cursors, row, scratch);
+            let step = Step {
+                resource: tick.resource,
+                at: tick.latest,
+                bound: *water,
+                point: NO_POINT,
+                cause: Cause::Row(u32::try_from(row).unwrap_or(u32::MAX)),
+                trigger,
+            };
+            let before = push.batch.time.get(row).copied().unwrap_or_default();
+            let row = Row {
+                resource: tick.resource,
+                time: before,
+                sequence: push.sequence + index as u64,
+                at: tick.latest,
+            };
+            self.take(&row, step, (taken, point, timed), push, scratch);
+        }
+    }
+
+    /// Takes one row of `order: arrival` into the state and makes its step.
+    fn take(
+        &mut self,
+        row: &Row,
+        mut step: Step,
+        (taken, point, timed): (bool, bool, bool),
+        push: &Push<'_>,
+        scratch: &mut Scratch,
+    ) {
+        if taken {
+            let mut row = *row;
+            self.state.sight.seed(row.resource, i64::MAX, push.view);
+            if timed {
+                row.at = self.reach(row.resource, row.at);
+                step.at = row.at;
+            }
+            let table = &self.condition.table;
+            self.state
+                .sight
+                .take(table, &row, push.view, &mut scratch.gaze);
+            if point {
+                let gaze = &mut scratch.gaze;
+                let sight = &mut self.state.sight;
+                sight.look(table, row.resource, row.at, push.view, &mut gaze.now);
+                step.point = gaze.point();
+                self.note_cause(row.resource, step.cause, push);
+            }
+        }
+        if timed || step.point != NO_POINT {
+            scratch.steps.push(step);
+        }
+        if timed {
+            // An old row may already be out of its lookback when it comes.
+            self.leave(
+                step.resource,
+                step.bound,
+                (step.trigger, push.view),
+                scratch,
+            );
+        }
+    }
+
+    /// Brings the time of a task to `time`, or to where it is already; its first time is its birth.
+    pub(crate) fn reach(&mut self, resource: u32, time: i64) -> i64 {
+        let judged = cell(&mut self.state.judged, resource, NEVER);
+        if *judged == NEVER {
+            self.state.sight.begin(resource, time);
+        }
+        *judged = (*judged).max(time);
+        *judged
+    }
+
+    fn next_change(&self, resource: u32) -> i64 {
+        let after = at(&self.state.judged, resource, NEVER);
+        self.state.sight.next_change(resource, after)
+    }
+
+    fn note_cause(&mut self, resource: u32, cause: Cause, push: &Push<'_>) {
+        if let Cause::Row(row) = cause
+            && self.state.sight.wakes()
+        {
+            *cell(&mut self.state.causes, resource, EventRef::default()) =
+                push.batch.event_ref(row as usize);
+        }
+    }
+
+    /// Reads what a row carries; answers whether it is judged.
+    fn read(&self, cursors: &mut [Cursor<'_>], row: usize, scratch: &mut Scratch) -> bool {
+        let row = u32::try_from(row).unwrap_or(u32::MAX);
+        let mut judged = self.condition.every_row;
+        let places = &self.condition.table.places;
+        let cells = cursors.iter_mut().zip(&mut scratch.gaze.own);
+        for ((cursor, own), place) in cells.zip(places) {
+            *own = cursor.value(row);
+            judged |= place.judged && !own.is_missing();
+        }
+        scratch.gaze.judged = judged;
+        judged
+    }
+
+    /// Which rows `where` lets pass, judged with the latest values of all rows.
+    fn mask(&mut self, push: &Push<'_>, scratch: &mut Scratch) -> Option<Vec<bool>> {
+        let plan = self.filter.clone()?;
+        let sight = self.state.filter.as_mut()?;
+        let gaze = &mut scratch.filter;
+        let metrics = sight.metrics.iter();
+        let mut cursors: Vec<Cursor<'_>> = metrics
+            .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
+            .collect();
+        let mut rows = Vec::new();
+        for (index, row) in push.rows.clone().enumerate() {
+            let Some(tick) = push.ticks.get(index) else {
+                break;
+            };
+            if !self.state.members.has(tick.resource) {
+                continue;
+            }
+            for (cursor, own) in cursors.iter_mut().zip(&mut gaze.own) {
+                *own = cursor.value(u32::try_from(row).unwrap_or(u32::MAX));
+            }
+            let row = Row {
+                resource: tick.resource,
+                time: push.batch.time.get(row).copied().unwrap_or_default(),
+                sequence: push.sequence + index as u64,
+                at: tick.latest,
+            };
+            sight.seed(row.resource, i64::MAX, push.view);
+            sight.take(&plan.table, &row, push.view, gaze);
+            sight.look(
+                &plan.table,
+                row.resource,
+                row.time,
+                push.view,
+                &mut gaze.now,
+            );
+            gaze.point();
+            rows.push(index);
+        }
+        let columns = gaze.columns();
+        let passed = super::judge::columns_of(&plan.bound, &columns);
+        let result = plan.bound.formula.evaluate(&passed, rows.len());
+        let mut mask = vec![false; push.ticks.len()];
+        for (place, index) in rows.into_iter().enumerate() {
+            if let Some(pass) = mask.get_mut(index) {
+                *pass = result.column.is_true(place);
+            }
+        }
+        Some(mask)
+    }
+
+    /// Timer points up to a watermark.
+    fn leave(
+        &mut self,
+        resource: u32,
+        water: i64,
+        (trigger, view): (Trigger, &dyn View),
+        scratch: &mut Scratch,
+    ) {
+        if !self.state.sight.wakes() {
+            return;
+        }
+        let mut next = self.next_change(resource);
+        while next <= water {
+            let at = self.reach(resource, next);
+            let gaze = &mut scratch.gaze;
+            let sight = &mut self.state.sight;
+            sight.look(&self.condition.table, resource, at, view, &mut gaze.now);
+            let kept = u32::try_from(scratch.causes.len()).unwrap_or(u32::MAX);
+            let cause = match self.state.causes.get(resource as usize) {
+                Some(cause) => {
+                    scratch.causes.push(cause.clone());
+                    Cause::Kept(kept)
+                }
+                None => Cause::None,
+            };
+            scratch.steps.push(Step {
+                resource,
+                at,
+                bound: at,
+                point: gaze.point(),
+                cause,
+                trigger,
+            });
+            let following = self.next_change(resource);
+            if following <= next {
+                break;
+            }
+            next = following;
+        }
+    }
+
+    /// Time passes for a resource up to a watermark.
+    pub(crate) fn pass(
+        &mut self,
+        resource: u32,
+        water: i64,
+        (trigger, view): (Trigger, &dyn View),
+        scratch: &mut Scratch,
+    ) {
+        match self.order {
+            Order::Arrival => self.leave(resource, water, (trigger, view), scratch),
+            Order::Time => self.drain(resource, water, (trigger, view), scratch),
+        }
+        scratch.steps.push(Step {
+            resource,
+            at: water,
+            bound: water,
+            point: NO_POINT,
+            cause: Cause::None,
+            trigger,
+        });
+    }
+
+    /// Rows of `order: time`: they wait, and what the watermark has passed is taken.
+    pub(crate) fn in_time_order(&mut self, push: &Push<'_>, scratch: &mut Scratch) {
+        let filter = self.state.filter.iter().flat_map(|sight| &sight.metrics);
+        let metrics = self.state.sight.metrics.iter().chain(filter);
+        let mut cursors: Vec<Cursor<'_>> = metrics
+            .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
+            .collect();
+        for (index, row) in push.rows.clone().enumerate() {
+            let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
+                break;
+            };
+            if !self.state.members.has(tick.resource) {
+                continue;
+            }
+            let trigger = trigger(push, row);
+            let number = u32::try_from(row).unwrap_or(u32::MAX);
+            let time = push.batch.time.get(row).copied().unwrap_or_default();
+            let values = cursors.iter_mut().map(|cursor| cursor.value(number));
+            let waiting = WaitingRow {
+                time,
+                sequence: push.sequence + index as u64,
+                values: values.collect(),
+                cause: push.batch.event_ref(row),
+            };
+            let used = self.condition.every_row || waiting.values.iter().any(|v| !v.is_missing());
+            if used && time < *water {
+                scratch.late.push(Late {
+                    resource: tick.resource,
+                    time,
+                    row: number,
+                    trigger,
+                    forced: false,
+                });
+            } else if used {
+                self.state.waiting.insert(tick.resource, waiting);
+                self.force(tick.resource, number, (trigger, push), scratch);
+            }
+            scratch.touched.push(tick.resource);
+            self.pass(tick.resource, *water, (trigger, push.view), scratch);
+        }
+    }
+
+    /// Takes the oldest row early when too many wait.
+    fn force(
+        &mut self,
+        resource: u32,
+        row: u32,
+        (trigger, push): (Trigger, &Push<'_>),
+        scratch: &mut Scratch,
+    ) {
+        if self.state.waiting.len(resource) <= push.waiting_rows {
+            return;
+        }
+        let time = self.state.waiting.first(resource);
+        if let Some(row) = self.state.waiting.take(resource, time) {
+            self.take_waiting(resource, row, (trigger, push.view), scratch);
+        }
+        scratch.late.push(Late {
+            resource,
+            time,
+            row,
+            trigger,
+            forced: true,
+        });
+    }
+
+    /// Takes waiting rows and runs timers up to a watermark, timers first at equal times.
+    fn drain(
+        &mut self,
+        resource: u32,
+        water: i64,
+        (trigger, view): (Trigger, &dyn View),
+        scratch: &mut Scratch,
+    ) {
+        while let Some(row) = self.state.waiting.take(resource, water) {
+            self.leave(resource, row.time, (trigger, view), scratch);
+            self.take_waiting(resource, row, (trigger, view), scratch);
+        }
+        self.leave(resource, water, (trigger, view), scratch);
+    }
+
+    fn take_waiting(
+        &mut self,
+        resource: u32,
+        waiting: WaitingRow,
+        (trigger, view): (Trigger, &dyn View),
+        scratch: &mut Scratch,
+    ) {
+        let row = Row {
+            resource,
+            time: waiting.time,
+            sequence: waiting.sequence,
+            at: waiting.time,
+        };
+        let metrics = self.state.sight.metrics.len();
+        let (own, of_filter) = waiting.values.split_at(metrics.min(waiting.values.len()));
+        if !self.passes(&row, of_filter, view, scratch) {
+            return;
+        }
+        let limit = Sight::limit(true, row.time);
+        self.state.sight.seed(resource, limit, view);
+        self.reach(resource, row.time);
+        let table = &self.condition.table;
+        let gaze = &mut scratch.gaze;
+        gaze.own.clone_from_slice(own);
+        let sight = &mut self.state.sight;
+        let mut places = own.iter().zip(&table.places);
+        let carried = places.any(|(value, place)| place.judged && !value.is_missing());
+        gaze.judged = self.condition.every_row || carried;
+        sight.take(table, &row, view, gaze);
+        if !gaze.judged {
+            return;
+        }
+        sight.look(table, resource, row.at, view, &mut gaze.now);
+        let kept = u32::try_from(scratch.causes.len()).unwrap_or(u32::MAX);
+        if self.state.sight.wakes() {
+            *cell(&mut self.state.causes, resource, EventRef::default()) = waiting.cause.clone();
+        }
+        scratch.causes.push(waiting.cause);
+        scratch.steps.push(Step {
+            resource,
+            at: row.at,
+            bound: row.at,
+            point: scratch.gaze.point(),
+            cause: Cause::Kept(kept),
+            trigger,
+        });
+    }
+
+    /// Whether `where` lets a waiting row pass.
+    fn passes(&mut self, row: &Row, own: &[Value], view: &dyn View, scratch: &mut Scratch) -> bool {
+        let (Some(plan), Some(sight)) = (&self.filter, &mut self.state.filter) else {
+            return true;
+        };
+        let gaze = &mut scratch.filter;
+        gaze.own.clone_from_slice(own);
+        sight.seed(row.resource, Sight::limit(true, row.time), view);
+        sight.take(&plan.table, row, view, gaze);
+        sight.look(&plan.table, row.resource, row.time, view, &mut gaze.now);
+        let mut values = Vec::new();
+        evaluate(&plan.bound, &gaze.now, &mut values) == Value::Bool(true)
+    }
+}

@@ -1,0 +1,165 @@
+//! [`Stream`]: the state behind one stream call, whichever leaf operator it needs.
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::Value;
+use tidegate_scripts::{Over, StreamCall, StreamFunction};
+
+use super::sight::Row;
+use crate::lookback::{
+    Held, Lookback, LookbackFunction, LookbackOver, Previous, PreviousFunction, Stale,
+};
+
+/// The leaf operator of a call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Leaf {
+    Lookback(Lookback),
+    Previous(Previous),
+    Held(Held),
+    Since(Held),
+    Stale(Stale),
+}
+
+/// State behind one stream call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stream {
+    /// Place in the table.
+    pub(crate) place: usize,
+    /// Whether its leaving rows make timer points.
+    pub(crate) wakes: bool,
+    leaf: Leaf,
+}
+
+const fn lookback(function: StreamFunction) -> LookbackFunction {
+    match function {
+        StreamFunction::CountIf => LookbackFunction::CountIf,
+        StreamFunction::Sum => LookbackFunction::Sum,
+        StreamFunction::Avg => LookbackFunction::Avg,
+        StreamFunction::Min => LookbackFunction::Min,
+        StreamFunction::Max => LookbackFunction::Max,
+        StreamFunction::Std => LookbackFunction::Std,
+        StreamFunction::Var => LookbackFunction::Var,
+        StreamFunction::First => LookbackFunction::First,
+        StreamFunction::Last => LookbackFunction::Last,
+        StreamFunction::Median => LookbackFunction::Median,
+        StreamFunction::Spread => LookbackFunction::Spread,
+        StreamFunction::Zscore => LookbackFunction::Zscore,
+        StreamFunction::Delta => LookbackFunction::Delta,
+        StreamFunction::Rate => LookbackFunction::Rate,
+        _ => LookbackFunction::Count,
+    }
+}
+
+fn leaf(call: &StreamCall) -> Leaf {
+    let span = match call.over {
+        Over::Span(span) => span.0,
+        _ => 0,
+    };
+    let rows = match call.over {
+        Over::Rows(rows) => rows,
+        _ => 1,
+    };
+    match (call.function, call.over) {
+        (StreamFunction::Held, _) => Leaf::Held(Held::new(span)),
+        (StreamFunction::Since, _) => Leaf::Since(Held::new(span)),
+        (StreamFunction::Stale | StreamFunction::Silent, _) => Leaf::Stale(Stale::new(span)),
+        (StreamFunction::Prev, _) => Leaf::Previous(Previous::new(PreviousFunction::Prev(rows))),
+        (StreamFunction::Changed, _) => Leaf::Previous(Previous::new(PreviousFunction::Changed)),
+        (StreamFunction::Delta, Over::Previous) => {
+            Leaf::Previous(Previous::new(PreviousFunction::Delta))
+        }
+        (StreamFunction::Rate, Over::Previous) => {
+            Leaf::Previous(Previous::new(PreviousFunction::Rate))
+        }
+        (function, over) => {
+            let over = match over {
+                Over::Span(span) => LookbackOver::Span(span.0),
+                Over::Rows(rows) => LookbackOver::Rows(rows),
+                Over::Window | Over::All | Over::Previous => LookbackOver::All,
+            };
+            Leaf::Lookback(Lookback::new(lookback(function), over))
+        }
+    }
+}
+
+impl Stream {
+    /// Empty state for a call at a place.
+    pub(crate) fn new(place: usize, wakes: bool, call: &StreamCall) -> Self {
+        Self {
+            place,
+            wakes,
+            leaf: leaf(call),
+        }
+    }
+
+    /// Goes on with the state of an equal call.
+    pub(crate) fn inherit(&mut self, other: &Self) {
+        self.leaf = other.leaf.clone();
+    }
+
+    /// The task of a resource begins.
+    pub(crate) fn begin(&mut self, resource: u32, time: i64) {
+        if let Leaf::Stale(stale) = &mut self.leaf {
+            stale.start(resource, time);
+        }
+    }
+
+    /// Takes the argument of a row.
+    pub(crate) fn insert(&mut self, row: &Row, value: &Value) {
+        match &mut self.leaf {
+            Leaf::Lookback(leaf) => leaf.insert(row.resource, row.time, row.sequence, value),
+            Leaf::Previous(leaf) => {
+                leaf.insert(row.resource, row.time, row.sequence, value);
+            }
+            Leaf::Held(leaf) | Leaf::Since(leaf) => {
+                let truth = match value {
+                    Value::Bool(truth) => Some(*truth),
+                    _ => None,
+                };
+                leaf.insert(row.resource, row.time, truth);
+            }
+            Leaf::Stale(leaf) => {
+                leaf.insert(row.resource, row.time);
+            }
+        }
+    }
+
+    /// The value as of a time.
+    pub(crate) fn value(&mut self, resource: u32, at: i64) -> Value {
+        match &mut self.leaf {
+            Leaf::Lookback(leaf) => leaf.value(resource, at),
+            Leaf::Previous(leaf) => leaf.value(resource),
+            Leaf::Held(leaf) => Value::Bool(leaf.held(resource, at)),
+            Leaf::Since(leaf) => leaf.since(resource, at),
+            Leaf::Stale(leaf) => Value::Bool(leaf.stale(resource, at)),
+        }
+    }
+
+    /// The next time after `after` at which the value changes by itself.
+    pub(crate) fn next_change(&self, resource: u32, after: i64) -> Option<i64> {
+        match &self.leaf {
+            Leaf::Lookback(leaf) => leaf.next_leave(resource).map(|at| at.max(after)),
+            Leaf::Previous(_) | Leaf::Since(_) => None,
+            Leaf::Held(leaf) => leaf.next_change(resource, after),
+            Leaf::Stale(leaf) => leaf.next_change(resource, after),
+        }
+    }
+
+    /// Lets a resource go.
+    pub(crate) fn forget(&mut self, resource: u32) {
+        match &mut self.leaf {
+            Leaf::Lookback(leaf) => leaf.forget(resource),
+            Leaf::Previous(leaf) => leaf.forget(resource),
+            Leaf::Held(leaf) | Leaf::Since(leaf) => leaf.forget(resource),
+            Leaf::Stale(leaf) => leaf.forget(resource),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.leaf {
+            Leaf::Lookback(leaf) => leaf.bytes(),
+            Leaf::Previous(leaf) => leaf.bytes(),
+            Leaf::Held(leaf) | Leaf::Since(leaf) => leaf.bytes(),
+            Leaf::Stale(leaf) => leaf.bytes(),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! [`Unit`]: one running rule with a condition: the machines of its tasks, its counters, and the lines that it tells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tidegate_proto::{EventRef, Outcome, OutcomeKind, Timestamp, Trigger, Value};
+
+use super::TaskCounters;
+use crate::condition::{Phase, Task};
+use crate::plan::Plan;
+use crate::plan::condition::ConditionPlan;
+use crate::plan::texts::severity_word;
+use crate::timer::IDLE;
+use crate::watermark::cell;
+
+/// An error line is told once per hour of event time.
+const HOUR: i64 = 3_600_000;
+
+/// All of a rule that a snapshot keeps.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct UnitState {
+    /// Machines by resource; empty when the rule is in a threshold table.
+    pub(crate) tasks: Vec<Task>,
+    /// Number of the group's threshold table that judges this rule.
+    pub(crate) table: Option<usize>,
+    pub(crate) counters: BTreeMap<u32, TaskCounters>,
+    /// Hour of the last error line per resource.
+    hours: BTreeMap<u32, i64>,
+}
+
+/// One running rule.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) condition: Arc<ConditionPlan>,
+    pub(crate) state: UnitState,
+}
+
+/// What a line is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Tale {
+    pub(crate) kind: OutcomeKind,
+    pub(crate) resource: u32,
+    pub(crate) time: i64,
+    pub(crate) cause: Option<EventRef>,
+    pub(crate) trigger: Trigger,
+}
+
+/// A line of a rule without texts.
+pub(crate) fn line(rule: &Arc<str>, tale: &Tale, values: Vec<(Arc<str>, Value)>) -> Outcome {
+    Outcome {
+        rule: Arc::clone(rule),
+        resource: tale.resource,
+        group: Arc::from(""),
+        time: Timestamp(tale.time),
+        kind: tale.kind,
+        values: Some(values),
+        window: None,
+        revision: 1,
+        cause: tale.cause.iter().cloned().collect::<SmallVec<_>>(),
+        texts: Vec::new(),
+        trigger: tale.trigger,
+    }
+}
+
+impl Unit {
+    pub(crate) fn new(plan: &Arc<Plan>, condition: &Arc<ConditionPlan>) -> Self {
+        Self {
+            plan: Arc::clone(plan),
+            condition: Arc::clone(condition),
+            state: UnitState::default(),
+        }
+    }
+
+    /// The texts of the rule over values by place.
+    pub(crate) fn texts(&self, value: &dyn Fn(usize) -> Value) -> Vec<Arc<str>> {
+        let texts = self.plan.texts.iter();
+        texts
+            .map(|text| {
+                let values: Vec<Value> = text.places.iter().map(|place| value(*place)).collect();
+                Arc::from(text.script.render(&values).unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// A line about the condition with the values by place.
+    pub(crate) fn tell(&self, tale: &Tale, value: &dyn Fn(usize) -> Value) -> Outcome {
+        let texts = self.texts(value);
+        let mut values = Vec::with_capacity(self.condition.shown.len() + 2);
+        if let Some(alarm) = self.condition.alarm {
+            let severity = Value::text(severity_word(alarm.severity));
+            values.push((Arc::from("severity"), severity));
+            if let Some(text) = alarm.text.and_then(|index| texts.get(index)) {
+                values.push((Arc::from("text"), Value::Text(Arc::clone(text))));
+            }
+        }
+        let shown = self.condition.shown.iter();
+        values.extend(shown.map(|(label, place)| (Arc::clone(label), value(*place))));
+        let mut outcome = line(&self.plan.name, tale, values);
+        outcome.texts = texts;
+        outcome
+    }
+
+    /// `cleared` for a reason other than the condition.
+    pub(crate) fn tell_end(
+        &self,
+        tale: &Tale,
+        reason: &str,
+        value: &dyn Fn(usize) -> Value,
+    ) -> Outcome {
+        let values = vec![(Arc::from("reason"), Value::text(reason))];
+        let mut outcome = line(&self.plan.name, tale, values);
+        outcome.texts = self.texts(value);
+        outcome
+    }
+
+    pub(crate) fn count(&mut self, resource: u32, add: impl FnOnce(&mut TaskCounters)) {
+        add(self.state.counters.entry(resource).or_default());
+    }
+
+    /// Counts a failed formula; a line about it at most once per task and hour.
+    pub(crate) fn fail(&mut self, tale: &Tale, message: &str) -> Option<Outcome> {
+        self.count(tale.resource, |counters| {
+            counters.errors += 1;
+            counters.unknown += 1;
+        });
+        let hour = tale.time.div_euclid(HOUR);
+        let last = self.state.hours.insert(tale.resource, hour);
+        if last.is_some_and(|last| last >= hour) {
+            self.state.hours.insert(tale.resource, last.unwrap_or(hour));
+            return None;
+        }
+        let values = vec![(Arc::from("message"), Value::text(message))];
+        Some(line(&self.plan.name, tale, values))
+    }
+
+    /// The machine of a resource.
+    pub(crate) fn task(&mut self, resource: u32) -> &mut Task {
+        cell(&mut self.state.tasks, resource, Task::default())
+    }
+
+    /// When the next timer of a resource is due.
+    pub(crate) fn due(&self, resource: u32) -> i64 {
+        let task = self.state.tasks.get(resource as usize);
+        task.map_or(IDLE, |task| task.due(self.condition.rules))
+    }
+
+    /// Keeps of the machines only what is raised: the condition is another one now.
+    pub(crate) fn keep_raised(&mut self) {
+        for task in &mut self.state.tasks {
+            task.phase = match task.phase {
+                Phase::Raised { at } | Phase::Clearing { at, .. } => Phase::Raised { at },
+                Phase::Calm | Phase::Pending { .. } => Phase::Calm,
+            };
+            task.kept = None;
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let kept = self.state.tasks.iter().filter(|task| task.kept.is_some());
+        self.state.tasks.capacity() * size_of::<Task>()
+            + kept.count() * (size_of::<crate::condition::Kept>() + 64)
+            + (self.state.counters.len() + self.state.hours.len()) * 48
+    }
+}

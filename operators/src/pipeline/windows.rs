@@ -1,0 +1,654 @@
+//! [`WindowUnit`]: one running window rule: rows to keys and columns, windows closed by each resource's watermark.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::{Names, Outcome, Value};
+
+use super::cells::{Builder, Cursor};
+use super::group::{Push, Watch};
+use super::judge::columns_of;
+use super::keys::Keys;
+use super::members::Members;
+use super::results::Told;
+use super::sight::{Gaze, Row, Sight};
+use super::{Pipeline, Seat, TaskCounters, View};
+use crate::plan::window::{AggregatePlan, Take, WindowPlan};
+use crate::plan::{FilterPlan, Plan};
+use crate::timer::{IDLE, Timers};
+use crate::watermark::NEVER;
+use crate::window::{NumberRows, RowKey, WindowOutput, WindowSpec, Windows};
+
+/// Made by the clock, not by a row.
+pub(crate) const CLOCK: u32 = u32::MAX;
+
+/// All of a window rule that a snapshot keeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WindowState {
+    line: usize,
+    pub(crate) members: Members,
+    /// Latest values, for filters of aggregates and group keys.
+    sight: Sight,
+    /// What `where` sees: every row.
+    filter: Option<Sight>,
+    pub(crate) windows: Windows,
+    pub(crate) keys: Keys,
+    pub(crate) timers: Timers,
+    pub(crate) counters: BTreeMap<u32, TaskCounters>,
+    /// Hour of the last error line per resource.
+    pub(crate) hours: BTreeMap<u32, i64>,
+    pub(crate) told: Told,
+}
+
+/// One running window rule.
+#[derive(Debug)]
+pub(crate) struct WindowUnit {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) window: Arc<WindowPlan>,
+    pub(crate) state: WindowState,
+}
+
+/// Vectors used again by every push.
+#[derive(Debug, Default)]
+pub(crate) struct WindowScratch {
+    gaze: Gaze,
+    filter: Gaze,
+    /// Rows of the batch that are used, with key, log order and watermark.
+    rows: Vec<u32>,
+    keys: Vec<u32>,
+    sequences: Vec<u64>,
+    water: Vec<i64>,
+    /// What each aggregate takes of each used row.
+    builders: Vec<Builder>,
+    /// Values that the row itself carries, by place.
+    own: Vec<Builder>,
+    touched: Vec<u32>,
+    output: WindowOutput,
+}
+
+/// Which rows a push uses, and which only move time.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    /// Used: number of its entry in the scratch columns.
+    Row(u32),
+    /// Only its watermark counts.
+    Time(u32, i64, u32),
+}
+
+impl WindowUnit {
+    fn new(
+        plan: &Arc<Plan>,
+        window: &Arc<WindowPlan>,
+        line: usize,
+        view: &dyn View,
+        metrics: &mut Names,
+    ) -> Self {
+        let filter = plan.filter.as_ref();
+        let state = WindowState {
+            line,
+            members: Members::of(&plan.rule().selector, view),
+            sight: Sight::new(&window.table, metrics),
+            filter: filter.map(|f| Sight::new(&f.table, metrics)),
+            windows: Windows::new(WindowSpec {
+                form: window.form,
+                lateness: window.lateness,
+                aggregates: window.aggregates.iter().map(|a| a.kind).collect(),
+            }),
+            keys: Keys::default(),
+            timers: Timers::default(),
+            counters: BTreeMap::new(),
+            hours: BTreeMap::new(),
+            told: Told::default(),
+        };
+        Self {
+            plan: Arc::clone(plan),
+            window: Arc::clone(window),
+            state,
+        }
+    }
+
+    pub(crate) const fn line(&self) -> usize {
+        self.state.line
+    }
+
+    pub(crate) const fn timers(&mut self) -> &mut Timers {
+        &mut self.state.timers
+    }
+
+    pub(crate) fn next_clock(&self) -> Option<i64> {
+        self.state.timers.next()
+    }
+
+    /// Takes the rows of a push.
+    pub(crate) fn push(
+        &mut self,
+        push: &Push<'_>,
+        watch: Watch<'_>,
+        scratch: &mut WindowScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.open(scratch);
+        let uses = self.gather(push, scratch);
+        self.run(push, &uses, scratch);
+        self.tell(Some(push.batch), push.view, &mut scratch.output, out);
+        self.rearm(watch, &scratch.touched);
+    }
+
+    /// Lets time pass for resources whose watermark has moved without a row.
+    pub(crate) fn wake(
+        &mut self,
+        resources: &[u32],
+        view: &dyn View,
+        watch: Watch<'_>,
+        scratch: &mut WindowScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        scratch.output.clear();
+        for resource in resources {
+            let water = watch.line.mark(*resource);
+            self.advance(*resource, water, CLOCK, &mut scratch.output);
+        }
+        self.tell(None, view, &mut scratch.output, out);
+        self.rearm(watch, resources);
+    }
+
+    fn open(&self, scratch: &mut WindowScratch) {
+        let metrics = self.state.sight.metrics.len();
+        scratch.gaze.open(&self.window.table, metrics);
+        if let (Some(plan), Some(sight)) = (&self.plan.filter, &self.state.filter) {
+            scratch.filter.open(&plan.table, sight.metrics.len());
+        }
+        scratch.rows.clear();
+        scratch.keys.clear();
+        scratch.sequences.clear();
+        scratch.water.clear();
+        scratch.own.clear();
+        scratch.own.resize(metrics, Builder::default());
+        scratch.builders.clear();
+        scratch.touched.clear();
+        scratch.output.clear();
+    }
+
+    pub(crate) fn rearm(&mut self, watch: Watch<'_>, resources: &[u32]) {
+        for resource in resources {
+            let keys = self.state.keys.of(*resource).iter();
+            let deadline = keys.map(|key| self.state.windows.deadline(*key)).min();
+            if let Some(deadline) = deadline.filter(|deadline| *deadline != IDLE) {
+                let clock = watch.line.due(watch.clocks, *resource, deadline);
+                self.state.timers.arm(*resource, clock);
+            }
+        }
+    }
+
+    /// Closes what is due for all keys of a resource.
+    fn advance(&mut self, resource: u32, water: i64, origin: u32, output: &mut WindowOutput) {
+        let from = output.rows.len();
+        for key in self.state.keys.of(resource) {
+            if self.state.windows.deadline(*key) <= water {
+                self.state.windows.advance(*key, water, output);
+            }
+        }
+        let made = output.rows.iter_mut().skip(from);
+        made.for_each(|row| row.trigger = origin);
+    }
+
+    /// Rows that the rule uses: their values by place, their keys, in log order.
+    fn gather(&mut self, push: &Push<'_>, scratch: &mut WindowScratch) -> Vec<Use> {
+        let mut cursors = cursors_of(&self.state.sight, push);
+        let filter = self.plan.filter.clone();
+        let mut filter_cursors = self
+            .state
+            .filter
+            .as_ref()
+            .map(|sight| cursors_of(sight, push));
+        let simple = !self.window.looks && self.window.by.is_empty();
+        let mut uses = Vec::with_capacity(push.rows.len());
+        for (index, number) in push.rows.clone().enumerate() {
+            let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
+                break;
+            };
+            if !self.state.members.has(tick.resource) {
+                continue;
+            }
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let row = Row {
+                resource: tick.resource,
+                time: push
+                    .batch
+                    .time
+                    .get(number as usize)
+                    .copied()
+                    .unwrap_or_default(),
+                sequence: push.sequence + index as u64,
+                at: tick.latest,
+            };
+            scratch.touched.push(tick.resource);
+            let mut used = match (&filter, &mut filter_cursors) {
+                (Some(plan), Some(cursors)) => {
+                    self.passes(plan, cursors, (row, number), push.view, &mut scratch.filter)
+                }
+                _ => true,
+            };
+            used = used && self.read(&mut cursors, number, &mut scratch.gaze);
+            let key = if !used {
+                None
+            } else if simple {
+                Some(self.state.keys.plain(tick.resource))
+            } else {
+                self.look(row, push, &mut scratch.gaze)
+            };
+            match key {
+                Some(key) => {
+                    let entry = u32::try_from(scratch.rows.len()).unwrap_or(u32::MAX);
+                    scratch.rows.push(number);
+                    scratch.keys.push(key);
+                    scratch.sequences.push(row.sequence);
+                    scratch.water.push(*water);
+                    scratch.keep(simple);
+                    uses.push(Use::Row(entry));
+                }
+                None => uses.push(Use::Time(tick.resource, *water, number)),
+            }
+        }
+        uses
+    }
+
+    fn passes(
+        &mut self,
+        plan: &FilterPlan,
+        cursors: &mut [Cursor<'_>],
+        (row, number): (Row, u32),
+        view: &dyn View,
+        gaze: &mut Gaze,
+    ) -> bool {
+        let Some(sight) = &mut self.state.filter else {
+            return true;
+        };
+        for (cursor, own) in cursors.iter_mut().zip(&mut gaze.own) {
+            *own = cursor.value(number);
+        }
+        sight.seed(row.resource, i64::MAX, view);
+        sight.take(&plan.table, &row, view, gaze);
+        sight.look(&plan.table, row.resource, row.time, view, &mut gaze.now);
+        let mut values = Vec::new();
+        super::sight::evaluate(&plan.bound, &gaze.now, &mut values) == Value::Bool(true)
+    }
+
+    /// Reads what a row carries; answers whether the rule uses it.
+    fn read(&self, cursors: &mut [Cursor<'_>], number: u32, gaze: &mut Gaze) -> bool {
+        let mut used = self.window.every_row;
+        let cells = cursors.iter_mut().zip(&mut gaze.own);
+        for ((cursor, own), place) in cells.zip(&self.window.table.places) {
+            *own = cursor.value(number);
+            used |= place.judged && !own.is_missing();
+        }
+        used
+    }
+
+    /// Values as of the row, and its key; `None` when there are too many groups.
+    fn look(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> Option<u32> {
+        let sight = &mut self.state.sight;
+        sight.seed(row.resource, i64::MAX, push.view);
+        sight.take(&self.window.table, &row, push.view, gaze);
+        sight.look(
+            &self.window.table,
+            row.resource,
+            row.time,
+            push.view,
+            &mut gaze.now,
+        );
+        if self.window.by.is_empty() {
+            return Some(self.state.keys.plain(row.resource));
+        }
+        let mut scratch = Vec::new();
+        let by = self.window.by.iter();
+        let values: Vec<Value> = by
+            .map(|(_, bound)| super::sight::evaluate(bound, &gaze.now, &mut scratch))
+            .collect();
+        let key = self.state.keys.grouped(row.resource, values, push.groups);
+        if key.is_none() {
+            self.state.counters.entry(row.resource).or_default().late += 1;
+        }
+        key
+    }
+
+    /// What each aggregate takes of the used rows, as columns.
+    fn arguments(&self, push: &Push<'_>, scratch: &mut WindowScratch) -> Vec<Argument> {
+        let rows = scratch.rows.len();
+        let own: Vec<_> = scratch.own.iter_mut().map(Builder::finish).collect();
+        let mut now = scratch.gaze.columns();
+        if !self.window.looks {
+            now.clone_from(&own);
+        }
+        let aggregates = self.window.aggregates.iter();
+        aggregates
+            .map(|aggregate| {
+                let passes = aggregate.filter.as_ref().map(|bound| {
+                    let columns = columns_of(bound, &now);
+                    bound.formula.evaluate(&columns, rows).column
+                });
+                let column = match (&aggregate.argument, aggregate.bare) {
+                    (_, Some(place)) => own.get(place).cloned(),
+                    (Some(bound), None) => {
+                        let columns = columns_of(bound, &now);
+                        Some(bound.formula.evaluate(&columns, rows).column)
+                    }
+                    (None, None) => None,
+                };
+                let takes = |row: usize| {
+                    passes.as_ref().is_none_or(|passes| passes.is_true(row))
+                        && carries(aggregate, &own, row)
+                };
+                Argument::of(aggregate, column.as_ref(), rows, takes, |row| {
+                    let number = scratch.rows.get(row).copied().unwrap_or_default();
+                    push.batch
+                        .time
+                        .get(number as usize)
+                        .copied()
+                        .unwrap_or_default()
+                })
+            })
+            .collect()
+    }
+
+    /// Runs rows and time through the windows in log order.
+    fn run(&mut self, push: &Push<'_>, uses: &[Use], scratch: &mut WindowScratch) {
+        let arguments = self.arguments(push, scratch);
+        let numeric = arguments.iter().all(|a| a.odd.is_none()) && self.window.by.is_empty();
+        let mut from = 0;
+        let mut pending = i64::MAX;
+        for (entry, used) in uses.iter().enumerate() {
+            match *used {
+                Use::Row(row) if numeric => {
+                    let row = row as usize;
+                    let number = scratch.rows.get(row).copied().unwrap_or_default();
+                    let time = push.batch.time.get(number as usize).copied();
+                    pending = pending.min(time.unwrap_or(NEVER));
+                    if entry + 1 == uses.len() {
+                        self.flush(push, (from, row + 1), &arguments, scratch);
+                    }
+                }
+                Use::Row(row) => self.single(push, row as usize, &arguments, scratch),
+                Use::Time(resource, water, number) => {
+                    let last = entry + 1 == uses.len();
+                    if numeric && (pending < water || last) {
+                        let to = rows_before(uses, entry);
+                        self.flush(push, (from, to), &arguments, scratch);
+                        from = to;
+                        pending = i64::MAX;
+                    }
+                    self.advance(resource, water, number, &mut scratch.output);
+                }
+            }
+        }
+    }
+
+    /// Pushes used rows `from..to` as columns of numbers.
+    fn flush(
+        &mut self,
+        push: &Push<'_>,
+        (from, to): (usize, usize),
+        arguments: &[Argument],
+        scratch: &mut WindowScratch,
+    ) {
+        let columns: Vec<&[f64]> = arguments
+            .iter()
+            .map(|a| a.numbers.get(from..to).unwrap_or_default())
+            .collect();
+        let rows = scratch.rows.get(from..to).unwrap_or_default();
+        let mark = (scratch.output.rows.len(), scratch.output.late.len());
+        let numbers = NumberRows {
+            events: push.batch,
+            rows,
+            keys: scratch.keys.get(from..to).unwrap_or_default(),
+            sequences: scratch.sequences.get(from..to).unwrap_or_default(),
+            watermarks: scratch.water.get(from..to).unwrap_or_default(),
+            columns: &columns,
+        };
+        self.state
+            .windows
+            .push_numbers(&numbers, &mut scratch.output);
+        let origin = |index: u32| rows.get(index as usize).copied().unwrap_or(CLOCK);
+        let made = scratch.output.rows.iter_mut().skip(mark.0);
+        made.for_each(|row| row.trigger = origin(row.trigger));
+        let late = scratch.output.late.iter_mut().skip(mark.1);
+        late.for_each(|row| row.trigger = origin(row.trigger));
+    }
+
+    /// Pushes one used row of any values.
+    fn single(
+        &mut self,
+        push: &Push<'_>,
+        row: usize,
+        arguments: &[Argument],
+        scratch: &mut WindowScratch,
+    ) {
+        let (Some(number), Some(key), Some(water), Some(sequence)) = (
+            scratch.rows.get(row).copied(),
+            scratch.keys.get(row).copied(),
+            scratch.water.get(row).copied(),
+            scratch.sequences.get(row).copied(),
+        ) else {
+            return;
+        };
+        let resource = push.batch.resource.get(number as usize);
+        self.advance(
+            resource.copied().unwrap_or_default(),
+            water,
+            number,
+            &mut scratch.output,
+        );
+        let mark = (scratch.output.rows.len(), scratch.output.late.len());
+        let key_row = RowKey {
+            time: push
+                .batch
+                .time
+                .get(number as usize)
+                .copied()
+                .unwrap_or_default(),
+            sequence,
+            event: push.batch.event_ref(number as usize),
+        };
+        let values: Vec<Value> = arguments.iter().map(|a| a.value(row)).collect();
+        let output = &mut scratch.output;
+        self.state
+            .windows
+            .push(key, &key_row, &values, water, output);
+        let made = output.rows.iter_mut().skip(mark.0);
+        made.for_each(|row| row.trigger = number);
+        let late = output.late.iter_mut().skip(mark.1);
+        late.for_each(|row| row.trigger = number);
+    }
+
+    /// Lets a resource go.
+    pub(crate) fn forget(&mut self, resource: u32) {
+        for key in self.state.keys.of(resource) {
+            self.state.windows.forget(*key);
+        }
+        self.state.sight.forget(resource);
+        if let Some(filter) = &mut self.state.filter {
+            filter.forget(resource);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let state = &self.state;
+        state.windows.bytes()
+            + state.sight.bytes()
+            + state.filter.as_ref().map_or(0, Sight::bytes)
+            + state.keys.bytes()
+            + state.timers.bytes()
+            + state.members.bytes()
+            + state.counters.len() * 64
+    }
+}
+
+/// Used rows before an entry.
+fn rows_before(uses: &[Use], entry: usize) -> usize {
+    let before = uses.get(..entry).unwrap_or_default().iter().rev();
+    let mut rows = before.filter_map(|used| match used {
+        Use::Row(row) => Some(*row as usize + 1),
+        Use::Time(..) => None,
+    });
+    rows.next().unwrap_or(0)
+}
+
+fn cursors_of<'a>(sight: &Sight, push: &Push<'a>) -> Vec<Cursor<'a>> {
+    let metrics = sight.metrics.iter();
+    metrics
+        .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
+        .collect()
+}
+
+/// Whether a row carries what an aggregate's argument asks of the row itself.
+fn carries(aggregate: &AggregatePlan, own: &[tidegate_scripts::Column], row: usize) -> bool {
+    if aggregate.bare.is_some() || aggregate.metrics.is_empty() {
+        return true;
+    }
+    let mut metrics = aggregate.metrics.iter();
+    let carried = |place: &usize| own.get(*place).is_some_and(|c| !c.value(row).is_missing());
+    if aggregate.condition {
+        metrics.any(carried)
+    } else {
+        metrics.all(carried)
+    }
+}
+
+/// What one aggregate takes of each used row.
+#[derive(Debug)]
+struct Argument {
+    /// NaN: nothing, or no number.
+    numbers: Vec<f64>,
+    /// All values, when not all are numbers.
+    odd: Option<Vec<Value>>,
+}
+
+impl Argument {
+    fn of(
+        aggregate: &AggregatePlan,
+        column: Option<&tidegate_scripts::Column>,
+        rows: usize,
+        takes: impl Fn(usize) -> bool,
+        time: impl Fn(usize) -> i64,
+    ) -> Self {
+        use arrow_array::Array;
+        use tidegate_scripts::Column;
+        let plain = aggregate.filter.is_none() && aggregate.bare.is_some();
+        if let (Some(Column::Float(array)), true, Take::Value) = (column, plain, aggregate.take)
+            && array.null_count() == 0
+        {
+            return Self {
+                numbers: array.values().to_vec(),
+                odd: None,
+            };
+        }
+        let value = |row: usize| {
+            let given = column.map_or(Value::Bool(true), |column| column.value(row));
+            if given.is_missing() || !takes(row) {
+                return Value::Missing;
+            }
+            match aggregate.take {
+                Take::Value => given,
+                #[allow(
+                    clippy::cast_precision_loss,
+                    reason = "times are exact in a float for 285,000 years"
+                )]
+                Take::Time => Value::Number(time(row) as f64),
+            }
+        };
+        let values: Vec<Value> = (0..rows).map(value).collect();
+        let plain = |value: &Value| matches!(value, Value::Number(_) | Value::Missing);
+        let counts = matches!(aggregate.kind, crate::aggregate::AggregateKind::Count);
+        let numeric = values.iter().all(|value| plain(value) || counts);
+        let number = |value: &Value| match value {
+            Value::Missing => f64::NAN,
+            Value::Number(number) => *number,
+            _ => 1.0,
+        };
+        Self {
+            numbers: values.iter().map(number).collect(),
+            odd: (!numeric).then_some(values),
+        }
+    }
+
+    fn value(&self, row: usize) -> Value {
+        match &self.odd {
+            Some(values) => values.get(row).cloned().unwrap_or_default(),
+            None => Value::number(self.numbers.get(row).copied().unwrap_or(f64::NAN)),
+        }
+    }
+}
+
+impl WindowScratch {
+    /// Keeps the values of a used row.
+    fn keep(&mut self, simple: bool) {
+        for (builder, value) in self.own.iter_mut().zip(&self.gaze.own) {
+            builder.push(value.clone());
+        }
+        if !simple {
+            self.gaze.point();
+        }
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn apply_window(
+        &mut self,
+        plan: &Arc<Plan>,
+        window: &Arc<WindowPlan>,
+        metrics: &mut Names,
+        view: &dyn View,
+    ) {
+        let line = self.line(crate::plan::window::timing(plan.rule()));
+        let mut unit = WindowUnit::new(plan, window, line, view, metrics);
+        let old = match self.rules.get(&plan.name) {
+            Some(Seat::Window(index)) => Some(*index),
+            _ => None,
+        };
+        if let Some(old) = old.and_then(|index| self.windows.get_mut(index)?.take()) {
+            unit.inherit(old);
+        }
+        let free = old.or_else(|| self.windows.iter().position(Option::is_none));
+        let index = free.unwrap_or_else(|| {
+            self.windows.push(None);
+            self.windows.len() - 1
+        });
+        if let Some(place) = self.windows.get_mut(index) {
+            *place = Some(unit);
+        }
+        self.rules
+            .insert(Arc::clone(&plan.name), Seat::Window(index));
+    }
+
+    pub(crate) fn remove_window(&mut self, index: usize) {
+        if let Some(place) = self.windows.get_mut(index) {
+            *place = None;
+        }
+    }
+}
+
+impl WindowUnit {
+    /// Goes on with the windows of the last revision when they are the same windows of the same rows and aggregates.
+    fn inherit(&mut self, old: Self) {
+        let identity = |plan: &WindowPlan| {
+            let aggregates = plan.aggregates.iter().map(|a| a.identity.clone());
+            let by = plan
+                .by
+                .iter()
+                .map(|(_, b)| b.formula.normal_text().to_string());
+            (
+                plan.form,
+                plan.lateness,
+                by.collect::<Vec<_>>(),
+                aggregates.collect::<Vec<_>>(),
+            )
+        };
+        let same = old.plan.input_identity() == self.plan.input_identity()
+            && identity(&old.window) == identity(&self.window)
+            && old.window.table.identity() == self.window.table.identity();
+        if same {
+            self.state = old.state;
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A plan for people: one node per line, children indented, and what equal rules share.
+
+use tidegate_proto::{Order, Span};
+
+use super::condition::ConditionPlan;
+use super::window::WindowPlan;
+use super::{Plan, PlanBody};
+
+fn input(plan: &Plan, lines: &mut Vec<String>) {
+    let rule = plan.rule();
+    lines.push(format!("rows of {}", selector(plan)));
+    if let Some(filter) = &plan.filter {
+        lines.push(format!("  where {}", filter.bound.formula.normal_text()));
+    }
+    let order = match plan.order() {
+        Order::Arrival => "in order of arrival",
+        Order::Time => "in order of event time",
+    };
+    let span = |span: Option<Span>| span.map_or("default".to_owned(), |span| span.to_string());
+    let timing = rule.timing;
+    let (disorder, idle) = (span(timing.disorder), span(timing.idle));
+    lines.push(format!("  {order}, disorder {disorder}, idle {idle}"));
+}
+
+fn selector(plan: &Plan) -> String {
+    use tidegate_proto::Selector;
+    match &plan.rule().selector {
+        Selector::All => "every resource".to_owned(),
+        Selector::Ids(ids) => format!("{} named resources", ids.len()),
+        Selector::Match { kind, labels } => {
+            let mut text = match kind {
+                Some(kind) => format!("resources of type `{kind}`"),
+                None => "resources".to_owned(),
+            };
+            for (name, value) in labels {
+                text.push_str(&format!(", label {name}={value}"));
+            }
+            text
+        }
+    }
+}
+
+fn condition(plan: &ConditionPlan, lines: &mut Vec<String>) {
+    lines.push(format!("when {}", plan.when.formula.normal_text()));
+    for place in plan.table.places.iter().filter(|place| place.judged) {
+        lines.push(format!("  {} [shared by equal rules]", place.label));
+    }
+    match &plan.threshold {
+        Some(threshold) => lines.push(format!(
+            "  threshold {} on {} [one sorted table for all such rules]",
+            threshold.constant,
+            threshold.value.formula.normal_text()
+        )),
+        None => lines.push("  judged by itself".to_owned()),
+    }
+    if plan.rules.hold > 0 {
+        lines.push(format!("hold {}", Span(plan.rules.hold)));
+    }
+    if let Some(clear) = &plan.clear {
+        lines.push(format!("clear {}", clear.formula.normal_text()));
+    }
+    if plan.rules.clear_hold > 0 {
+        lines.push(format!("clear hold {}", Span(plan.rules.clear_hold)));
+    }
+}
+
+fn window(plan: &WindowPlan, lines: &mut Vec<String>) {
+    lines.push(format!(
+        "window {:?}, lateness {}",
+        plan.form, plan.lateness
+    ));
+    for (name, by) in &plan.by {
+        lines.push(format!("  by {name}: {}", by.formula.normal_text()));
+    }
+    for aggregate in &plan.aggregates {
+        lines.push(format!("  aggregate {}", aggregate.identity));
+    }
+    for (name, emit) in &plan.emit {
+        lines.push(format!("emit {name}: {}", emit.formula.normal_text()));
+    }
+    if let Some(having) = &plan.having {
+        lines.push(format!("having {}", having.formula.normal_text()));
+    }
+}
+
+/// The lines of a plan.
+pub(super) fn lines(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    input(plan, &mut lines);
+    match &plan.body {
+        PlanBody::Condition(plan) => condition(plan, &mut lines),
+        PlanBody::Window(plan) => window(plan, &mut lines),
+    }
+    for template in &plan.templates {
+        lines.push(format!("text {}", template.path));
+    }
+    lines
+}

@@ -1,0 +1,252 @@
+//! [`SlotTable`]: everything that the formulas of a rule ask for, each once, in an order that equal sets share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidegate_proto::Value;
+use tidegate_scripts::{Formula, Over, Slot, StreamCall, StreamFunction};
+
+/// What a place of the table holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    /// Latest value of a metric.
+    Metric(Arc<str>),
+    /// A text of the resource's traits.
+    Trait(Arc<str>),
+    /// Id of the resource.
+    Resource,
+    /// Event time of the row.
+    Time,
+    /// Bound of a window; `()` outside of windows.
+    Bound,
+    /// A function that looks at more than one row.
+    Stream(Box<StreamPlan>),
+}
+
+/// A stream call with its formulas bound to the table.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamPlan {
+    /// The call.
+    pub(crate) call: StreamCall,
+    /// Its argument, if it has one.
+    pub(crate) argument: Option<Bound>,
+    /// Its filter, if it has one.
+    pub(crate) filter: Option<Bound>,
+    /// Place of the metric, when the argument is a bare metric.
+    pub(crate) bare: Option<usize>,
+    /// Places of the metrics of the argument.
+    pub(crate) metrics: Vec<usize>,
+}
+
+impl StreamPlan {
+    /// Whether the condition is judged again when a row leaves or time passes.
+    pub(crate) const fn wakes(&self) -> bool {
+        use StreamFunction::{Count, CountIf, Held, Silent, Stale};
+        matches!(self.call.function, Count | CountIf | Held | Silent | Stale)
+    }
+
+    /// Whether the argument is a condition, read with the latest values, and not a number of the row itself.
+    pub(crate) const fn is_condition(&self) -> bool {
+        use StreamFunction::{CountIf, Held, Since};
+        matches!(self.call.function, CountIf | Held | Since)
+    }
+
+    /// Whether every row of the resource counts, whatever it carries.
+    pub(crate) const fn every_row(&self) -> bool {
+        matches!(self.call.function, StreamFunction::Silent)
+    }
+}
+
+/// A formula and where its slots stand in the table.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    /// The formula.
+    pub(crate) formula: Formula,
+    /// Place of each slot.
+    pub(crate) places: Vec<usize>,
+}
+
+/// One thing that formulas ask for.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Unique text, ordered so that streams come after what they read.
+    pub(crate) key: String,
+    /// The name under which its value is shown.
+    pub(crate) label: Arc<str>,
+    /// What it is.
+    pub(crate) form: Form,
+    /// Whether a condition asks for it: rows that carry it are judged.
+    pub(crate) judged: bool,
+}
+
+/// All places in the order of their keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SlotTable {
+    /// The places.
+    pub(crate) places: Vec<Place>,
+}
+
+fn key_of(slot: &Slot) -> String {
+    match slot {
+        Slot::Metric(name) => format!("0 {name}"),
+        Slot::Trait(path) => format!("1 {path}"),
+        Slot::Resource => "2".to_owned(),
+        Slot::Time => "3".to_owned(),
+        Slot::WindowStart => "4".to_owned(),
+        Slot::WindowEnd => "5".to_owned(),
+        Slot::Stream(call) => format!("9 {}", call.text),
+    }
+}
+
+/// The text under which the value of a slot is shown: `avg(temperature,"5m")`.
+pub(crate) fn label_of(slot: &Slot) -> Arc<str> {
+    let Slot::Stream(call) = slot else {
+        return Arc::from(slot.to_string());
+    };
+    let mut parts: Vec<String> = call
+        .arguments
+        .iter()
+        .map(|argument| argument.normal_text().to_string())
+        .collect();
+    match call.over {
+        Over::Span(span) => parts.push(format!("\"{span}\"")),
+        Over::Rows(rows) if call.function != StreamFunction::Prev => {
+            parts.push(format!("\"{rows} rows\""));
+        }
+        Over::Rows(rows) => parts.push(rows.to_string()),
+        Over::All => parts.push("\"all\"".to_owned()),
+        Over::Window | Over::Previous => {}
+    }
+    parts.extend(call.filter.iter().map(|f| f.normal_text().to_string()));
+    if call.nulls {
+        parts.push("\"nulls\"".to_owned());
+    }
+    Arc::from(format!("{}({})", call.function, parts.join(",")))
+}
+
+/// Gathers slots before their places are known.
+#[derive(Debug, Default)]
+pub(crate) struct Gatherer {
+    slots: BTreeMap<String, (Slot, bool)>,
+}
+
+impl Gatherer {
+    /// Notes what a formula asks for.
+    pub(crate) fn add(&mut self, slots: &[Slot], judged: bool) {
+        for slot in slots {
+            let entry = self
+                .slots
+                .entry(key_of(slot))
+                .or_insert_with(|| (slot.clone(), false));
+            entry.1 |= judged;
+            if let Slot::Stream(call) = slot {
+                for formula in call.arguments.iter().chain(&call.filter) {
+                    // What only a filter reads is looked up, never a reason to judge.
+                    self.add(formula.slots(), false);
+                }
+                for formula in &call.arguments {
+                    self.add(formula.slots(), judged);
+                }
+            }
+        }
+    }
+
+    /// The table.
+    pub(crate) fn finish(self) -> SlotTable {
+        let mut table = SlotTable::default();
+        for (key, (slot, judged)) in self.slots {
+            let form = match &slot {
+                Slot::Metric(name) => Form::Metric(Arc::clone(name)),
+                Slot::Trait(path) => Form::Trait(Arc::clone(path)),
+                Slot::Resource => Form::Resource,
+                Slot::Time => Form::Time,
+                Slot::WindowStart | Slot::WindowEnd => Form::Bound,
+                Slot::Stream(call) => Form::Stream(Box::new(table.stream(call))),
+            };
+            table.places.push(Place {
+                key,
+                label: label_of(&slot),
+                form,
+                judged,
+            });
+        }
+        table
+    }
+}
+
+impl SlotTable {
+    /// A formula with its places here; every slot was gathered before.
+    pub(crate) fn bind(&self, formula: Formula) -> Bound {
+        let places = self.places_of(formula.slots());
+        Bound { formula, places }
+    }
+
+    /// Places of slots.
+    pub(crate) fn places_of(&self, slots: &[Slot]) -> Vec<usize> {
+        slots
+            .iter()
+            .map(|slot| {
+                let key = key_of(slot);
+                self.places
+                    .binary_search_by(|place| place.key.as_str().cmp(&key))
+                    .unwrap_or(usize::MAX)
+            })
+            .collect()
+    }
+
+    fn stream(&self, call: &StreamCall) -> StreamPlan {
+        let argument = call.arguments.first().cloned().map(|f| self.bind(f));
+        let filter = call.filter.clone().map(|f| self.bind(f));
+        let bare = argument.as_ref().and_then(bare_metric);
+        let metrics = argument.iter().flat_map(|bound| {
+            let slots = bound.formula.slots().iter().zip(&bound.places);
+            slots.filter_map(|(slot, place)| matches!(slot, Slot::Metric(_)).then_some(*place))
+        });
+        let metrics = metrics.collect();
+        StreamPlan {
+            call: call.clone(),
+            argument,
+            filter,
+            bare,
+            metrics,
+        }
+    }
+
+    /// Values by place of another table as values by place of this one; what is new here is `()`.
+    pub(crate) fn translate(&self, other: &Self, values: &[Value]) -> Vec<Value> {
+        let places = self.places.iter().map(|place| {
+            let found = other.places.binary_search_by(|o| o.key.cmp(&place.key));
+            found.ok().and_then(|found| values.get(found)).cloned()
+        });
+        places.map(Option::unwrap_or_default).collect()
+    }
+
+    /// Text that is equal for equal tables.
+    pub(crate) fn identity(&self) -> String {
+        let mut text = String::new();
+        for place in &self.places {
+            text.push(if place.judged { '+' } else { '-' });
+            text.push_str(&place.key);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Stream calls with their places.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = (usize, &StreamPlan)> {
+        let places = self.places.iter().enumerate();
+        places.filter_map(|(index, place)| match &place.form {
+            Form::Stream(plan) => Some((index, plan.as_ref())),
+            _ => None,
+        })
+    }
+}
+
+/// The place of the only slot of a formula that is nothing but a metric.
+pub(crate) fn bare_metric(bound: &Bound) -> Option<usize> {
+    let [slot @ Slot::Metric(_)] = bound.formula.slots() else {
+        return None;
+    };
+    let same = bound.formula.normal_text().as_ref() == slot.to_string();
+    same.then(|| bound.places.first().copied()).flatten()
+}

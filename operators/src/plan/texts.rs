@@ -1,0 +1,178 @@
+//! Texts of actions and targets: templates with `${formula}` parts, and formulas whose value is written as JSON.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tidegate_proto::{ActionKind, FormulaText, Issues, Rule, Severity, Target, Value};
+use tidegate_scripts::{Formula, FormulaContext, Slot, Template};
+
+use super::{PlanTemplate, TemplateForm};
+
+/// A compiled text.
+#[derive(Debug)]
+pub(crate) enum Script {
+    /// `${…}` parts.
+    Template(Template),
+    /// One formula.
+    Formula(Formula),
+}
+
+impl Script {
+    /// What it asks for.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        match self {
+            Self::Template(template) => template.slots(),
+            Self::Formula(formula) => formula.slots(),
+        }
+    }
+
+    /// The text over these slot values; a formula that fails gives an empty text and its message.
+    pub(crate) fn render(&self, values: &[Value]) -> Result<String, String> {
+        match self {
+            Self::Template(template) => Ok(template.render(values)),
+            Self::Formula(formula) => match formula.evaluate_row(values) {
+                Ok(value) => {
+                    let mut text = String::new();
+                    value.write_json(&mut text);
+                    Ok(text)
+                }
+                Err(error) => Err(error.to_string()),
+            },
+        }
+    }
+}
+
+/// A text and where its slots stand: places of the rule's table, or sources of its windows.
+#[derive(Debug)]
+pub(crate) struct TextPlan<P = usize> {
+    pub(crate) script: Script,
+    pub(crate) places: Vec<P>,
+}
+
+/// All texts of a rule, compiled but not yet bound.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) list: Vec<Script>,
+}
+
+/// The texts of an action or target: path suffix, source, form.
+type Written<'a> = Vec<(String, &'a FormulaText, TemplateForm)>;
+
+fn of_action<'a>(index: usize, kind: &'a ActionKind) -> Written<'a> {
+    let path = |rest: &str| format!("then[{index}].{rest}");
+    match kind {
+        ActionKind::Alarm { text, .. } => text
+            .iter()
+            .map(|text| (path("alarm.text"), text, TemplateForm::Text))
+            .collect(),
+        ActionKind::Topic { value, .. } => value
+            .iter()
+            .map(|value| (path("topic.value"), value, TemplateForm::Formula))
+            .collect(),
+        ActionKind::Handler { with, .. } => with
+            .iter()
+            .map(|(name, text)| {
+                (
+                    path(&format!("handler.with.{name}")),
+                    text,
+                    TemplateForm::Text,
+                )
+            })
+            .collect(),
+        ActionKind::Log { text } => vec![(path("log.text"), text, TemplateForm::Text)],
+    }
+}
+
+fn of_target(index: usize, target: &Target) -> Written<'_> {
+    match target {
+        Target::Topic {
+            value: Some(value), ..
+        } => vec![(
+            format!("to[{index}].topic.value"),
+            value,
+            TemplateForm::Formula,
+        )],
+        Target::Topic { .. } | Target::Results => Vec::new(),
+    }
+}
+
+fn written(rule: &Rule) -> impl Iterator<Item = Written<'_>> {
+    let actions = rule.then.iter().enumerate();
+    let targets = rule.to.iter().enumerate();
+    actions
+        .map(|(index, action)| of_action(index, &action.kind))
+        .chain(targets.map(|(index, target)| of_target(index, target)))
+}
+
+/// The list for whoever runs the actions.
+pub(crate) fn listed(rule: &Rule) -> Vec<PlanTemplate> {
+    let texts = written(rule).flatten();
+    texts
+        .map(|(path, _, form)| PlanTemplate {
+            path: Arc::from(path),
+            form,
+        })
+        .collect()
+}
+
+/// Which texts belong to each action, then to each target.
+pub(crate) fn spans(rule: &Rule) -> Vec<Range<usize>> {
+    let mut from = 0;
+    written(rule)
+        .map(|texts| {
+            let span = from..from + texts.len();
+            from = span.end;
+            span
+        })
+        .collect()
+}
+
+impl Texts {
+    /// Compiles every text of a rule.
+    pub(crate) fn compile(rule: &Rule, context: FormulaContext, issues: &mut Issues) -> Self {
+        let mut list = Vec::new();
+        for (_, text, form) in written(rule).flatten() {
+            let script = match form {
+                TemplateForm::Text => Template::compile(text, context).map(Script::Template),
+                TemplateForm::Formula => Formula::compile(text, context).map(Script::Formula),
+            };
+            match script {
+                Ok(script) => list.push(script),
+                Err(found) => issues.extend(found),
+            }
+        }
+        Self { list }
+    }
+}
+
+/// What the lines of a rule with an alarm begin with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AlarmPlan {
+    /// How bad it is.
+    pub(crate) severity: Severity,
+    /// Which of the rule's texts is the alarm's.
+    pub(crate) text: Option<usize>,
+}
+
+/// The first alarm of a rule.
+pub(crate) fn alarm(rule: &Rule) -> Option<AlarmPlan> {
+    let spans = spans(rule);
+    let mut actions = rule.then.iter().zip(spans);
+    actions.find_map(|(action, span)| match &action.kind {
+        ActionKind::Alarm { severity, text } => Some(AlarmPlan {
+            severity: *severity,
+            text: text.is_some().then_some(span.start),
+        }),
+        _ => None,
+    })
+}
+
+/// The word of a severity in values.
+pub(crate) const fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Warning => "WARNING",
+        Severity::Minor => "MINOR",
+        Severity::Major => "MAJOR",
+        Severity::Critical => "CRITICAL",
+    }
+}

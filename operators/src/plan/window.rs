@@ -1,0 +1,362 @@
+//! [`WindowPlan`]: a compiled `window / by / emit / having`.
+
+use std::sync::Arc;
+
+use tidegate_proto::{FormulaText, Issue, Issues, Rule, Span, WindowForm, WindowRule};
+use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction};
+
+use super::slots::{Bound, Form, Gatherer, SlotTable};
+use super::texts::{Script, TextPlan};
+use crate::aggregate::AggregateKind;
+
+/// What an aggregate takes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// The value of the argument.
+    Value,
+    /// The time of a row whose argument has a value.
+    Time,
+}
+
+/// One aggregate of the windows.
+#[derive(Debug)]
+pub(crate) struct AggregatePlan {
+    /// Equal for equal aggregates.
+    pub(crate) identity: String,
+    pub(crate) kind: AggregateKind,
+    pub(crate) take: Take,
+    /// The argument; `None` for `count()`.
+    pub(crate) argument: Option<Bound>,
+    /// Place of the metric, when the argument is a bare metric.
+    pub(crate) bare: Option<usize>,
+    pub(crate) filter: Option<Bound>,
+    /// Places of the metrics of the argument.
+    pub(crate) metrics: Vec<usize>,
+    /// Whether the argument is a condition: one of its metrics is enough, the others are as of the row.
+    pub(crate) condition: bool,
+}
+
+/// Where a formula over a window's result gets a value from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Aggregate(usize),
+    /// Last less first.
+    Delta([usize; 2]),
+    /// Last less first, per second between their times.
+    Rate([usize; 4]),
+    /// Last against mean and standard deviation.
+    Zscore([usize; 3]),
+    By(usize),
+    /// A column of the result.
+    Column(usize),
+    Trait(Arc<str>),
+    Resource,
+    Start,
+    End,
+}
+
+/// A formula over a window's result.
+#[derive(Debug)]
+pub(crate) struct ResultFormula {
+    pub(crate) formula: Formula,
+    pub(crate) sources: Vec<Source>,
+}
+
+/// Windows, compiled.
+#[derive(Debug)]
+pub(crate) struct WindowPlan {
+    /// What rows are asked for.
+    pub(crate) table: SlotTable,
+    pub(crate) form: WindowForm,
+    pub(crate) lateness: Span,
+    pub(crate) by: Vec<(Arc<str>, Bound)>,
+    pub(crate) aggregates: Vec<AggregatePlan>,
+    pub(crate) emit: Vec<(Arc<str>, ResultFormula)>,
+    pub(crate) having: Option<ResultFormula>,
+    pub(crate) texts: Vec<TextPlan<Source>>,
+    /// Whether every row of the resource is used: the rule asks for no metric.
+    pub(crate) every_row: bool,
+    /// Whether group keys and filters look at metrics that a row may not carry.
+    pub(crate) looks: bool,
+}
+
+/// Formulas of windows, compiled one by one.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    rule: WindowRule,
+    by: Vec<(Arc<str>, Formula)>,
+    emit: Vec<(Arc<str>, Formula)>,
+    having: Option<Formula>,
+}
+
+fn columns(
+    texts: &[(Arc<str>, FormulaText)],
+    context: FormulaContext,
+    issues: &mut Issues,
+) -> Vec<(Arc<str>, Formula)> {
+    let formulas = texts.iter().map(|(name, text)| {
+        let formula = super::formula(text, context, issues)?;
+        Some((Arc::clone(name), formula))
+    });
+    formulas.flatten().collect()
+}
+
+impl Draft {
+    pub(crate) fn compile(rule: &WindowRule, issues: &mut Issues) -> Option<Self> {
+        let by = columns(&rule.by, FormulaContext::RowFilter, issues);
+        let emit = columns(&rule.emit, FormulaContext::WindowEmit, issues);
+        let having = rule.having.as_ref();
+        let having = having.map(|text| super::formula(text, FormulaContext::WindowEmit, issues));
+        for ((_, text), (_, formula)) in rule.emit.iter().zip(&emit) {
+            refuse_nulls(text, formula, issues);
+        }
+        Some(Self {
+            rule: rule.clone(),
+            by,
+            emit,
+            having: match having {
+                Some(having) => Some(having?),
+                None => None,
+            },
+        })
+    }
+
+    pub(crate) fn finish(self, texts: Vec<Script>) -> WindowPlan {
+        let mut resolver = Resolver::new(&self, &texts);
+        let emit = self.emit.iter();
+        let emit: Vec<(Arc<str>, ResultFormula)> = emit
+            .map(|(name, formula)| {
+                let sources = resolver.sources(formula.slots(), false);
+                let formula = formula.clone();
+                (Arc::clone(name), ResultFormula { formula, sources })
+            })
+            .collect();
+        let having = self.having.as_ref().map(|formula| ResultFormula {
+            sources: resolver.sources(formula.slots(), true),
+            formula: formula.clone(),
+        });
+        let texts = texts.into_iter().map(|script| TextPlan {
+            places: resolver.sources(script.slots(), true),
+            script,
+        });
+        let texts = texts.collect();
+        let Resolver {
+            table, aggregates, ..
+        } = resolver;
+        let by = self.by.into_iter();
+        let used = |place: &super::slots::Place| place.judged && is_metric(&place.form);
+        WindowPlan {
+            by: by
+                .map(|(name, formula)| (name, table.bind(formula)))
+                .collect(),
+            every_row: !table.places.iter().any(used),
+            looks: looks(&table, &aggregates, !self.rule.by.is_empty()),
+            form: self.rule.form,
+            lateness: self.rule.lateness,
+            table,
+            aggregates,
+            emit,
+            having,
+            texts,
+        }
+    }
+}
+
+fn is_metric(form: &Form) -> bool {
+    matches!(form, Form::Metric(_))
+}
+
+fn looks(table: &SlotTable, aggregates: &[AggregatePlan], by: bool) -> bool {
+    let simple =
+        |a: &AggregatePlan| (a.argument.is_none() || a.bare.is_some()) && a.filter.is_none();
+    by || !aggregates.iter().all(simple) || !table.places.iter().all(|p| is_metric(&p.form))
+}
+
+fn refuse_nulls(text: &FormulaText, formula: &Formula, issues: &mut Issues) {
+    for slot in formula.slots() {
+        if let Slot::Stream(call) = slot
+            && call.nulls
+        {
+            let problem = format!(
+                "`{}` with \"nulls\" does not work over a window",
+                call.function
+            );
+            let issue = Issue::new(text.path.as_ref(), text.mark, problem);
+            issues.push(issue.hint("leave \"nulls\" out"));
+        }
+    }
+}
+
+/// Finds sources for slots, and the aggregates that they need.
+struct Resolver<'a> {
+    draft: &'a Draft,
+    table: SlotTable,
+    aggregates: Vec<AggregatePlan>,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(draft: &'a Draft, texts: &[Script]) -> Self {
+        let mut gatherer = Gatherer::default();
+        for (_, formula) in &draft.by {
+            gatherer.add(formula.slots(), false);
+        }
+        let emit = draft
+            .emit
+            .iter()
+            .map(|(_, formula)| (formula.slots(), false));
+        let having = draft.having.iter().map(|formula| (formula.slots(), true));
+        let texts = texts.iter().map(|script| (script.slots(), true));
+        for (slots, columns) in emit.chain(having).chain(texts) {
+            for slot in slots {
+                match slot {
+                    Slot::Stream(call) => {
+                        for formula in &call.arguments {
+                            gatherer.add(formula.slots(), true);
+                        }
+                        if let Some(formula) = &call.filter {
+                            gatherer.add(formula.slots(), false);
+                        }
+                    }
+                    Slot::Metric(name) if draft.named(name, columns).is_none() => {
+                        gatherer.add(std::slice::from_ref(slot), true);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Self {
+            draft,
+            table: gatherer.finish(),
+            aggregates: Vec::new(),
+        }
+    }
+
+    fn sources(&mut self, slots: &[Slot], columns: bool) -> Vec<Source> {
+        slots
+            .iter()
+            .map(|slot| match slot {
+                Slot::Metric(name) => match self.draft.named(name, columns) {
+                    Some(source) => source,
+                    None => Source::Aggregate(self.latest(slot)),
+                },
+                Slot::Trait(path) => Source::Trait(Arc::clone(path)),
+                Slot::Resource => Source::Resource,
+                Slot::WindowStart => Source::Start,
+                Slot::Time | Slot::WindowEnd => Source::End,
+                Slot::Stream(call) => self.stream(call),
+            })
+            .collect()
+    }
+
+    fn stream(&mut self, call: &StreamCall) -> Source {
+        use AggregateKind as Kind;
+        let mut one = |kind| self.aggregate(call, kind, Take::Value);
+        let kind = match call.function {
+            StreamFunction::CountIf => Kind::CountIf,
+            StreamFunction::Sum => Kind::Sum,
+            StreamFunction::Avg => Kind::Avg,
+            StreamFunction::Min => Kind::Min,
+            StreamFunction::Max => Kind::Max,
+            StreamFunction::Std => Kind::Std,
+            StreamFunction::Var => Kind::Var,
+            StreamFunction::First => Kind::First,
+            StreamFunction::Last => Kind::Last,
+            StreamFunction::Median => Kind::Median,
+            StreamFunction::Spread => Kind::Spread,
+            StreamFunction::Delta => return Source::Delta([one(Kind::First), one(Kind::Last)]),
+            StreamFunction::Zscore => {
+                return Source::Zscore([one(Kind::Last), one(Kind::Avg), one(Kind::Std)]);
+            }
+            StreamFunction::Rate => {
+                let values = [one(Kind::First), one(Kind::Last)];
+                let first = self.aggregate(call, Kind::First, Take::Time);
+                let last = self.aggregate(call, Kind::Last, Take::Time);
+                let [low, high] = values;
+                return Source::Rate([low, high, first, last]);
+            }
+            _ => Kind::Count,
+        };
+        Source::Aggregate(one(kind))
+    }
+
+    fn aggregate(&mut self, call: &StreamCall, kind: AggregateKind, take: Take) -> usize {
+        let argument = call.arguments.first().cloned();
+        let filter = call.filter.clone();
+        self.intern(kind, take, argument, filter)
+    }
+
+    fn intern(
+        &mut self,
+        kind: AggregateKind,
+        take: Take,
+        argument: Option<Formula>,
+        filter: Option<Formula>,
+    ) -> usize {
+        let text =
+            |formula: &Option<Formula>| formula.as_ref().map(|f| f.normal_text().to_string());
+        let identity = format!(
+            "{kind:?} {take:?} {:?} {:?}",
+            text(&argument),
+            text(&filter)
+        );
+        if let Some(found) = self.aggregates.iter().position(|a| a.identity == identity) {
+            return found;
+        }
+        let argument = argument.map(|formula| self.table.bind(formula));
+        let metric = |place: &usize| {
+            let place = self.table.places.get(*place);
+            place.is_some_and(|place| is_metric(&place.form))
+        };
+        let places = argument
+            .iter()
+            .flat_map(|bound| bound.places.iter().copied());
+        self.aggregates.push(AggregatePlan {
+            identity,
+            kind,
+            take,
+            bare: argument.as_ref().and_then(super::slots::bare_metric),
+            metrics: places.filter(metric).collect(),
+            filter: filter.map(|formula| self.table.bind(formula)),
+            argument,
+            condition: kind == AggregateKind::CountIf,
+        });
+        self.aggregates.len() - 1
+    }
+
+    /// The aggregate behind a bare metric.
+    fn latest(&mut self, slot: &Slot) -> usize {
+        let place = self.table.places_of(std::slice::from_ref(slot));
+        let identity = format!("Latest {slot}");
+        if let Some(found) = self.aggregates.iter().position(|a| a.identity == identity) {
+            return found;
+        }
+        self.aggregates.push(AggregatePlan {
+            identity,
+            kind: AggregateKind::Latest,
+            take: Take::Value,
+            argument: None,
+            bare: place.first().copied(),
+            filter: None,
+            metrics: place,
+            condition: false,
+        });
+        self.aggregates.len() - 1
+    }
+}
+
+impl Draft {
+    /// What a name means that is no metric: a column of the result, or a group key.
+    fn named(&self, name: &str, columns: bool) -> Option<Source> {
+        let place =
+            |list: &[(Arc<str>, Formula)]| list.iter().position(|(n, _)| n.as_ref() == name);
+        let column = columns.then(|| place(&self.emit)).flatten();
+        column
+            .map(Source::Column)
+            .or_else(|| place(&self.by).map(Source::By))
+    }
+}
+
+/// Time settings of the watermark that a rule's windows close at.
+pub(crate) fn timing(rule: &Rule) -> (Option<Span>, Option<Span>) {
+    (rule.timing.disorder, rule.timing.idle)
+}
