@@ -5,6 +5,8 @@
 //! windows keep their rows (`sliding`).
 
 mod paned;
+mod panes;
+mod rolling;
 mod shape;
 mod sliding;
 mod slots;

@@ -46,6 +46,13 @@ fn reset<T: Default>(list: &mut [T], slot: u32) {
     }
 }
 
+/// Works on two different cells.
+fn with_pair<T>(list: &mut [T], pair: [usize; 2], work: impl FnOnce(&T, &mut T)) {
+    if let Ok([from, into]) = list.get_disjoint_mut(pair) {
+        work(from, into);
+    }
+}
+
 impl Column {
     /// No slots yet.
     #[must_use]
@@ -236,6 +243,39 @@ impl Column {
             }
             // A column and an accumulator of two kinds have nothing to say to each other.
             _ => {}
+        }
+    }
+
+    /// Whether what was merged can be taken back exactly.
+    #[must_use]
+    pub const fn can_roll(&self) -> bool {
+        matches!(
+            self.cells,
+            Cells::Count(_) | Cells::Total(_) | Cells::Moments(_)
+        )
+    }
+
+    /// Merges one slot into another, if that can be taken back.
+    pub fn roll(&mut self, from: u32, into: u32) {
+        let pair = [from as usize, into as usize];
+        match &mut self.cells {
+            Cells::Count(list) => with_pair(list, pair, |from, into| *into += *from),
+            Cells::Total(list) => with_pair(list, pair, |from, into| into.merge(from)),
+            Cells::Moments(list) => with_pair(list, pair, |from, into| into.merge(from)),
+            Cells::Extremes(_) | Cells::First(_) | Cells::Last(_) | Cells::Middle(_) => {}
+        }
+    }
+
+    /// Takes back what [`Column::roll`] merged.
+    pub fn unroll(&mut self, from: u32, into: u32) {
+        let pair = [from as usize, into as usize];
+        match &mut self.cells {
+            Cells::Count(list) => with_pair(list, pair, |from, into| {
+                *into = into.saturating_sub(*from);
+            }),
+            Cells::Total(list) => with_pair(list, pair, |from, into| into.unmerge(from)),
+            Cells::Moments(list) => with_pair(list, pair, |from, into| into.unmerge(from)),
+            Cells::Extremes(_) | Cells::First(_) | Cells::Last(_) | Cells::Middle(_) => {}
         }
     }
 

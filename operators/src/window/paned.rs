@@ -4,9 +4,10 @@
 //! closed; every window whose end is at or before `final_to` is final and its panes may be gone.
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use tidegate_proto::Value;
 
+use super::panes::{KeyPanes, Pane};
+use super::rolling::Rolling;
 use super::shape::Shape;
 use super::slots::Slots;
 use super::{
@@ -24,81 +25,15 @@ pub(super) struct Paned {
     keys: Vec<KeyPanes>,
     deadlines: Vec<i64>,
     slots: Slots,
+    rolling: Rolling,
     /// Per `Latest` aggregate: its index, and by key its value in panes that are gone.
     older: Vec<(u32, Vec<Ends>)>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct KeyPanes {
-    panes: SmallVec<[Pane; 2]>,
-    closed_to: i64,
-    /// Set by the limit on open windows; the watermark makes windows final as well.
-    forced: i64,
-    told: Vec<Told>,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Pane {
-    start: i64,
-    slot: u32,
-}
-
-impl Default for KeyPanes {
-    fn default() -> Self {
-        Self {
-            panes: SmallVec::new(),
-            closed_to: i64::MIN,
-            forced: i64::MIN,
-            told: Vec::new(),
-        }
-    }
-}
-
-impl KeyPanes {
-    fn final_to(&self, lateness: i64) -> i64 {
-        self.closed_to.saturating_sub(lateness).max(self.forced)
-    }
-
-    /// Start of the earliest window that has rows and ends after a time.
-    fn next_window(&self, shape: &Shape, after: i64) -> Option<i64> {
-        let open = shape.start_after(after.saturating_sub(shape.size));
-        let over = |pane: &Pane| shape.floor(pane.start, shape.every) < open;
-        let from = self.panes.partition_point(over);
-        self.panes.iter().skip(from).find_map(|pane| {
-            let (first, last) = shape.starts(pane.start);
-            let start = first.max(open);
-            (start <= last).then_some(start)
-        })
-    }
-
-    fn position(&self, start: i64) -> usize {
-        self.panes.partition_point(|pane| pane.start < start)
-    }
-
-    /// Slots of the panes that lie in `[start, end)`.
-    fn between(&self, start: i64, end: i64) -> impl DoubleEndedIterator<Item = u32> {
-        let panes = self.panes.get(self.position(start)..self.position(end));
-        panes.unwrap_or_default().iter().map(|pane| pane.slot)
-    }
-
-    /// How many windows that are not final have rows.
-    fn open_windows(&self, shape: &Shape, final_to: i64) -> usize {
-        let mut next = shape.start_after(final_to.saturating_sub(shape.size));
-        let mut count = 0;
-        for pane in &self.panes {
-            let (first, last) = shape.starts(pane.start);
-            let first = first.max(next);
-            count += shape.count(first, last) as usize;
-            next = next.max(last.saturating_add(1));
-        }
-        count
-    }
 }
 
 impl Paned {
     /// `form` is size, step and offset.
     pub(super) fn new(spec: WindowSpec, form: (i64, i64, i64), limits: WindowLimits) -> Self {
-        let (size, every, offset) = form;
+        let shape = Shape::new(form.0, form.1, form.2);
         let latest = spec.aggregates.iter().enumerate();
         let older = latest
             .filter(|(_, kind)| **kind == AggregateKind::Latest)
@@ -106,7 +41,8 @@ impl Paned {
         Self {
             older: older.collect(),
             slots: Slots::new(&spec.aggregates),
-            shape: Shape::new(size, every, offset),
+            rolling: Rolling::new(shape.size / shape.width),
+            shape,
             limit: limits.open_windows.max(1),
             keys: Vec::new(),
             deadlines: Vec::new(),
@@ -201,6 +137,9 @@ impl Paned {
         }
         let slot = self.pane(key, pane);
         self.slots.add(slot, row, arguments);
+        if let Some(rolled) = self.rolling.also(key, pane) {
+            self.slots.add(rolled, row, arguments);
+        }
         self.correct(key, first_left, last, closed_to, out);
         self.enforce_limit(key, out);
     }
@@ -258,7 +197,7 @@ impl Paned {
         while let Some(state) = self.keys.get(key as usize) {
             match state.next_window(&shape, after) {
                 Some(start) if start <= last && shape.end(start) <= closed_to => {
-                    self.tell_window(key, start, out);
+                    self.tell_window(key, start, None, out);
                     after = shape.end(start);
                 }
                 _ => return,
@@ -266,14 +205,14 @@ impl Paned {
         }
     }
 
-    /// Tells a window if it has rows and differs from what was told.
-    fn tell_window(&mut self, key: u32, start: i64, out: &mut WindowOutput) {
+    /// Tells a window if it has rows and differs from what was told. `rolled`: the slot of its totals, if known.
+    fn tell_window(&mut self, key: u32, start: i64, rolled: Option<u32>, out: &mut WindowOutput) {
         let end = self.shape.end(start);
         let at = key as usize;
         let Some(state) = self.keys.get(at) else {
             return;
         };
-        let (extent, mut values) = self.slots.read(&mut state.between(start, end));
+        let (extent, mut values) = self.slots.read(&mut state.between(start, end), rolled);
         if extent.rows == 0 {
             return;
         }
@@ -332,7 +271,7 @@ impl Paned {
             let end = shape.end(oldest);
             if end > state.closed_to {
                 state.closed_to = end;
-                self.tell_window(key, oldest, out);
+                self.tell_window(key, oldest, None, out);
             }
             if let Some(state) = self.keys.get_mut(key as usize) {
                 state.forced = end;
@@ -351,8 +290,10 @@ impl Paned {
             let Some(start) = next.filter(|start| shape.end(*start) <= watermark) else {
                 break;
             };
-            state.closed_to = shape.end(start);
-            self.tell_window(key, start, out);
+            let end = shape.end(start);
+            state.closed_to = end;
+            let rolled = self.rolling.roll(key, state, (start, end), &mut self.slots);
+            self.tell_window(key, start, rolled, out);
         }
         if let Some(state) = self.keys.get_mut(at) {
             state.closed_to = state.closed_to.max(watermark);
@@ -380,8 +321,11 @@ impl Paned {
                     with_older(older, key, |ends| column.last_into(pane.slot, ends));
                 }
             }
+            self.rolling.leave(key, pane, &mut self.slots);
             self.slots.release(pane.slot);
         }
+        let first = state.panes.first().map(|pane| pane.start);
+        self.rolling.settle(key, first, &mut self.slots);
         let told = state
             .told
             .partition_point(|told| self.shape.end(told.at) <= final_to);
@@ -432,6 +376,7 @@ impl Paned {
         for pane in std::mem::take(state).panes {
             self.slots.release(pane.slot);
         }
+        self.rolling.settle(key, None, &mut self.slots);
         for (_, older) in &mut self.older {
             if let Some(ends) = older.get_mut(key as usize) {
                 *ends = Ends::default();
@@ -453,6 +398,7 @@ impl Paned {
             panes * size_of::<Pane>() + state.told.capacity() * (size_of::<Told>() + values)
         };
         self.slots.bytes()
+            + self.rolling.bytes()
             + self.keys.capacity() * size_of::<KeyPanes>()
             + self.keys.iter().map(spilled).sum::<usize>()
             + self.deadlines.capacity() * size_of::<i64>()

@@ -1,6 +1,7 @@
 //! [`Slots`]: panes side by side. A pane is a slot number; its aggregates lie in columns, its extent in one place.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use tidegate_proto::Value;
 
 use super::RowKey;
@@ -24,16 +25,6 @@ impl Extent {
             self.last = row.clone();
         }
         self.rows += 1;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        if other.rows == 0 {
-            return;
-        }
-        let rows = self.rows + other.rows;
-        self.add(&other.first);
-        self.add(&other.last);
-        self.rows = rows;
     }
 }
 
@@ -98,30 +89,61 @@ impl Slots {
         self.columns.get(aggregate)
     }
 
-    /// Extent and aggregates over several slots.
-    pub(super) fn read(&self, slots: &mut dyn Iterator<Item = u32>) -> (Extent, Vec<Value>) {
-        let mut total = Extent::default();
-        let Some(first) = slots.next() else {
-            let empty = |column: &Column| Accumulator::new(column.kind()).result(column.kind());
-            return (total, self.columns.iter().map(empty).collect());
-        };
-        total.merge(self.extent(first));
-        let Some(second) = slots.next() else {
-            let values = self.columns.iter().map(|column| column.result(first));
-            return (total, values.collect());
-        };
-        let rest: Vec<u32> = [first, second].into_iter().chain(slots).collect();
-        for slot in rest.iter().skip(1) {
-            total.merge(self.extent(*slot));
+    /// Merges what can be taken back of one slot into another.
+    pub(super) fn roll(&mut self, from: u32, into: u32) {
+        let rows = self.extent(from).rows;
+        if let Some(extent) = self.extents.get_mut(into as usize) {
+            extent.rows += rows;
         }
-        let values = self.columns.iter().map(|column| {
-            let mut merged = Accumulator::new(column.kind());
-            for slot in &rest {
-                column.merge_into(*slot, &mut merged);
+        self.columns
+            .iter_mut()
+            .for_each(|column| column.roll(from, into));
+    }
+
+    /// Takes back what was merged from one slot into another.
+    pub(super) fn unroll(&mut self, from: u32, into: u32) {
+        let rows = self.extent(from).rows;
+        if let Some(extent) = self.extents.get_mut(into as usize) {
+            extent.rows = extent.rows.saturating_sub(rows);
+        }
+        self.columns
+            .iter_mut()
+            .for_each(|column| column.unroll(from, into));
+    }
+
+    /// Extent and aggregates over several slots, which rise in time; `rolled` holds the totals over them, if there is
+    /// one.
+    pub(super) fn read(
+        &self,
+        slots: &mut dyn Iterator<Item = u32>,
+        rolled: Option<u32>,
+    ) -> (Extent, Vec<Value>) {
+        let slots: SmallVec<[u32; 8]> = slots.collect();
+        let (Some(first), Some(last)) = (slots.first(), slots.last()) else {
+            let empty = |column: &Column| Accumulator::new(column.kind()).result(column.kind());
+            return (Extent::default(), self.columns.iter().map(empty).collect());
+        };
+        // Panes do not overlap: the ends are those of the outer panes.
+        let extent = Extent {
+            rows: match rolled {
+                Some(rolled) => self.extent(rolled).rows,
+                None => slots.iter().map(|slot| self.extent(*slot).rows).sum(),
+            },
+            first: self.extent(*first).first.clone(),
+            last: self.extent(*last).last.clone(),
+        };
+        let values = self.columns.iter().map(|column| match rolled {
+            Some(rolled) if column.can_roll() => column.result(rolled),
+            _ if first == last => column.result(*first),
+            _ => {
+                let mut merged = Accumulator::new(column.kind());
+                for slot in &slots {
+                    column.merge_into(*slot, &mut merged);
+                }
+                merged.result(column.kind())
             }
-            merged.result(column.kind())
         });
-        (total, values.collect())
+        (extent, values.collect())
     }
 
     fn extent(&self, slot: u32) -> &Extent {
