@@ -2,8 +2,9 @@
 //!
 //! The [`Dispatcher`] reads the actions topic, one task per partition, and hands each action to the lane of its handler.
 //! A lane has a bounded queue, a number of deliveries under way, waits that double and a breaker of its own, so that a
-//! slow handler holds nobody else back. How a delivery ended is written back to the inbox of the resource; what was given
-//! up also goes to the dead letters; then the offset is committed, up to the oldest action that is not settled.
+//! slow handler holds nobody else back; what it cannot take is parked: the log has it. How a delivery ended is written
+//! back to the inbox of the resource; what was given up also goes to the dead letters; then the offset is committed, up
+//! to the oldest action that is not settled, and for each handler that is ahead of that in a group of its own.
 //!
 //! ```text
 //! actions ─▶ reader ─▶ window ─▶ lane `ops-mail` ─▶ sink ─▶ the world
@@ -20,10 +21,12 @@ mod backoff;
 mod breaker;
 mod dispatcher;
 mod endpoint;
+mod forward;
 mod job;
 mod lane;
 mod log_sink;
 mod partition;
+mod progress;
 mod reader;
 mod resolver;
 mod settings;

@@ -1,33 +1,35 @@
 //! One partition of the actions topic: takes records while there is room, hands them to the lanes of their handlers,
-//! settles what comes back and commits up to the oldest action that is not settled.
+//! parks what does not fit, settles what comes back and commits how far it is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tidegate_actors::port::{Entry, TopicPartition};
+use tidegate_actors::port::{Entry, PortError, PortErrorKind, ReadLimit, Slice, TopicPartition};
 use tidegate_proto::record::{Offset, Record};
 use tidegate_proto::time::Timestamp;
-use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::action::ActionRecord;
 use super::dispatcher::World;
+use super::forward::Forward;
 use super::job::{Claim, Job, Settled};
+use super::progress::Progress;
 use super::reader;
 use super::settings::duration;
 use super::settle::Letters;
 use super::view::PartitionView;
 use super::window::{Held, Window, WindowLimits};
 
-/// Wait before the start is tried again.
+/// Wait before the start, or a read of parked actions, is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-type Reservation = BoxFuture<'static, (Arc<str>, Option<OwnedPermit<Job>>)>;
+/// Parked actions of a handler, read again.
+type Unparking = BoxFuture<'static, (Arc<str>, Result<Slice, PortError>)>;
 
 /// A partition's view, written by its task and read by whoever asks.
 pub(super) type SharedPartitionView = Arc<Mutex<PartitionView>>;
@@ -37,13 +39,15 @@ pub(super) struct PartitionTask {
     world: Arc<World>,
     place: TopicPartition,
     window: Window,
-    committed: Offset,
+    progress: Progress,
+    /// Whether something was settled since the last commit.
+    moved: bool,
     /// Read, not yet taken into the window.
     pending: VecDeque<Entry>,
-    /// Jobs whose lane is full, by handler.
-    held_back: BTreeMap<Arc<str>, VecDeque<Job>>,
-    /// One place asked for in the queue of every lane that has jobs held back.
-    reservations: FuturesUnordered<Reservation>,
+    forward: Forward,
+    /// At most one read of parked actions at a time.
+    unparking: FuturesUnordered<Unparking>,
+    last_unparked: Option<Arc<str>>,
     claim: Arc<Claim>,
     settle_into: mpsc::Sender<Settled>,
     settled: mpsc::Receiver<Settled>,
@@ -57,16 +61,17 @@ pub(super) async fn serve(
     view: SharedPartitionView,
     mut stop: watch::Receiver<bool>,
 ) {
-    let start = tokio::select! {
+    let progress = tokio::select! {
         () = stopped(&mut stop) => return,
-        start = find_start(&world, &place) => start,
+        progress = load(&world, &place) => progress,
     };
+    let start = progress.all;
     let (into, incoming) = mpsc::channel(1);
     // Ends with this task, however that ends.
     let mut reading = JoinSet::new();
     let (reader_world, reader_place) = (Arc::clone(&world), place.clone());
     reading.spawn(async move { reader::read(&reader_world, &reader_place, start, into).await });
-    PartitionTask::new(world, place, start, view)
+    PartitionTask::new(world, place, progress, view)
         .run(incoming, stop)
         .await;
 }
@@ -77,10 +82,10 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-async fn find_start(world: &World, place: &TopicPartition) -> Offset {
+async fn load(world: &World, place: &TopicPartition) -> Progress {
     loop {
-        match reader::start(world, place).await {
-            Ok(offset) => return offset,
+        match Progress::load(world, place).await {
+            Ok(progress) => return progress,
             Err(error) => tracing::warn!(%place, %error, "cannot find where to begin"),
         }
         tokio::time::sleep(PAUSE).await;
@@ -91,23 +96,31 @@ impl PartitionTask {
     fn new(
         world: Arc<World>,
         place: TopicPartition,
-        start: Offset,
+        progress: Progress,
         view: SharedPartitionView,
     ) -> Self {
         let limits = WindowLimits {
             actions: world.settings.window,
             bytes: world.settings.window_bytes,
+            parked: world.settings.parked,
             remembered: world.settings.remembered,
         };
-        let (settle_into, settled) = mpsc::channel(limits.actions.max(1));
+        let (settle_into, settled) = mpsc::channel(
+            limits
+                .actions
+                .max(1)
+                .saturating_mul(world.lanes.len().max(1)),
+        );
         Self {
             world,
             place,
-            window: Window::new(limits, start),
-            committed: start,
+            window: Window::new(limits, progress.all, progress.by_handler()),
+            progress,
+            moved: false,
             pending: VecDeque::new(),
-            held_back: BTreeMap::new(),
-            reservations: FuturesUnordered::new(),
+            forward: Forward::default(),
+            unparking: FuturesUnordered::new(),
+            last_unparked: None,
             claim: Claim::new(),
             settle_into,
             settled,
@@ -129,77 +142,164 @@ impl PartitionTask {
                 self.settle(unusable, &mut stop).await;
                 continue;
             }
+            self.unpark_next();
             self.look();
-            let wants_more = self.pending.is_empty() && self.window.has_room();
+            let wants_more = self.pending.is_empty() && self.window.takes_more();
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                _ = commit.tick(), if self.window.settled_to() > self.committed => self.commit().await,
+                _ = commit.tick(), if self.moved => self.commit().await,
                 Some(first) = self.settled.recv() => {
                     let all = self.all_settled(first);
                     self.settle(all, &mut stop).await;
                 }
-                Some((handler, place)) = self.reservations.next() => self.reserved(handler, place),
+                Some(placed) = self.forward.free_place() => {
+                    let door = self.world.lanes.get(&placed.0);
+                    self.forward.fill(placed, door);
+                }
+                Some((handler, slice)) = self.unparking.next() => {
+                    let unusable = self.unpark(&handler, slice);
+                    self.settle(unusable, &mut stop).await;
+                }
                 Some(entries) = incoming.recv(), if wants_more => self.pending.extend(entries),
             }
         }
         self.finish().await;
     }
 
-    /// Takes what was read into the window as far as there is room; answers with what is settled at once.
+    /// Takes or parks what was read; answers with what is settled at once.
     fn take_pending(&mut self) -> Vec<Settled> {
         let mut unusable = Vec::new();
-        while self.window.has_room()
+        while self.window.takes_more()
             && let Some(entry) = self.pending.pop_front()
         {
-            let offset = entry.offset;
-            if let Err(reason) = self.take(entry) {
-                unusable.push(Settled {
-                    offset,
-                    attempts: 0,
-                    error: Some(reason),
-                });
+            self.window.pass(entry.offset);
+            unusable.extend(self.take(entry, false));
+        }
+        unusable
+    }
+
+    /// Takes a record, or parks it if its handler has no room (`again`: it was parked and has). Answers with its end if
+    /// it cannot be tried at all.
+    fn take(&mut self, Entry { offset, record }: Entry, again: bool) -> Option<Settled> {
+        let decoded = ActionRecord::decode(&record).map_err(|error| error.to_string());
+        let found = match &decoded {
+            Ok(action) => self.handler_of(action),
+            Err(reason) => Err(reason.clone()),
+        };
+        if let Ok(handler) = &found {
+            if self.window.was_settled(handler, offset) {
+                self.repeated();
+                return None;
+            }
+            let full = self.window.has_parked(handler) || !self.window.has_room(handler);
+            if full && !again {
+                self.window.park(handler, offset);
+                return None;
+            }
+        }
+        let action = decoded.ok();
+        let job = match (&found, &action) {
+            (Ok(_), Some(action)) => self.job(offset, action, record.timestamp),
+            _ => None,
+        };
+        let held = Held {
+            record,
+            action,
+            handler: found.as_ref().ok().cloned(),
+        };
+        if !self.window.take(offset, held) {
+            self.repeated();
+            return None;
+        }
+        match found {
+            Ok(handler) => {
+                if let Some((door, job)) = self.world.lanes.get(&handler).zip(job) {
+                    self.forward.send(handler, door, job);
+                }
+                None
+            }
+            Err(reason) => Some(Settled {
+                offset,
+                attempts: 0,
+                error: Some(reason),
+            }),
+        }
+    }
+
+    fn handler_of(&self, action: &ActionRecord) -> Result<Arc<str>, String> {
+        let known = self.world.lanes.get_key_value(action.handler.as_str());
+        let name = known.map(|(name, _)| Arc::clone(name));
+        name.ok_or_else(|| format!("no handler named `{}` is configured", action.handler))
+    }
+
+    fn repeated(&mut self) {
+        self.moved = true;
+        self.change(|view| view.repeated += 1);
+    }
+
+    /// Reads parked actions of the next handler in turn that has room for them.
+    fn unpark_next(&mut self) {
+        if !self.unparking.is_empty() {
+            return;
+        }
+        let next = self.window.parked_with_room(self.last_unparked.as_ref());
+        let Some((handler, offset)) = next else {
+            return;
+        };
+        self.last_unparked = Some(Arc::clone(&handler));
+        let (world, place) = (Arc::clone(&self.world), self.place.clone());
+        self.unparking.push(Box::pin(async move {
+            let limit = ReadLimit {
+                records: world.settings.read_records,
+                bytes: world.settings.window_bytes,
+            };
+            let slice = match world.log.read(&place, offset, limit).await {
+                Err(error) if error.kind == PortErrorKind::OutOfRange => {
+                    match world.log.bounds(&place).await {
+                        Ok(bounds) => world.log.read(&place, bounds.start, limit).await,
+                        Err(error) => Err(error),
+                    }
+                }
+                slice => slice,
+            };
+            if !slice.as_ref().is_ok_and(|slice| !slice.entries.is_empty()) {
+                tokio::time::sleep(PAUSE).await;
+            }
+            (handler, slice)
+        }));
+    }
+
+    /// Takes the parked actions among what was read again, as far as there is room.
+    fn unpark(&mut self, handler: &Arc<str>, slice: Result<Slice, PortError>) -> Vec<Settled> {
+        let entries = match slice {
+            Ok(slice) => slice.entries,
+            Err(error) => {
+                tracing::warn!(place = %self.place, %error, "cannot read parked actions");
+                return Vec::new();
+            }
+        };
+        let mut unusable = Vec::new();
+        for entry in entries {
+            if !self.window.has_room(handler) {
+                break;
+            }
+            if self.window.unpark(handler, entry.offset) {
+                unusable.extend(self.take(entry, true));
             }
         }
         unusable
     }
 
-    fn take(&mut self, Entry { offset, record }: Entry) -> Result<(), String> {
-        let published = record.timestamp;
-        let decoded = ActionRecord::decode(&record);
-        let job = decoded
-            .as_ref()
-            .map_err(ToString::to_string)
-            .and_then(|action| self.job(offset, action, published));
-        let action = decoded.ok();
-        if !self.window.take(offset, Held { record, action }) {
-            self.change(|view| view.repeated += 1);
-            return Ok(());
-        }
-        let (handler, job) = job?;
-        self.hand_on(handler, job);
-        Ok(())
-    }
-
     /// The job of an action. Its time to live counts from when it was published, whoever reads it when.
-    fn job(
-        &self,
-        offset: Offset,
-        action: &ActionRecord,
-        published: i64,
-    ) -> Result<(Arc<str>, Job), String> {
-        let Some((handler, door)) = self.world.lanes.get_key_value(action.handler.as_str()) else {
-            return Err(format!(
-                "no handler named `{}` is configured",
-                action.handler
-            ));
-        };
+    fn job(&self, offset: Offset, action: &ActionRecord, published: i64) -> Option<Job> {
+        let door = self.world.lanes.get(action.handler.as_str())?;
         let age = match published {
             0 => 0,
             published => self.world.clock.now().since(Timestamp(published)),
         };
         let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
-        let job = Job {
+        Some(Job {
             offset,
             delivery: action.delivery(),
             deadline: Instant::now() + door.ttl.saturating_sub(age),
@@ -207,49 +307,7 @@ impl PartitionTask {
             last_error: None,
             claim: Arc::clone(&self.claim),
             settled: self.settle_into.clone(),
-        };
-        Ok((Arc::clone(handler), job))
-    }
-
-    /// To the lane, or behind those that wait for a place in it.
-    fn hand_on(&mut self, handler: Arc<str>, job: Job) {
-        let Some(door) = self.world.lanes.get(&handler) else {
-            return;
-        };
-        if let Some(queue) = self.held_back.get_mut(&handler) {
-            queue.push_back(job);
-            return;
-        }
-        if let Err(full) = door.queue.try_send(job) {
-            let queue = VecDeque::from([full.into_inner()]);
-            self.held_back.insert(Arc::clone(&handler), queue);
-            self.reserve(handler);
-        }
-    }
-
-    fn reserve(&mut self, handler: Arc<str>) {
-        if let Some(door) = self.world.lanes.get(&handler) {
-            let queue = door.queue.clone();
-            self.reservations.push(Box::pin(async move {
-                let place = queue.reserve_owned().await.ok();
-                (handler, place)
-            }));
-        }
-    }
-
-    fn reserved(&mut self, handler: Arc<str>, place: Option<OwnedPermit<Job>>) {
-        let Some(queue) = self.held_back.get_mut(&handler) else {
-            return;
-        };
-        // A lane ends only with the dispatcher.
-        if let (Some(place), Some(job)) = (place, queue.pop_front()) {
-            place.send(job);
-        }
-        if queue.is_empty() {
-            self.held_back.remove(&handler);
-        } else {
-            self.reserve(handler);
-        }
+        })
     }
 
     fn all_settled(&mut self, first: Settled) -> Vec<Settled> {
@@ -278,6 +336,7 @@ impl PartitionTask {
         }
         for settled in all {
             self.window.settle(settled.offset);
+            self.moved = true;
         }
     }
 
@@ -291,48 +350,54 @@ impl PartitionTask {
 
     /// Notes progress. A failure is no harm: what is not noted is delivered again under the same ids.
     async fn commit(&mut self) {
-        let offset = self.window.settled_to();
-        let note = vec![(self.place.clone(), offset)];
-        let log = &self.world.log;
-        if let Err(error) = log.commit(&self.world.topics.group, note).await {
-            tracing::warn!(place = %self.place, %error, "cannot commit the progress of deliveries");
-            return;
-        }
-        self.committed = offset;
-        if let Err(error) = log.hold(&self.place, offset).await {
-            tracing::warn!(place = %self.place, %error, "cannot hold undelivered actions against retention");
+        let Self {
+            world,
+            place,
+            window,
+            progress,
+            ..
+        } = self;
+        match progress.commit(world, place, window).await {
+            Ok(()) => self.moved = false,
+            Err(error) => {
+                tracing::warn!(%place, %error, "cannot commit the progress of deliveries");
+            }
         }
     }
 
-    /// Lets tries under way end, settles them and commits: within the time of grace.
+    /// Lets tries under way end, settles them and commits; the time of grace bounds the tries, and again the log.
     async fn finish(mut self) {
         let grace = duration(self.world.settings.grace);
-        let claim = Arc::clone(&self.claim);
+        let place = self.place.clone();
+        if tokio::time::timeout(grace, self.claim.withdraw())
+            .await
+            .is_err()
+        {
+            tracing::warn!(%place, "stopped with deliveries under way; they will be repeated");
+        }
         let last = async {
-            claim.withdraw().await;
-            // Nothing says stop a second time: what is left is bounded by the time of grace.
+            // Nothing says stop a second time.
             let (_never, mut stop) = watch::channel(false);
             if let Ok(first) = self.settled.try_recv() {
                 let all = self.all_settled(first);
                 self.settle(all, &mut stop).await;
             }
-            if self.window.settled_to() > self.committed {
-                self.commit().await;
-            }
+            self.commit().await;
             self.look();
         };
         if tokio::time::timeout(grace, last).await.is_err() {
-            tracing::warn!(place = %self.place, "stopped with deliveries under way; they will be repeated");
+            tracing::warn!(%place, "stopped before progress could be noted");
         }
     }
 
     fn look(&self) {
-        let (position, committed) = (self.window.next(), self.committed);
-        let undelivered = self.window.len();
+        let (position, committed) = (self.window.next(), self.progress.all);
+        let (undelivered, parked) = self.window.len();
         self.change(|view| {
             view.position = position;
             view.committed = committed;
             view.undelivered = undelivered;
+            view.parked = parked;
         });
     }
 

@@ -13,14 +13,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Bytes that one read brings at most.
 const READ_BYTES: usize = 4 << 20;
 
-/// Where a group has to begin: at its committed offset, or at the beginning.
-pub(super) async fn start(world: &World, place: &TopicPartition) -> Result<Offset, PortError> {
-    match world.log.committed(&world.topics.group, place).await? {
-        Some(offset) => Ok(offset),
-        None => Ok(world.log.bounds(place).await?.start),
-    }
-}
-
 /// Reads from `position` on until nobody takes any more.
 pub(super) async fn read(
     world: &World,

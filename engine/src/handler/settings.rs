@@ -130,10 +130,13 @@ impl Default for HandlerSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DispatcherSettings {
-    /// Undelivered actions of a partition beyond which its reading pauses. Default 1000.
+    /// Undelivered actions of a partition that are held for one handler; further ones are parked. Default 1000.
     pub window: usize,
-    /// Bytes of undelivered actions of a partition beyond which its reading pauses. Default 16 MiB.
+    /// Bytes of undelivered actions of a partition that are held for one handler. Default 4 MiB.
     pub window_bytes: usize,
+    /// Actions of a partition that may be parked: only their offsets are kept and they are read again when their handler
+    /// has room. Beyond that the partition's reading pauses. Default 100000.
+    pub parked: usize,
     /// Ids of delivered actions that each partition remembers, so that a record read twice is delivered once.
     /// Default 10000.
     pub remembered: usize,
@@ -153,7 +156,8 @@ impl Default for DispatcherSettings {
     fn default() -> Self {
         Self {
             window: 1_000,
-            window_bytes: 16 << 20,
+            window_bytes: 4 << 20,
+            parked: 100_000,
             remembered: 10_000,
             read_records: 256,
             commit_every: Span::seconds(1),
@@ -242,6 +246,7 @@ impl DispatcherSettings {
         let counts = [
             ("window", self.window),
             ("window_bytes", self.window_bytes),
+            ("parked", self.parked),
             ("read_records", self.read_records),
         ];
         let zero = |(field, _): &(&str, usize)| {

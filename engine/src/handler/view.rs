@@ -37,8 +37,10 @@ pub struct PartitionView {
     pub position: Offset,
     /// Committed: everything before it is settled.
     pub committed: Offset,
-    /// Actions taken and not settled.
+    /// Actions held and not settled.
     pub undelivered: usize,
+    /// Actions for handlers without room, of which only the offsets are held.
+    pub parked: usize,
     /// Records whose id was seen before.
     pub repeated: u64,
     /// Given up without a try: no action, for a handler that does not exist, or too old.

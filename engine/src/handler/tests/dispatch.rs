@@ -103,6 +103,19 @@ async fn a_slow_handler_holds_nobody_else_back() {
         None,
         "the oldest action is not delivered"
     );
+
+    let fast = ScriptedSink::always(Answer::Done);
+    let handlers = only("slow", ScriptedSink::always(Answer::Done), steady());
+    let dispatcher = bench.start(handlers.with("fast", fast.clone(), steady()));
+    bench.publish("fast", 99);
+    bench.settled(41).await;
+    assert_eq!(
+        fast.ids(),
+        ["0-1-99"],
+        "what a handler has done is not repeated for another's sake"
+    );
+    dispatcher.stop().await;
+    assert_eq!(bench.committed(), Some(41));
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,9 +141,11 @@ async fn a_full_lane_takes_the_rest_when_it_has_room_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reading_pauses_at_a_full_window() {
+async fn what_does_not_fit_is_parked_and_reading_pauses_when_too_much_is() {
     let mut bench = Bench::new();
     bench.settings.window = 3;
+    bench.settings.parked = 4;
+    bench.settings.read_records = 2;
     for number in 0..10 {
         bench.publish("mail", number);
     }
@@ -142,9 +157,14 @@ async fn reading_pauses_at_a_full_window() {
     sink.called(3).await;
     rest().await;
     let partition = dispatcher.observe().partitions[0].clone();
-    assert_eq!((partition.position, partition.undelivered), (3, 3));
+    assert_eq!(
+        (partition.position, partition.undelivered, partition.parked),
+        (7, 3, 4)
+    );
     bench.settled(10).await;
     assert_eq!(sink.ids().len(), 20);
+    bench.log.wait(|| bench.committed() == Some(10)).await;
+    assert_eq!(dispatcher.observe().partitions[0].parked, 0);
 }
 
 #[tokio::test(start_paused = true)]

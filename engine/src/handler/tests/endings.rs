@@ -3,6 +3,7 @@
 use tidegate_actors::port::PortErrorKind;
 use tidegate_proto::record::{ID_HEADER, KIND_HEADER, partition_of};
 
+use super::super::settings::HandlerSettings;
 use super::scripted::{Answer, ScriptedSink};
 use super::{BEGIN, Bench, PARTITIONS, header, only, place, rest, steady};
 
@@ -178,4 +179,58 @@ async fn it_goes_on_with_what_retention_left() {
     let _dispatcher = bench.start(only("mail", sink.clone(), steady()));
     bench.settled(9).await;
     assert_eq!(sink.ids(), ["0-1-2", "0-1-3", "0-1-4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_actions_that_retention_took_hold_nothing_up() {
+    let mut bench = Bench::new();
+    bench.settings.window = 1;
+    for number in 0..6 {
+        bench.publish("mail", number);
+    }
+    let sink = ScriptedSink::new(|_, before, _| match before {
+        0 => Answer::Fails,
+        _ => Answer::Done,
+    });
+    let dispatcher = bench.start(only("mail", sink.clone(), steady()));
+    sink.called(1).await;
+    rest().await;
+    assert_eq!(dispatcher.observe().partitions[0].parked, 5);
+    bench.log.retire(&place("actions", 0), 4);
+    bench.log.wait(|| bench.committed() == Some(6)).await;
+    assert_eq!(
+        sink.ids(),
+        ["0-1-0", "0-1-0", "0-1-4", "0-1-4", "0-1-5", "0-1-5"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_away_for_a_day_costs_the_others_nothing() {
+    let mut bench = Bench::new();
+    bench.settings.window = 5;
+    let away = ScriptedSink::always(Answer::Fails);
+    let well = ScriptedSink::always(Answer::Done);
+    let fast = HandlerSettings {
+        jitter: 0.0,
+        ..HandlerSettings::default()
+    };
+    let handlers = only("away", away, fast.clone()).with("well", well.clone(), fast);
+    let dispatcher = bench.start(handlers);
+    for number in 0..200 {
+        bench.publish("away", 2 * number);
+        bench.publish("well", 2 * number + 1);
+    }
+    bench.settled(200).await;
+    assert_eq!(bench.seconds(), 0);
+    assert_eq!(well.ids().len(), 200);
+    bench.settled(400).await;
+    assert_eq!(bench.dead_letters().len(), 200);
+    // The last waits of the breaker and of a full window are all that may come on top of the day.
+    assert!(
+        (86_400 - 600..86_400 + 600).contains(&bench.seconds()),
+        "{}",
+        bench.seconds()
+    );
+    dispatcher.stop().await;
+    assert_eq!(bench.committed(), Some(400));
 }

@@ -70,6 +70,8 @@ proptest! {
         runtime.block_on(async {
             let mut bench = Bench::new();
             bench.settings.window = window;
+            bench.settings.parked = 5;
+            bench.settings.read_records = 3;
             for (number, fate) in (0..).zip(&fates) {
                 bench.publish(NAMES[fate.handler], number);
             }
