@@ -84,14 +84,28 @@ pub struct Undecodable {
     pub reason: String,
 }
 
+/// A profile with what would be asked of it again and again.
+#[derive(Clone, Debug)]
+struct Compiled {
+    profile: SourceProfile,
+    nested: bool,
+}
+
+impl From<SourceProfile> for Compiled {
+    fn from(profile: SourceProfile) -> Self {
+        let nested = profile.is_nested();
+        Self { profile, nested }
+    }
+}
+
 /// Decodes records into batches. One decoder serves all sources of a shard and fills a batch from its start; nothing
 /// that it remembers from batch to batch changes what it answers.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     limits: DecodeLimits,
-    profile: SourceProfile,
+    profile: Compiled,
     /// Profiles of sources that have their own.
-    own: Vec<(u16, SourceProfile)>,
+    own: Vec<(u16, Compiled)>,
     columns: Columns,
     scratch: Scratch,
 }
@@ -102,7 +116,7 @@ impl Decoder {
     pub fn new(limits: DecodeLimits, profile: SourceProfile) -> Self {
         Self {
             limits,
-            profile,
+            profile: profile.into(),
             own: Vec::new(),
             columns: Columns::default(),
             scratch: Scratch::default(),
@@ -113,7 +127,7 @@ impl Decoder {
     pub fn set_profile(&mut self, source: u16, profile: Option<SourceProfile>) {
         self.own.retain(|(number, _)| *number != source);
         if let Some(profile) = profile {
-            self.own.push((source, profile));
+            self.own.push((source, profile.into()));
         }
     }
 
@@ -128,6 +142,9 @@ impl Decoder {
         bad: &mut Vec<Undecodable>,
     ) {
         self.columns.begin_record(batch);
+        if batch.is_empty() {
+            self.reserve(batch);
+        }
         let start = self.columns.savepoint(batch);
         let (rows, told) = (batch.len(), bad.len());
         let sink = Sink {
@@ -149,6 +166,17 @@ impl Decoder {
         self.columns.end_record(batch.len(), batch.metrics.len());
     }
 
+    /// Room for as many rows as the batch before had: intakes are of like size.
+    fn reserve(&self, batch: &mut EventBatch) {
+        let rows = self.columns.rows().min(4096);
+        batch.resource.reserve(rows);
+        batch.time.reserve(rows);
+        batch.arrival.reserve(rows);
+        batch.source.reserve(rows);
+        batch.offset.reserve(rows);
+        batch.record.reserve(rows);
+    }
+
     fn record(&mut self, record: &SourceRecord<'_>, sink: Sink<'_>) -> Result<(), String> {
         let value = record.record.value.as_deref();
         let value = value.ok_or("a tombstone: the record has no value")?;
@@ -160,9 +188,9 @@ impl Decoder {
             .map_or(&self.profile, |(_, profile)| profile);
         let mut walk = Walk {
             reader,
-            outer: Outer::new(record.record, profile.format),
-            nested: profile.is_nested(),
-            profile,
+            outer: Outer::new(record.record, profile.profile.format),
+            nested: profile.nested,
+            profile: &profile.profile,
             limits: &self.limits,
             columns: &mut self.columns,
             scratch: &mut self.scratch,

@@ -1,13 +1,15 @@
 //! JSON text: writing (here) and the bounded pull [`Reader`] that the event decoder stands on.
 
+mod error;
 mod number;
 mod reader;
 
 #[cfg(test)]
 mod tests;
 
+pub use error::{JsonError, JsonProblem, ReadLimits};
 pub use number::Number;
-pub use reader::{JsonError, JsonProblem, ReadLimits, Reader};
+pub use reader::Reader;
 
 /// Appends a text as a JSON string.
 pub fn write_text(text: &str, out: &mut String) {

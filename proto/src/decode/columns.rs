@@ -73,6 +73,11 @@ impl Columns {
         }
     }
 
+    /// Rows that the batch had when it was left.
+    pub(super) const fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Remembers how the batch was left.
     pub(super) const fn end_record(&mut self, rows: usize, columns: usize) {
         self.rows = rows;

@@ -63,23 +63,37 @@ impl<'a> Outer<'a> {
     }
 }
 
+/// What few events say.
+#[derive(Default)]
+pub(super) struct Said<'a> {
+    /// `id`, `time` and `subject` of the structured envelope around the event.
+    pub(super) id: Option<Cow<'a, str>>,
+    pub(super) time: Option<i64>,
+    pub(super) subject: Option<Cow<'a, str>>,
+    pub(super) attributes: Attributes,
+    /// Labels and metadata fields so far.
+    pub(super) count: usize,
+}
+
 /// What the fields of one event said so far.
 #[derive(Default)]
 pub(super) struct Event<'a> {
     pub(super) resource: Option<Cow<'a, str>>,
     pub(super) time: Option<i64>,
     pub(super) id: Option<Arc<str>>,
-    /// `id`, `time` and `subject` of the structured envelope around it.
-    pub(super) outer_id: Option<Cow<'a, str>>,
-    pub(super) outer_time: Option<i64>,
-    pub(super) subject: Option<Cow<'a, str>>,
-    pub(super) attributes: Attributes,
+    /// What few events say; a plain one says nothing of it.
+    pub(super) said: Option<Box<Said<'a>>>,
     /// One bit per [`Role`] and envelope field that was there.
     seen: u32,
     pub(super) metrics: usize,
-    pub(super) attribute_count: usize,
     /// The first thing that makes it no event; the rest of it is only checked for being JSON.
     pub(super) fault: Option<String>,
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn said(&mut self) -> &mut Said<'a> {
+        self.said.get_or_insert_default()
+    }
 }
 
 /// What the fields of an open object are.
@@ -276,20 +290,34 @@ impl<'a> Walk<'_, 'a> {
             strip: 0,
         };
         loop {
+            if let Some(key) = self.reader.simple_key() {
+                frame = self.member(frame, key)?;
+                continue;
+            }
             match self.reader.next_key()? {
-                Some(_) if self.event.fault.is_some() => drop(self.reader.skip()?),
-                Some(key) => {
-                    if let Some(inner) = self.field(frame, &key)? {
-                        self.scratch.frames.push(frame);
-                        frame = inner;
-                    }
-                }
+                Some(key) => frame = self.member(frame, &key)?,
                 None => match self.scratch.frames.pop() {
                     Some(outside) => frame = outside,
                     None => return Ok(()),
                 },
             }
         }
+    }
+
+    /// Reads one member of the object in hand; answers with the frame of the next one.
+    #[inline]
+    fn member(&mut self, frame: Frame, key: &str) -> Result<Frame, JsonError> {
+        if self.event.fault.is_some() {
+            self.reader.skip()?;
+            return Ok(frame);
+        }
+        Ok(match self.field(frame, key)? {
+            Some(inner) => {
+                self.scratch.frames.push(frame);
+                inner
+            }
+            None => frame,
+        })
     }
 
     /// Reads the value of a field; answers with a frame when it opened an object.

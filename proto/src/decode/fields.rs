@@ -37,11 +37,12 @@ impl<'a> Walk<'_, 'a> {
             Role::Time => self.event.time = self.moment(key)?,
             Role::Id => self.event.id = self.word(key)?.map(|id| Arc::from(id.as_ref())),
             Role::Kind => {
-                self.event.attributes.kind = self.word(key)?.map(|kind| Arc::from(kind.as_ref()));
+                let kind = self.word(key)?.map(|kind| Arc::from(kind.as_ref()));
+                self.event.said().attributes.kind = kind;
             }
             Role::Parent => {
-                self.event.attributes.parent =
-                    self.word(key)?.map(|parent| Arc::from(parent.as_ref()));
+                let parent = self.word(key)?.map(|parent| Arc::from(parent.as_ref()));
+                self.event.said().attributes.parent = parent;
             }
             Role::Values => return self.values(frame, key),
             Role::Labels => return self.attributes(frame, key, Kind::Labels),
@@ -54,7 +55,12 @@ impl<'a> Walk<'_, 'a> {
     /// A text, or a whole number as its text; `null` is none.
     fn word(&mut self, key: &str) -> Result<Option<Cow<'a, str>>, JsonError> {
         match self.reader.peek() {
-            Some(b'"') => return self.reader.text().map(Some),
+            Some(b'"') => {
+                if let Some(text) = self.reader.simple_text() {
+                    return Ok(Some(Cow::Borrowed(text)));
+                }
+                return self.reader.text().map(Some);
+            }
             Some(b'n') => return self.reader.null().map(|()| None),
             Some(b'-' | b'0'..=b'9') => {
                 let number = self.reader.number()?;
@@ -71,6 +77,13 @@ impl<'a> Walk<'_, 'a> {
     fn moment(&mut self, key: &str) -> Result<Option<i64>, JsonError> {
         let (written, time) = match self.reader.peek() {
             Some(b'"') => {
+                if let Some(text) = self.reader.simple_text() {
+                    if let Some(time) = moment::common(text) {
+                        return Ok(Some(time));
+                    }
+                    let time = moment::from_text(text);
+                    return Ok(self.known_moment(key, text, time));
+                }
                 let text = self.reader.text()?;
                 let time = moment::from_text(&text);
                 (text, time)
@@ -82,11 +95,16 @@ impl<'a> Walk<'_, 'a> {
             }
             _ => (Cow::Borrowed(self.reader.skip()?), None),
         };
+        Ok(self.known_moment(key, &written, time))
+    }
+
+    /// A time, or a fault when there is none.
+    fn known_moment(&mut self, key: &str, written: &str, time: Option<i64>) -> Option<i64> {
         if time.is_none() {
             let error = TimeError::Timestamp(written.chars().take(64).collect());
             self.fault(format!("`{key}`: {error}"));
         }
-        Ok(time)
+        time
     }
 
     fn values(&mut self, frame: Frame, key: &str) -> Result<Option<Frame>, JsonError> {
@@ -156,8 +174,9 @@ impl<'a> Walk<'_, 'a> {
     /// Counts a label or metadata field; false (and a fault) when there are too many.
     fn is_counted(&mut self) -> bool {
         let most = self.limits.attributes_per_event;
-        self.event.attribute_count += 1;
-        if self.event.attribute_count > most {
+        let said = self.event.said();
+        said.count += 1;
+        if said.count > most {
             self.fault(format!("more than {most} labels and metadata fields"));
         }
         self.event.fault.is_none()
@@ -184,6 +203,7 @@ impl<'a> Walk<'_, 'a> {
         }
         if self
             .event
+            .said()
             .attributes
             .labels
             .iter()
@@ -193,7 +213,11 @@ impl<'a> Walk<'_, 'a> {
             return Ok(());
         }
         let value = value.unwrap_or_else(|| Arc::from(""));
-        self.event.attributes.labels.push((Arc::from(key), value));
+        self.event
+            .said()
+            .attributes
+            .labels
+            .push((Arc::from(key), value));
         Ok(())
     }
 
@@ -202,6 +226,7 @@ impl<'a> Walk<'_, 'a> {
         let name: Arc<str> = Arc::from(self.scratch.path.get(frame.strip..).unwrap_or_default());
         let known = self
             .event
+            .said()
             .attributes
             .meta
             .iter()
@@ -223,7 +248,7 @@ impl<'a> Walk<'_, 'a> {
                     self.scalar("metadata", key)?
                 };
                 if is_counted {
-                    self.event.attributes.meta.push((name, value));
+                    self.event.said().attributes.meta.push((name, value));
                 }
                 Ok(None)
             }
@@ -249,9 +274,18 @@ impl<'a> Walk<'_, 'a> {
             return Ok(None);
         }
         match key {
-            "id" => self.event.outer_id = self.word(key)?,
-            "time" => self.event.outer_time = self.moment(key)?,
-            "subject" => self.event.subject = self.word(key)?,
+            "id" => {
+                let id = self.word(key)?;
+                self.event.said().id = id;
+            }
+            "time" => {
+                let time = self.moment(key)?;
+                self.event.said().time = time;
+            }
+            "subject" => {
+                let subject = self.word(key)?;
+                self.event.said().subject = subject;
+            }
             "data" if self.reader.peek() == Some(b'{') => {
                 self.reader.open_object()?;
                 return Ok(Some(Frame {

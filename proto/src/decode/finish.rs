@@ -29,16 +29,7 @@ impl<'a> Walk<'_, 'a> {
         }
         let time = self.time()?;
         let id = self.id()?;
-        let attributes = std::mem::take(&mut self.event.attributes);
-        for name in attributes.kind.iter().chain(&attributes.parent) {
-            checked("a type or a parent", name)?;
-        }
-        for (name, _) in &attributes.labels {
-            checked("a label", name)?;
-        }
-        for (name, _) in &attributes.meta {
-            checked("a metadata field", name)?;
-        }
+        self.checked_attributes()?;
         let resource = self.resource()?;
         let batch = &mut *self.sink.batch;
         batch.resource.push(resource);
@@ -50,10 +41,29 @@ impl<'a> Walk<'_, 'a> {
         if let Some(id) = id {
             batch.ids.push((self.row, id));
         }
-        if !is_silent(&attributes) {
-            batch.attributes.push((self.row, attributes));
+        if let Some(said) = self.event.said.take()
+            && !is_silent(&said.attributes)
+        {
+            batch.attributes.push((self.row, said.attributes));
         }
         self.row += 1;
+        Ok(())
+    }
+
+    fn checked_attributes(&self) -> Result<(), String> {
+        let Some(said) = &self.event.said else {
+            return Ok(());
+        };
+        let attributes = &said.attributes;
+        for name in attributes.kind.iter().chain(&attributes.parent) {
+            checked("a type or a parent", name)?;
+        }
+        for (name, _) in &attributes.labels {
+            checked("a label", name)?;
+        }
+        for (name, _) in &attributes.meta {
+            checked("a metadata field", name)?;
+        }
         Ok(())
     }
 
@@ -80,14 +90,16 @@ impl<'a> Walk<'_, 'a> {
 
     /// What the profile says, then the CloudEvents subject, then the key.
     fn resource(&mut self) -> Result<u32, String> {
-        let said = match &self.profile.resource {
-            FieldSource::Path(_) => self.event.resource.take(),
-            FieldSource::Header(name) => self.header(name)?.map(Cow::Borrowed),
-            FieldSource::Key => self.key()?.map(Cow::Borrowed),
+        let said = match (&self.profile.resource, &self.event.resource) {
+            (FieldSource::Path(_), Some(Cow::Borrowed(id))) => Some(Cow::Borrowed(*id)),
+            (FieldSource::Path(_), _) => self.event.resource.take(),
+            (FieldSource::Header(name), _) => self.header(name)?.map(Cow::Borrowed),
+            (FieldSource::Key, _) => self.key()?.map(Cow::Borrowed),
         };
-        let said = said
-            .or_else(|| self.event.subject.take())
-            .or_else(|| self.outer.subject.map(Cow::Borrowed));
+        let said = match said {
+            Some(id) => Some(id),
+            None => self.subject(),
+        };
         let id = match said {
             Some(id) => id,
             None => match self.key()? {
@@ -107,6 +119,13 @@ impl<'a> Walk<'_, 'a> {
             return Err(format!("more than {most} resources in this shard"));
         }
         Ok(self.sink.resources.intern(&id))
+    }
+
+    /// The subject of a CloudEvent.
+    fn subject(&mut self) -> Option<Cow<'a, str>> {
+        let said = self.event.said.as_mut();
+        said.and_then(|said| said.subject.take())
+            .or(self.outer.subject.map(Cow::Borrowed))
     }
 
     /// What the profile says, then the CloudEvents time, then the record's timestamp.
@@ -134,7 +153,7 @@ impl<'a> Walk<'_, 'a> {
                 }
             }
         }
-        if let Some(time) = self.event.outer_time {
+        if let Some(time) = self.event.said.as_ref().and_then(|said| said.time) {
             return Ok(time);
         }
         if let Some(text) = self.outer.time {
@@ -148,13 +167,10 @@ impl<'a> Walk<'_, 'a> {
 
     /// The event's own id, then that of its CloudEvents envelope.
     fn id(&mut self) -> Result<Option<Arc<str>>, String> {
+        let envelope = self.event.said.as_ref().and_then(|said| said.id.as_deref());
         let id = match self.event.id.take() {
             Some(id) => Some(id),
-            None => match (&self.event.outer_id, self.outer.id) {
-                (Some(id), _) => Some(Arc::from(id.as_ref())),
-                (None, Some(id)) => Some(Arc::from(id)),
-                (None, None) => None,
-            },
+            None => envelope.or(self.outer.id).map(Arc::from),
         };
         if let Some(id) = &id {
             checked("an event id", id)?;

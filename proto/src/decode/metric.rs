@@ -1,5 +1,6 @@
 //! Metrics of an event: from a field to a value in its column.
 
+use crate::batch::MetricColumn;
 use crate::decode::columns::{Refused, push_number, push_odd};
 use crate::decode::element::{Frame, Kind, Walk, brief};
 use crate::json::JsonError;
@@ -24,14 +25,21 @@ impl<'a> Walk<'_, 'a> {
             return Ok(None);
         }
         let cell = match self.reader.peek() {
-            Some(b'-' | b'0'..=b'9') => {
-                let number = self.reader.number()?;
-                if number.value.is_finite() {
-                    Cell::Number(number.value)
-                } else {
-                    Cell::Beyond(number.text)
+            Some(b'-' | b'0'..=b'9') => match self.reader.simple_number() {
+                Some(number) if frame.path == frame.strip => {
+                    self.push_number(key, number);
+                    return Ok(None);
                 }
-            }
+                Some(number) => Cell::Number(number),
+                None => {
+                    let number = self.reader.number()?;
+                    if number.value.is_finite() {
+                        Cell::Number(number.value)
+                    } else {
+                        Cell::Beyond(number.text)
+                    }
+                }
+            },
             Some(b'{') => return self.nested_metrics(frame, key),
             other => Cell::Odd(self.odd(other)?),
         };
@@ -67,28 +75,44 @@ impl<'a> Walk<'_, 'a> {
         })
     }
 
+    /// The plain path: a number of a metric that needs no path.
     #[inline]
-    fn push(&mut self, name: &str, cell: Cell<'a>) {
-        if let Cell::Beyond(written) = cell {
-            let (name, written) = (brief(name), brief(written));
-            self.fault(format!(
-                "`{name}`: `{written}` is beyond the numbers of 64 bits"
-            ));
-            return;
+    fn push_number(&mut self, name: &str, number: f64) {
+        match self.column(name) {
+            Ok(Some((column, row))) => push_number(column, row, number),
+            Ok(None) => {}
+            Err(refused) => self.refuse(name, refused),
         }
+    }
+
+    fn push(&mut self, name: &str, cell: Cell<'a>) {
+        let value = match cell {
+            Cell::Number(number) => return self.push_number(name, number),
+            Cell::Beyond(written) => {
+                let (name, written) = (brief(name), brief(written));
+                let reason = format!("`{name}`: `{written}` is beyond the numbers of 64 bits");
+                return self.fault(reason);
+            }
+            Cell::Odd(value) => value,
+        };
+        match self.column(name) {
+            Ok(Some((column, row))) => push_odd(column, row, value),
+            Ok(None) => {}
+            Err(refused) => self.refuse(name, refused),
+        }
+    }
+
+    /// The column of a metric, and the row that its value is of.
+    #[inline]
+    fn column(&mut self, name: &str) -> Result<Option<(&mut MetricColumn, u32)>, Refused> {
         if self.scratch.is_open(Kind::Event, name) {
-            return self.refuse(name, Refused::Twice);
+            return Err(Refused::Twice);
         }
         let most = self.limits.metrics;
         let column = self
             .columns
-            .column(name, self.sink.metrics, most, self.sink.batch);
-        match (column, cell) {
-            (Ok(Some(column)), Cell::Number(number)) => push_number(column, self.row, number),
-            (Ok(Some(column)), Cell::Odd(value)) => push_odd(column, self.row, value),
-            (Err(refused), _) => self.refuse(name, refused),
-            (Ok(_), _) => {}
-        }
+            .column(name, self.sink.metrics, most, self.sink.batch)?;
+        Ok(column.map(|column| (column, self.row)))
     }
 
     #[cold]

@@ -116,6 +116,40 @@ pub(super) fn read(text: &str, start: usize) -> Result<(Number<'_>, usize), usiz
     Ok((number, scan.at))
 }
 
+/// A number of at most 18 digits without exponent and the place behind it: most numbers of devices, in registers.
+#[inline]
+pub(super) fn simple(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    let (mut mantissa, mut at) = (0_u64, first);
+    let mut point = None;
+    loop {
+        match bytes.get(at) {
+            Some(digit @ b'0'..=b'9') => {
+                mantissa = mantissa
+                    .wrapping_mul(10)
+                    .wrapping_add(u64::from(digit - b'0'));
+            }
+            Some(b'.') if point.is_none() => point = Some(at),
+            _ => break,
+        }
+        at += 1;
+    }
+    let whole = point.unwrap_or(at) - first;
+    let fraction = point.map_or(0, |point| at - point - 1);
+    let leading_zero = whole > 1 && bytes.get(first) == Some(&b'0');
+    let open = whole == 0 || leading_zero || (point.is_some() && fraction == 0);
+    if open || whole + fraction > DIGITS as usize || mantissa > EXACT {
+        return None;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        return None;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "at most 2^53")]
+    let size = mantissa as f64 / POWERS.get(fraction)?;
+    Some((if negative { -size } else { size }, at))
+}
+
 /// The nearest double. One multiplication or division of two exact doubles rounds once, so it is exact rounding (Clinger
 /// 1990); everything else goes to the standard library.
 fn value(scan: &Scan, negative: bool, written: &str) -> f64 {

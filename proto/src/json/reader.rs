@@ -5,73 +5,8 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+use super::error::{JsonError, JsonProblem, ReadLimits};
 use super::number::{self, Number};
-
-/// How large a JSON text may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadLimits {
-    /// Most bytes of the whole text; default 1 MiB.
-    pub bytes: usize,
-    /// Most objects and arrays inside each other; default 32.
-    pub depth: usize,
-    /// Most bytes of one string as written, between its quotes; default 64 KiB.
-    pub text: usize,
-}
-
-impl Default for ReadLimits {
-    fn default() -> Self {
-        Self {
-            bytes: 1 << 20,
-            depth: 32,
-            text: 64 << 10,
-        }
-    }
-}
-
-/// What is wrong with a JSON text, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("byte {at}: {problem}")]
-pub struct JsonError {
-    /// Byte from 0.
-    pub at: usize,
-    /// What is wrong there.
-    pub problem: JsonProblem,
-}
-
-/// What can be wrong with a JSON text.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JsonProblem {
-    /// More bytes than the limit.
-    #[error("more than {0} bytes")]
-    Bytes(usize),
-    /// More depth than the limit.
-    #[error("more than {0} objects and arrays inside each other")]
-    Depth(usize),
-    /// A longer string than the limit.
-    #[error("a text of more than {0} bytes")]
-    Text(usize),
-    /// Not UTF-8.
-    #[error("not UTF-8")]
-    Utf8,
-    /// The text ends too early.
-    #[error("the text ends where {0} is expected")]
-    End(&'static str),
-    /// Something else stands there.
-    #[error("{0} is expected")]
-    Expected(&'static str),
-    /// A control character inside a string.
-    #[error("a control character inside a text (write it as `\\u00..`)")]
-    Control,
-    /// A backslash with something that is no escape.
-    #[error("not an escape")]
-    Escape,
-    /// Half of a surrogate pair.
-    #[error("half of a surrogate pair")]
-    Surrogate,
-    /// Something behind the value.
-    #[error("something stands behind the value")]
-    Trailing,
-}
 
 /// Pull reader over one JSON text.
 #[derive(Clone, Debug)]
@@ -237,6 +172,58 @@ impl<'a> Reader<'a> {
         }
         self.at += 1;
         Ok(Some(key))
+    }
+
+    /// Takes the next key and its colon if that is simple: no escapes, nothing wrong. `None` takes nothing; then
+    /// [`Reader::next_key`] says what stands there. Unlike it, this answers in registers.
+    #[inline]
+    pub fn simple_key(&mut self) -> Option<&'a str> {
+        let mut byte = self.peek()?;
+        let (start, fresh) = (self.at, self.fresh);
+        if !fresh {
+            if byte != b',' {
+                return None;
+            }
+            self.at += 1;
+            byte = self.peek()?;
+        }
+        if byte == b'"'
+            && let Some(key) = self.simple_text()
+            && self.peek() == Some(b':')
+        {
+            self.at += 1;
+            self.fresh = false;
+            return Some(key);
+        }
+        self.at = start;
+        None
+    }
+
+    /// Takes a string if it is simple: no escapes, nothing wrong. `None` takes nothing.
+    #[inline]
+    pub fn simple_text(&mut self) -> Option<&'a str> {
+        let start = self.at + 1;
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) != Some(&b'"') {
+            return None;
+        }
+        let end = start + plain(bytes.get(start..)?);
+        if end - start > self.limits.text || bytes.get(end) != Some(&b'"') {
+            return None;
+        }
+        let text = self.text.get(start..end)?;
+        self.text_at = self.at;
+        self.at = end + 1;
+        Some(text)
+    }
+
+    /// Takes a number if it is simple: at most 18 digits and no exponent, so that its double is exact. `None` takes
+    /// nothing.
+    #[inline]
+    pub fn simple_number(&mut self) -> Option<f64> {
+        let (number, end) = number::simple(self.text.as_bytes(), self.at)?;
+        self.at = end;
+        Some(number)
     }
 
     /// Steps to the next item of the innermost array; false takes the end of the array.

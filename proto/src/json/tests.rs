@@ -133,6 +133,15 @@ proptest! {
         let value = reader.number().unwrap().value;
         prop_assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits());
         reader.finish().unwrap();
+        // The short way answers the same or leaves it all to the long one.
+        let mut reader = Reader::new(text.as_bytes(), ReadLimits::default()).unwrap();
+        match reader.simple_number() {
+            Some(simple) => {
+                prop_assert_eq!(simple.to_bits(), value.to_bits());
+                reader.finish().unwrap();
+            }
+            None => prop_assert_eq!(reader.at(), 0),
+        }
     }
 
     #[test]
@@ -142,6 +151,16 @@ proptest! {
         let expected = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
         let found = skip(text.as_bytes()).is_ok();
         prop_assert!(found == expected || (huge && found), "{} {} {}", text, found, expected);
+    }
+
+    #[test]
+    fn simple_numbers_are_numbers(text in "-?[0-9.]{0,8}[eE]?[0-9]?") {
+        let mut short = Reader::new(text.as_bytes(), ReadLimits::default()).unwrap();
+        if let Some(simple) = short.simple_number() {
+            let mut long = Reader::new(text.as_bytes(), ReadLimits::default()).unwrap();
+            prop_assert_eq!(long.number().unwrap().value.to_bits(), simple.to_bits());
+            prop_assert_eq!(long.at(), short.at());
+        }
     }
 
     #[test]
