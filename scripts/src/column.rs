@@ -53,6 +53,18 @@ impl Column {
         }
     }
 
+    /// Whether every row is `()`.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Float(array) => array.null_count() == array.len(),
+            Self::Int(array) => array.null_count() == array.len(),
+            Self::Bool(array) => array.null_count() == array.len(),
+            Self::Text(array) => array.null_count() == array.len(),
+            Self::Mixed(values) => values.iter().all(Value::is_missing),
+        }
+    }
+
     /// A column of rows that are all `()`.
     #[must_use]
     pub fn missing(rows: usize) -> Self {

@@ -174,6 +174,8 @@ fn kind_of(step: &Step, kinds: &[Kind], columns: &[Column]) -> Option<Kind> {
         Step::Missing => Kind::Missing,
         Step::Slot(index) => match columns.get(*index) {
             None => Kind::Missing,
+            // A metric that nobody has sent yet has no type: it fits everywhere.
+            Some(column) if column.is_missing() => Kind::Missing,
             Some(Column::Float(_)) => Kind::Float,
             Some(Column::Int(_)) => Kind::Int,
             Some(Column::Bool(_)) => Kind::Truth,

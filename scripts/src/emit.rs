@@ -29,8 +29,13 @@ pub(crate) fn to_expr(node: &Node) -> Expr {
         Node::Coalesce(list, at) => custom(key::COALESCE, 0, all(list), *at),
         Node::Call(scalar, list, at) => custom(key::CALL, scalar.code(), all(list), *at),
         Node::If(three, at) => {
+            let mut condition = to_expr(&three.0);
+            if condition.position().is_none() {
+                // The place that an unknown condition is told with.
+                condition.set_position(*at);
+            }
             let flow = FlowControl {
-                expr: to_expr(&three.0),
+                expr: condition,
                 body: block(&three.1),
                 branch: block(&three.2),
             };

@@ -265,10 +265,7 @@ impl Node {
             return;
         }
         match self {
-            Self::Number(number) if number.is_infinite() => {
-                out.push_str(if *number > 0.0 { "1e999" } else { "-1e999" });
-            }
-            Self::Number(number) => put(out, format_args!("{number}")),
+            Self::Number(number) => write_number(*number, out),
             Self::Int(whole) => put(out, format_args!("{whole}")),
             Self::Bool(flag) => put(out, format_args!("{flag}")),
             Self::Text(text) => put(out, format_args!("{:?}", text.as_str())),
@@ -326,6 +323,20 @@ fn write_between(open: &str, list: &[Node], slots: &[Slot], close: &str, out: &m
     out.push_str(open);
     write_list(list, slots, ",", 0, out);
     out.push_str(close);
+}
+
+/// Appends a number so that it reads back to the same bits: without a point only what a whole number holds exactly.
+fn write_number(number: f64, out: &mut String) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.is_infinite() {
+        out.push_str(if number > 0.0 { "1e999" } else { "-1e999" });
+    } else if number == 0.0 && number.is_sign_negative() {
+        out.push_str("-0.0");
+    } else if number.abs() < EXACT {
+        put(out, format_args!("{number}"));
+    } else {
+        put(out, format_args!("{number:e}"));
+    }
 }
 
 /// Appends to a text, which cannot fail.

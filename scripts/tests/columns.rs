@@ -8,20 +8,35 @@
 )]
 
 use proptest::prelude::*;
-use tidegate_proto::{FormulaText, Mark, Value};
+use tidegate_proto::{FormulaText, Issue, Mark, Value};
 use tidegate_scripts::{Column, Formula, FormulaContext, Slot};
 
 /// Metrics of every type of column: floats, counts, flags, text, all missing, mixed.
 const NAMES: [&str; 9] = ["f", "g", "n", "m", "b", "c", "s", "none", "mix"];
 
-fn compile(source: &str) -> Formula {
+fn try_compile(source: &str) -> Result<Formula, Vec<Issue>> {
     let text = FormulaText {
         source: source.into(),
         path: "when".into(),
         mark: Mark { line: 1, column: 1 },
     };
     Formula::compile(&text, FormulaContext::Condition)
-        .unwrap_or_else(|issues| panic!("{source}: {issues:?}"))
+}
+
+fn compile(source: &str) -> Formula {
+    try_compile(source).unwrap_or_else(|issues| panic!("{source}: {issues:?}"))
+}
+
+/// The values of a row for the slots of a formula.
+fn values_of(formula: &Formula, row: &[Value]) -> Vec<Value> {
+    let at = |slot: &Slot| {
+        NAMES
+            .iter()
+            .position(|name| *name == slot.to_string())
+            .unwrap()
+    };
+    let slots = formula.slots().iter();
+    slots.map(|slot| row[at(slot)].clone()).collect()
 }
 
 /// Floats that bring out the edges.
@@ -71,10 +86,24 @@ fn row() -> impl Strategy<Value = Vec<Value>> {
         .prop_map(|(f, g, n, m, b, c, s, mix)| vec![f, g, n, m, b, c, s, Value::Missing, mix])
 }
 
+/// In scripts whole literals stay whole, so what must mean the same there has floats.
+const LITERALS: [&str; 10] = [
+    "0.0",
+    "-0.0",
+    "1.0",
+    "2.5",
+    "-3.0",
+    "90.0",
+    "1e300",
+    "1e999",
+    "9007199254740993.0",
+    "()",
+];
+
 fn number_source() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => prop::sample::select(vec!["f", "g", "n", "m", "none"]).prop_map(str::to_owned),
-        2 => prop::sample::select(vec!["0", "1", "2.5", "-3", "90", "()"]).prop_map(str::to_owned),
+        2 => prop::sample::select(LITERALS.to_vec()).prop_map(str::to_owned),
         1 => prop::sample::select(vec!["s", "b", "mix"]).prop_map(str::to_owned),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
@@ -203,6 +232,34 @@ proptest! {
     }
 
     #[test]
+    fn a_script_means_what_the_plain_expression_means(
+        source in prop_oneof![number_source().boxed(), condition_source().boxed()],
+        row in row(),
+    ) {
+        let plain = compile(&source);
+        let names = NAMES.join(", ");
+        for script in [
+            format!("let result = {source}; result"),
+            format!("let list = [1, 2]; list[1] = {source}; list[1]"),
+            format!("let result = 1; for i in 0..2 {{ if i == 1 {{ result = {source}; }} }} result"),
+            format!("fn run({names}) {{ {source} }} run({names})"),
+            format!("fn run({names}) {{ return {source}; }} let a = run({names}); a"),
+        ] {
+            // A function may be half as deep as a formula.
+            let Ok(script) = try_compile(&script) else {
+                prop_assert!(script.starts_with("fn"), "{}", script);
+                continue;
+            };
+            prop_assert!(!script.is_columnar());
+            let of = |formula: &Formula| {
+                let value = formula.evaluate_row(&values_of(formula, &row));
+                value.map(|value| exact(&value)).map_err(|error| (error.message, error.kind))
+            };
+            prop_assert_eq!(of(&plain), of(&script), "{:?}", script);
+        }
+    }
+
+    #[test]
     fn a_normal_text_compiles_to_itself_and_gives_the_same(
         source in condition_source(),
         row in row(),
@@ -210,12 +267,8 @@ proptest! {
         let formula = compile(&source);
         let again = compile(formula.normal_text());
         prop_assert_eq!(formula.normal_text(), again.normal_text());
-        let values = |formula: &Formula| -> Vec<Value> {
-            let at = |slot: &Slot| NAMES.iter().position(|name| *name == slot.to_string()).unwrap();
-            formula.slots().iter().map(|slot| row[at(slot)].clone()).collect()
-        };
-        let first = formula.evaluate_row(&values(&formula)).map_err(|error| error.kind);
-        let second = again.evaluate_row(&values(&again)).map_err(|error| error.kind);
+        let first = formula.evaluate_row(&values_of(&formula, &row)).map_err(|error| error.kind);
+        let second = again.evaluate_row(&values_of(&again, &row)).map_err(|error| error.kind);
         prop_assert_eq!(first, second);
     }
 }

@@ -133,7 +133,7 @@ const ERRORS: &[(&str, &str)] = &[
     ("x && flag", "`&&` needs true or false, not a number at 1:3"),
     (
         "if none { 1 } else { 2 }",
-        "needs true or false, not an unknown value `()`",
+        "needs true or false, not an unknown value `()` at 1:1",
     ),
     ("sqrt(s)", "`sqrt` needs a number, not text at 1:1"),
     ("throw \"no\"", "no"),

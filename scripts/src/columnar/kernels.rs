@@ -138,7 +138,7 @@ fn load<'c>(column: Option<&'c Column>, target: &mut Register<'c>, rows: &Range<
             }
             fits
         }
-        (None, Register::Missing) => true,
+        (_, Register::Missing) => true,
         _ => false,
     }
 }
