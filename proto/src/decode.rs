@@ -98,8 +98,8 @@ impl From<SourceProfile> for Compiled {
     }
 }
 
-/// Decodes records into batches. One decoder serves all sources of a shard and fills a batch from its start; nothing
-/// that it remembers from batch to batch changes what it answers.
+/// Decodes records into batches. One decoder serves all sources of a shard; nothing that it remembers from batch to
+/// batch changes what it answers.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     limits: DecodeLimits,
@@ -163,7 +163,7 @@ impl Decoder {
                 reason,
             });
         }
-        self.columns.end_record(batch.len(), batch.metrics.len());
+        self.columns.end_record(batch);
     }
 
     /// Room for as many rows as the batch before had: intakes are of like size.

@@ -83,6 +83,7 @@ impl Document {
 /// # Errors
 /// Everything that is wrong with any of them, in the order of the text.
 pub fn parse(text: &str) -> Result<Vec<Document>, Issues> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::default();
     let mut documents = Vec::new();
     let mut names = std::collections::BTreeSet::new();

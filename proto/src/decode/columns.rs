@@ -36,6 +36,33 @@ pub(super) struct Savepoint {
     columns: usize,
 }
 
+/// How a batch was left: enough to see that it is another one, or that somebody else wrote to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Left {
+    rows: usize,
+    columns: usize,
+    /// Source, offset and record of the last row.
+    last: Option<(u16, i64, u32)>,
+}
+
+impl Left {
+    fn of(batch: &EventBatch) -> Self {
+        let last = (
+            batch.source.last(),
+            batch.offset.last(),
+            batch.record.last(),
+        );
+        Self {
+            rows: batch.len(),
+            columns: batch.metrics.len(),
+            last: match last {
+                (Some(source), Some(offset), Some(record)) => Some((*source, *offset, *record)),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// Index from metric number to column of the batch in hand.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
@@ -44,8 +71,7 @@ pub(super) struct Columns {
     batch: u64,
     /// Metric of the event before, plus one; 0 at the start of an event.
     previous: usize,
-    rows: usize,
-    columns: usize,
+    left: Left,
     /// Columns that the record in hand pushed to, one entry per value.
     touched: Vec<u32>,
 }
@@ -60,7 +86,7 @@ impl Columns {
     pub(super) fn begin_record(&mut self, batch: &EventBatch) {
         self.touched.clear();
         let fresh = batch.is_empty() && batch.metrics.is_empty();
-        if !fresh && batch.len() == self.rows && batch.metrics.len() == self.columns {
+        if !fresh && self.left == Left::of(batch) {
             return;
         }
         self.batch += 1;
@@ -75,13 +101,12 @@ impl Columns {
 
     /// Rows that the batch had when it was left.
     pub(super) const fn rows(&self) -> usize {
-        self.rows
+        self.left.rows
     }
 
     /// Remembers how the batch was left.
-    pub(super) const fn end_record(&mut self, rows: usize, columns: usize) {
-        self.rows = rows;
-        self.columns = columns;
+    pub(super) fn end_record(&mut self, batch: &EventBatch) {
+        self.left = Left::of(batch);
     }
 
     /// Makes ready for an event.

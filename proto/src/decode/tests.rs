@@ -360,3 +360,27 @@ fn batches_of_one_decoder_are_independent() {
     assert_eq!(bench.rows(), ["key-1@1 z=2.0 x=3.0", "key-1@4 x=5.0 y=6.0"]);
     assert_eq!(bench.batch.metrics[0].value(0), Value::Number(2.0));
 }
+
+#[test]
+fn decoders_may_share_a_batch() {
+    let mut bench = lines();
+    let mut other = Decoder::new(DecodeLimits::default(), SourceProfile::default());
+    for round in 0..3 {
+        bench.batch = EventBatch::default();
+        for (value, row) in [
+            (r#"{"time":1,"a":1}"#, "key-1@1 a=1.0"),
+            (r#"{"time":1,"b":2}"#, "key-1@1 b=2.0"),
+            (r#"{"time":1,"b":3,"a":4}"#, "key-1@1 a=4.0 b=3.0"),
+            (r#"{"time":1,"a":5,"b":6}"#, "key-1@1 a=5.0 b=6.0"),
+        ] {
+            bench.read(value);
+            std::mem::swap(&mut bench.decoder, &mut other);
+            assert_eq!(
+                bench.rows().last().map(String::as_str),
+                Some(row),
+                "{round}"
+            );
+        }
+        assert_eq!(bench.batch.metrics.len(), 2);
+    }
+}

@@ -333,6 +333,21 @@ fn the_canonical_text_is_that_of_the_content() {
     assert_eq!((when.when.mark.line, when.when.mark.column), (1, 47));
 }
 
+#[test]
+fn line_ends_and_marks_of_other_systems() {
+    let dos = OVERHEATS.replace('\n', "\r\n");
+    let both = format!(
+        "\u{feff}%YAML 1.2\r\n---\r\n{dos}...\r\n---\r\n{{\"kind\": \"Resource\",\r\n\t\"id\": \"b\"}}\r\n"
+    );
+    let documents = good(&both);
+    assert_eq!(documents.len(), 2);
+    let Document::Rule(found) = &documents[0] else {
+        panic!("a rule");
+    };
+    assert_eq!(found.document, rule(OVERHEATS).document);
+    assert_eq!(documents[1].name(), "b");
+}
+
 /// The character at a position of a text.
 fn at(text: &str, mark: Mark) -> Option<char> {
     let line = text.lines().nth(mark.line as usize - 1)?;
