@@ -1,1 +1,15 @@
-//! Placeholder while the workspace is laid.
+//! The world around the engine room: log adapters, snapshot stores, the data directory, handlers, doors, command line.
+
+pub mod answers;
+pub mod config;
+pub mod data_dir;
+pub mod demo;
+pub mod engine;
+pub mod error;
+pub mod feed;
+pub mod handler;
+pub mod log;
+pub mod replay;
+pub mod runtime;
+pub mod store;
+pub mod tail;

@@ -17,6 +17,7 @@ mod group;
 mod judge;
 mod keys;
 mod members;
+mod picker;
 mod report;
 mod results;
 mod sight;
@@ -32,6 +33,7 @@ mod tests;
 
 use self::apply::Change;
 use self::group::{Begun, Group, Push, Scratch, Watch};
+use self::picker::Picker;
 use self::windows::{WindowScratch, WindowUnit};
 
 pub use api::{
@@ -64,6 +66,8 @@ pub struct Pipeline {
     groups: Vec<Option<Group>>,
     windows: Vec<Option<WindowUnit>>,
     rules: BTreeMap<Arc<str>, Seat>,
+    group_picker: Picker,
+    window_picker: Picker,
     scratch: Scratch,
     window_scratch: WindowScratch,
     ticks: Vec<Tick>,
@@ -77,6 +81,38 @@ pub struct Pipeline {
 enum Working {
     Group(usize),
     Window(usize),
+}
+
+/// Time of all resources at the rows of a push.
+struct Times<'a> {
+    clocks: &'a Clocks,
+    lines: &'a [(Line, Begun)],
+    water: &'a [Vec<i64>],
+}
+
+impl<'a> Times<'a> {
+    /// The push as one group sees it; `None` when no row concerns it.
+    fn of(
+        &self,
+        push: &Push<'a>,
+        line: usize,
+        picked: Option<&'a [u32]>,
+        all: bool,
+    ) -> Option<(Push<'a>, Watch<'a>)> {
+        if picked.is_none() && !all {
+            return None;
+        }
+        let push = Push {
+            water: self.water.get(line)?,
+            picked,
+            ..push.clone()
+        };
+        let watch = Watch {
+            clocks: self.clocks,
+            line: &self.lines.get(line)?.0,
+        };
+        Some((push, watch))
+    }
 }
 
 impl Pipeline {
@@ -100,6 +136,8 @@ impl Pipeline {
             groups: Vec::new(),
             windows: Vec::new(),
             rules: BTreeMap::new(),
+            group_picker: Picker::default(),
+            window_picker: Picker::default(),
             scratch: Scratch::default(),
             window_scratch: WindowScratch::default(),
             ticks: Vec::new(),
@@ -179,9 +217,12 @@ impl Pipeline {
         for ((line, _), water) in self.lines.iter_mut().zip(&mut self.water) {
             line.take(&self.clocks, &self.ticks, water);
         }
+        self.group_picker.pick(&self.ticks);
+        self.window_picker.pick(&self.ticks);
         let push = Push {
             batch,
             rows: rows.clone(),
+            picked: None,
             ticks: &self.ticks,
             water: &[],
             sequence: self.sequence,
@@ -190,41 +231,32 @@ impl Pipeline {
             groups: self.settings.limits.groups,
         };
         self.sequence += rows.len() as u64;
+        let times = Times {
+            clocks: &self.clocks,
+            lines: &self.lines,
+            water: &self.water,
+        };
         for (index, group) in self.groups.iter_mut().enumerate() {
-            let Some(group) = group else { continue };
-            self.working = Some(Working::Group(index));
-            let line = group.state.line;
-            let (Some((line, _)), Some(water)) = (self.lines.get(line), self.water.get(line))
-            else {
+            let Some(group) = group else {
                 continue;
             };
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
-            };
-            let push = Push {
-                water,
-                ..push.clone()
-            };
-            group.push(&push, watch, &mut self.scratch, out);
+            self.working = Some(Working::Group(index));
+            let all = group.state.members.is_all();
+            let picked = self.group_picker.rows(index);
+            if let Some((push, watch)) = times.of(&push, group.state.line, picked, all) {
+                group.push(&push, watch, &mut self.scratch, out);
+            }
         }
         for (index, window) in self.windows.iter_mut().enumerate() {
-            let Some(window) = window else { continue };
-            self.working = Some(Working::Window(index));
-            let line = window.line();
-            let (Some((line, _)), Some(water)) = (self.lines.get(line), self.water.get(line))
-            else {
+            let Some(window) = window else {
                 continue;
             };
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
-            };
-            let push = Push {
-                water,
-                ..push.clone()
-            };
-            window.push(&push, watch, &mut self.window_scratch, out);
+            self.working = Some(Working::Window(index));
+            let all = window.state.members.is_all();
+            let picked = self.window_picker.rows(index);
+            if let Some((push, watch)) = times.of(&push, window.line(), picked, all) {
+                window.push(&push, watch, &mut self.window_scratch, out);
+            }
         }
         self.working = None;
     }
@@ -366,7 +398,8 @@ impl Pipeline {
         let groups: usize = self.groups.iter().flatten().map(Group::bytes).sum();
         let windows: usize = self.windows.iter().flatten().map(WindowUnit::bytes).sum();
         let lines: usize = self.lines.iter().map(|(line, _)| line.bytes()).sum();
-        self.clocks.bytes() + lines + groups + windows
+        let pickers = self.group_picker.bytes() + self.window_picker.bytes();
+        self.clocks.bytes() + lines + groups + windows + pickers
     }
 
     /// The watermark of a resource on a line at this moment, kept.

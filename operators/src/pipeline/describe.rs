@@ -29,9 +29,16 @@ impl Pipeline {
             self.match_group(index, resource, true, &mut change);
         }
         let (id, traits) = (view.resource(resource), view.traits(resource));
-        for window in self.windows.iter_mut().flatten() {
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            let Some(window) = window else {
+                continue;
+            };
             let fits = matches(&window.plan.rule().selector, id, traits);
-            if window.state.members.set(resource, fits) && !fits {
+            let before = window.state.members.set(resource, fits);
+            if before != fits {
+                self.window_picker.set(index, resource, fits);
+            }
+            if before && !fits {
                 window.forget(resource);
             }
         }
@@ -75,6 +82,9 @@ impl Pipeline {
                 )
             });
         let before = group.state.members.set(resource, fits);
+        if before != fits {
+            self.group_picker.set(index, resource, fits);
+        }
         if fits && group.unborn(resource) {
             self.give_birth_to(&mut group, resource);
         }

@@ -1,0 +1,132 @@
+//! [`open`]: the reader in front of one shard. Reads every source from the shard's positions on and hands over whole
+//! chunks through a bounded queue; when the shard does not take them, it stops reading.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use tidegate_actors::epoch::IntakeRecord;
+use tidegate_actors::host::{Chunk, Feed};
+use tidegate_actors::port::{Clock, EventLog, PortError, ReadLimit, TopicPartition};
+use tidegate_proto::record::{Offset, OffsetRange, Partition, Topic};
+use tidegate_proto::time::Timestamp;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// What a reader needs.
+#[derive(Clone)]
+pub struct FeedSettings {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Sources in the shard's fixed order.
+    pub sources: Vec<Topic>,
+    /// Most records and bytes of one chunk, so of one epoch.
+    pub limit: ReadLimit,
+    /// Chunks that may wait.
+    pub waiting: usize,
+    /// Where the reader runs.
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl std::fmt::Debug for FeedSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedSettings")
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the feed of a shard; the reader ends when the feed is dropped.
+pub fn open(settings: &FeedSettings, shard: Partition, positions: Vec<Offset>) -> Feed {
+    let (sender, receiver) = mpsc::channel(settings.waiting.max(1));
+    settings
+        .runtime
+        .spawn(read(settings.clone(), shard, positions, sender));
+    ReceiverStream::new(receiver).boxed()
+}
+
+async fn read(
+    settings: FeedSettings,
+    shard: Partition,
+    mut positions: Vec<Offset>,
+    sender: mpsc::Sender<Result<Chunk, PortError>>,
+) {
+    let places: Vec<TopicPartition> = settings
+        .sources
+        .iter()
+        .map(|topic| TopicPartition {
+            topic: Topic::clone(topic),
+            partition: shard,
+        })
+        .collect();
+    loop {
+        match chunk(&settings, &places, &mut positions).await {
+            Ok(chunk) if chunk.records.is_empty() => {
+                let waits = places
+                    .iter()
+                    .zip(&positions)
+                    .map(|(place, at)| settings.log.grown(place, *at));
+                let grown = futures::future::select_all(waits);
+                tokio::select! {
+                    () = sender.closed() => return,
+                    (grown, ..) = grown => if let Err(error) = grown {
+                        // Nobody to tell any more means that the shard has moved on.
+                        let _ = sender.send(Err(error)).await;
+                        return;
+                    },
+                }
+            }
+            Ok(chunk) => {
+                if sender.send(Ok(chunk)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let _ = sender.send(Err(error)).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Reads what there is of every source, up to the limit, and says how far the clock may go with it.
+async fn chunk(
+    settings: &FeedSettings,
+    places: &[TopicPartition],
+    positions: &mut [Offset],
+) -> Result<Chunk, PortError> {
+    // Taken before the read: what is at its end now has nothing older than this.
+    let now = settings.clock.now();
+    let mut chunk = Chunk {
+        clock: now,
+        ..Chunk::default()
+    };
+    let mut lagging: Option<Timestamp> = None;
+    for ((source, place), at) in (0_u16..).zip(places).zip(positions.iter_mut()) {
+        let slice = settings.log.read(place, *at, settings.limit).await?;
+        let from = *at;
+        let last = slice
+            .entries
+            .last()
+            .map(|entry| (entry.offset, entry.record.timestamp));
+        if let Some((offset, timestamp)) = last {
+            *at = offset + 1;
+            if *at < slice.end {
+                lagging = Some(lagging.map_or(Timestamp(timestamp), |known| {
+                    known.min(Timestamp(timestamp))
+                }));
+            }
+        }
+        chunk.ranges.push(OffsetRange { from, to: *at });
+        chunk
+            .records
+            .extend(slice.entries.into_iter().map(|entry| IntakeRecord {
+                source,
+                offset: entry.offset,
+                record: entry.record,
+            }));
+    }
+    chunk.clock = lagging.unwrap_or(now);
+    Ok(chunk)
+}

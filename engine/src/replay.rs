@@ -1,0 +1,405 @@
+//! `replay`: rules over event lines through the very same shard code that runs live, byte-identical at every batch size
+//! and every number of shards. The scenario tests drive it too, with a restore after every epoch.
+
+mod lines;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tidegate_actors::command::Signal;
+use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output};
+use tidegate_actors::owner::Machine as _;
+use tidegate_actors::result::CauseStyle;
+use tidegate_actors::rule::parse_rule;
+use tidegate_actors::shard::{Shard, ShardSettings};
+use tidegate_proto::document::{self, Document};
+use tidegate_proto::issue::Issues;
+use tidegate_proto::outcome::Trigger;
+use tidegate_proto::record::{OffsetRange, Record, partition_of};
+use tidegate_proto::time::{Span, Timestamp};
+
+pub use lines::{Line, LineError, read_line};
+
+/// How a replay is cut and driven. None of it changes what is printed.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// Lines per epoch.
+    pub batch: usize,
+    /// Shards.
+    pub shards: u32,
+    /// A tick at each multiple that the highest event time reaches.
+    pub ticks: Option<Span>,
+    /// At the end, clock and every watermark go here.
+    pub until: Option<Timestamp>,
+    /// Every shard is thrown away and restored from its snapshot after every epoch.
+    pub restore_every_epoch: bool,
+}
+
+impl Default for ReplayOptions {
+    fn default() -> Self {
+        Self {
+            batch: 1000,
+            shards: 1,
+            ticks: None,
+            until: None,
+            restore_every_epoch: false,
+        }
+    }
+}
+
+/// Why a replay ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The documents are wrong.
+    #[error("{}", listed(.0))]
+    Documents(Issues),
+    /// A control line is wrong.
+    #[error("line {line}: {problem}")]
+    Line {
+        /// Its number, from 1.
+        line: i64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A step could not be finished: a bug of ours.
+    #[error("the engine failed: {0}")]
+    Step(String),
+}
+
+fn listed(issues: &Issues) -> String {
+    issues
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// What a replay says beside its result lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplaySummary {
+    /// Lines read.
+    pub lines: i64,
+    /// Result lines.
+    pub results: u64,
+    /// Lines that could not be used: number and reason.
+    pub unusable: Vec<(i64, String)>,
+}
+
+/// A running replay: lines in, result lines out.
+#[derive(Debug)]
+pub struct Replay {
+    options: ReplayOptions,
+    shards: Vec<(ShardSettings, Shard)>,
+    pending: Vec<Vec<IntakeRecord>>,
+    waiting: usize,
+    line: i64,
+    clock: Option<Timestamp>,
+    highest: Option<Timestamp>,
+    epoch: u64,
+    revisions: BTreeMap<String, (u64, String)>,
+    summary: ReplaySummary,
+}
+
+impl Replay {
+    /// A replay of these documents (rules, resources, resource types).
+    ///
+    /// # Errors
+    /// All problems of all documents.
+    pub fn new(documents: &str, options: ReplayOptions) -> Result<Self, ReplayError> {
+        let settings = |shard| ShardSettings::new(shard, options.shards, CauseStyle::Line);
+        let shards: Vec<_> = (0..options.shards.max(1))
+            .map(|shard| (settings(shard), Shard::new(settings(shard))))
+            .collect();
+        let mut replay = Self {
+            pending: vec![Vec::new(); shards.len()],
+            options,
+            shards,
+            waiting: 0,
+            line: 0,
+            clock: None,
+            highest: None,
+            epoch: 0,
+            revisions: BTreeMap::new(),
+            summary: ReplaySummary::default(),
+        };
+        replay.apply(documents)?;
+        Ok(replay)
+    }
+
+    /// Takes documents in at this place of the lines, as if applied there.
+    fn apply(&mut self, documents: &str) -> Result<(), ReplayError> {
+        let parsed = document::parse(documents).map_err(ReplayError::Documents)?;
+        let mut issues = Issues::new();
+        for document in parsed {
+            match document {
+                Document::Rule(rule) => match parse_rule(&rule.document) {
+                    Ok(_) => self.tell_rule(rule.name.as_str(), Some(&rule.document), true),
+                    // Compile what the author wrote, so that positions are those of the text.
+                    Err(_) => issues.extend(
+                        tidegate_operators::Plan::compile(&rule)
+                            .err()
+                            .unwrap_or_default(),
+                    ),
+                },
+                Document::Resource(definition) => {
+                    let command = tidegate_actors::command::Command::PutResource {
+                        definition,
+                        expected: None,
+                    };
+                    let request = tidegate_actors::command::Request {
+                        request: format!("line:{}", self.line),
+                        command,
+                    };
+                    let (partition, record) = request.to_record(self.options.shards);
+                    self.push(partition as usize, record);
+                }
+                Document::ResourceType(kind) => {
+                    let name = kind.name.as_ref().to_owned();
+                    let document =
+                        serde_json::to_string(&lines::type_document(&kind)).unwrap_or_default();
+                    self.tell(&Signal::ResourceType {
+                        request: String::new(),
+                        name,
+                        revision: 1,
+                        document: Some(document),
+                    });
+                }
+                _ => {}
+            }
+        }
+        if issues.is_empty() {
+            Ok(())
+        } else {
+            Err(ReplayError::Documents(issues))
+        }
+    }
+
+    fn tell_rule(&mut self, name: &str, document: Option<&str>, enabled: bool) {
+        let known = self.revisions.entry(name.to_owned()).or_default();
+        known.0 += 1;
+        if let Some(document) = document {
+            known.1 = document.to_owned();
+        }
+        let (revision, document) = (known.0, document.map(str::to_owned));
+        self.tell(&Signal::Rule {
+            request: String::new(),
+            name: name.to_owned(),
+            revision,
+            document,
+            enabled,
+        });
+    }
+
+    fn tell(&mut self, signal: &Signal) {
+        for shard in 0..self.pending.len() {
+            self.push(shard, signal.to_record());
+        }
+    }
+
+    fn push(&mut self, shard: usize, record: Record) {
+        if let Some(pending) = self.pending.get_mut(shard) {
+            pending.push(IntakeRecord {
+                source: 0,
+                offset: self.line,
+                record,
+            });
+        }
+    }
+
+    /// Takes one line; result lines that are complete go to `out`.
+    ///
+    /// # Errors
+    /// When a control line is wrong, or the engine fails.
+    pub fn line(&mut self, text: &[u8], out: &mut dyn FnMut(&str)) -> Result<(), ReplayError> {
+        self.line += 1;
+        self.summary.lines += 1;
+        let line = read_line(text, self.options.shards > 1, self.options.ticks.is_some()).map_err(
+            |error| ReplayError::Line {
+                line: self.line,
+                problem: error.to_string(),
+            },
+        )?;
+        match line {
+            Line::Blank => Ok(()),
+            Line::Tick(time) => self.tick(time, out),
+            Line::Apply(documents) => self.apply(&documents),
+            Line::Delete(name) => {
+                self.tell_rule(&name, None, false);
+                Ok(())
+            }
+            Line::Enable(name, enabled) => {
+                let document = self
+                    .revisions
+                    .get(&name)
+                    .map(|(_, document)| document.clone());
+                self.tell_rule(&name, document.as_deref(), enabled);
+                Ok(())
+            }
+            Line::Event { resource, time } => {
+                if let (Some(every), Some(time)) = (self.options.ticks, time) {
+                    self.ticks_up_to(time, every, out)?;
+                }
+                let shard = resource.map_or(0, |resource| {
+                    partition_of(resource.as_bytes(), self.options.shards)
+                });
+                let record = Record {
+                    key: None,
+                    value: Some(Bytes::copy_from_slice(text)),
+                    headers: Vec::new(),
+                    timestamp: 0,
+                };
+                self.push(shard as usize, record);
+                self.waiting += 1;
+                if self.waiting >= self.options.batch {
+                    self.run(None, out)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn ticks_up_to(
+        &mut self,
+        time: Timestamp,
+        every: Span,
+        out: &mut dyn FnMut(&str),
+    ) -> Result<(), ReplayError> {
+        if let Some(highest) = self.highest {
+            let mut next = (highest.0.div_euclid(every.0) + 1).saturating_mul(every.0);
+            while next <= time.0 {
+                self.tick(Timestamp(next), out)?;
+                next = next.saturating_add(every.0);
+            }
+        }
+        self.highest = self.highest.max(Some(time));
+        Ok(())
+    }
+
+    fn tick(&mut self, time: Timestamp, out: &mut dyn FnMut(&str)) -> Result<(), ReplayError> {
+        self.clock = self.clock.max(Some(time));
+        self.run(self.clock, out)
+    }
+
+    /// Ends the replay: what waits is taken, then `--until`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn end(mut self, out: &mut dyn FnMut(&str)) -> Result<ReplaySummary, ReplayError> {
+        self.run(None, out)?;
+        if let Some(until) = self.options.until {
+            self.line += 1;
+            let epochs = self
+                .shards
+                .iter_mut()
+                .map(|(_, shard)| (Vec::new(), shard.until(until)))
+                .collect();
+            self.print(epochs, out);
+        }
+        Ok(self.summary)
+    }
+
+    /// One epoch in every shard.
+    fn run(
+        &mut self,
+        clock: Option<Timestamp>,
+        out: &mut dyn FnMut(&str),
+    ) -> Result<(), ReplayError> {
+        self.waiting = 0;
+        self.epoch += 1;
+        let clock = clock.or(self.clock).unwrap_or(Timestamp::MIN);
+        let mut epochs = Vec::with_capacity(self.shards.len());
+        for ((settings, shard), pending) in self.shards.iter_mut().zip(&mut self.pending) {
+            let records = std::mem::take(pending);
+            let lines: Vec<i64> = records.iter().map(|record| record.offset).collect();
+            let ranges = vec![OffsetRange {
+                from: self.line,
+                to: self.line + 1,
+            }];
+            let intake = Intake {
+                epoch: self.epoch,
+                ranges,
+                records,
+                clock,
+                exclusions: Vec::new(),
+            };
+            let epoch = shard
+                .step(&intake)
+                .map_err(|fault| ReplayError::Step(fault.to_string()))?;
+            epochs.push((lines, epoch));
+            if self.options.restore_every_epoch {
+                *shard = Shard::restore(settings.clone(), &shard.snapshot())
+                    .map_err(ReplayError::Step)?;
+            }
+        }
+        self.print(epochs, out);
+        Ok(())
+    }
+
+    /// Prints the result lines of all shards in the one order that does not depend on the cut.
+    fn print(&mut self, epochs: Vec<(Vec<i64>, Epoch)>, out: &mut dyn FnMut(&str)) {
+        let mut all: Vec<(i64, Output)> = Vec::new();
+        for (lines, epoch) in epochs {
+            for output in epoch.outputs {
+                let line = match output.trigger {
+                    Trigger::Record(index) => {
+                        lines.get(index as usize).copied().unwrap_or(self.line)
+                    }
+                    Trigger::Clock => self.line,
+                };
+                match output.destination {
+                    Destination::Results => all.push((line, output)),
+                    Destination::DeadLetters => {
+                        let reason = output
+                            .record
+                            .header("dlq.reason")
+                            .map(|reason| String::from_utf8_lossy(reason).into_owned());
+                        self.summary
+                            .unusable
+                            .push((line, reason.unwrap_or_default()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let place = |output: &Output| output.order.as_ref().map(|order| order.trigger);
+        let clock_last = |output: &Output| place(output) == Some(Trigger::Clock);
+        all.sort_by(|(la, a), (lb, b)| {
+            let key = |output: &Output| {
+                output.order.as_ref().map(|order| {
+                    let mut order = order.clone();
+                    order.trigger = Trigger::Clock;
+                    order
+                })
+            };
+            (la, clock_last(a))
+                .cmp(&(lb, clock_last(b)))
+                .then_with(|| key(a).cmp(&key(b)))
+        });
+        for (_, output) in all {
+            self.summary.results += 1;
+            out(
+                std::str::from_utf8(output.record.value.as_deref().unwrap_or_default())
+                    .unwrap_or_default(),
+            );
+        }
+    }
+}
+
+/// Replays a whole text of event lines: what tests and small files want.
+///
+/// # Errors
+/// As [`Replay::new`] and [`Replay::line`].
+pub fn replay_text(
+    documents: &str,
+    events: &str,
+    options: ReplayOptions,
+) -> Result<(Vec<String>, ReplaySummary), ReplayError> {
+    let mut lines = Vec::new();
+    let mut replay = Replay::new(documents, options)?;
+    for line in events.lines() {
+        replay.line(line.as_bytes(), &mut |line| lines.push(line.to_owned()))?;
+    }
+    let summary = replay.end(&mut |line| lines.push(line.to_owned()))?;
+    Ok((lines, summary))
+}
