@@ -89,6 +89,14 @@ impl ActionRecord {
         }
     }
 
+    /// The same without what only the delivery needs: what is held until the end is known.
+    #[must_use]
+    pub fn without_content(mut self) -> Self {
+        self.with = Map::new();
+        self.result = Value::Null;
+        self
+    }
+
     /// What is told to the task that asked for it.
     #[must_use]
     pub fn outcome(&self, error: Option<String>, attempts: u32) -> Signal {

@@ -205,7 +205,7 @@ impl PartitionTask {
         };
         let held = Held {
             record,
-            action,
+            action: action.map(ActionRecord::without_content),
             handler: found.as_ref().ok().cloned(),
         };
         if !self.window.take(offset, held) {

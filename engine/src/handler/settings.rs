@@ -132,7 +132,7 @@ impl Default for HandlerSettings {
 pub struct DispatcherSettings {
     /// Undelivered actions of a partition that are held for one handler; further ones are parked. Default 1000.
     pub window: usize,
-    /// Bytes of undelivered actions of a partition that are held for one handler. Default 4 MiB.
+    /// Bytes of undelivered actions of a partition that are held for one handler. Default 16 MiB.
     pub window_bytes: usize,
     /// Actions of a partition that may be parked: only their offsets are kept and they are read again when their handler
     /// has room. Beyond that the partition's reading pauses. Default 100000.
@@ -156,7 +156,7 @@ impl Default for DispatcherSettings {
     fn default() -> Self {
         Self {
             window: 1_000,
-            window_bytes: 4 << 20,
+            window_bytes: 16 << 20,
             parked: 100_000,
             remembered: 10_000,
             read_records: 256,
