@@ -11,6 +11,8 @@ use crate::watermark::{Clocks, Line, NEVER, Tick};
 
 mod api;
 mod apply;
+mod apply_window;
+mod arguments;
 mod cells;
 mod describe;
 mod group;

@@ -19,7 +19,7 @@ pub(crate) type OwnTiming = (Option<Span>, Option<Span>);
 pub(crate) fn cell<T: Clone>(column: &mut Vec<T>, index: u32, empty: T) -> &mut T {
     let index = index as usize;
     if column.len() <= index {
-        column.resize(index + 1, empty.clone());
+        column.resize(index + 1, empty);
     }
     // The column is long enough now; the fallback is never made.
     match column.get_mut(index) {

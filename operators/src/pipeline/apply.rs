@@ -104,6 +104,7 @@ impl Pipeline {
         {
             table.remove(place);
         }
+        group.count_units();
         Some(Baggage {
             state: taken.state,
             raised,
@@ -143,6 +144,7 @@ impl Pipeline {
             self.groups.len() - 1
         });
         if let Some(place) = self.groups.get_mut(index) {
+            self.group_picker.set_all(index, &group.state.members, true);
             *place = Some(group);
         }
         index
@@ -236,6 +238,7 @@ impl Pipeline {
         }
         let waits = condition.rules.waits();
         *group.units.get_mut(number)? = Some(unit);
+        group.count_unit(number);
         let seat = Seat::Condition {
             group: target,
             unit: number,
@@ -267,13 +270,15 @@ impl Pipeline {
     }
 
     /// Lets a group go that has no rules left.
-    fn sweep(&mut self, group: usize) {
-        if let Some(place) = self.groups.get_mut(group)
+    fn sweep(&mut self, number: usize) {
+        if let Some(place) = self.groups.get_mut(number)
             && place
                 .as_ref()
                 .is_some_and(|g| g.units.iter().all(Option::is_none))
+            && let Some(group) = place.take()
         {
-            *place = None;
+            self.group_picker
+                .set_all(number, &group.state.members, false);
         }
     }
 

@@ -57,6 +57,10 @@ pub(crate) struct Group {
     pub(crate) state: GroupState,
     /// Rules by number; a removed one leaves its place for the next.
     pub(crate) units: Vec<Option<Unit>>,
+    /// Whether any rule waits for time.
+    pub(crate) waits: bool,
+    /// Numbers of the rules that no threshold table judges.
+    pub(crate) singles: Vec<usize>,
 }
 
 /// Rows that are pushed, with what their watermarks did.
@@ -64,6 +68,8 @@ pub(crate) struct Group {
 pub(crate) struct Push<'a> {
     pub(crate) batch: &'a EventBatch,
     pub(crate) rows: Range<usize>,
+    /// Which of the rows can concern this group, counted from the first; `None`: all.
+    pub(crate) picked: Option<&'a [u32]>,
     pub(crate) ticks: &'a [Tick],
     /// Watermark of the group's line at each row.
     pub(crate) water: &'a [i64],
@@ -72,6 +78,18 @@ pub(crate) struct Push<'a> {
     pub(crate) view: &'a dyn View,
     pub(crate) waiting_rows: usize,
     pub(crate) groups: usize,
+}
+
+impl Push<'_> {
+    /// Rows that can concern the group: place among the rows, and number in the batch.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (usize, usize)> + use<'_> {
+        let count = self.picked.map_or(self.rows.len(), <[u32]>::len);
+        (0..count).map(|place| {
+            let picked = self.picked.and_then(|picked| picked.get(place));
+            let index = picked.map_or(place, |index| *index as usize);
+            (index, self.rows.start + index)
+        })
+    }
 }
 
 /// What reads the time of resources.
@@ -131,7 +149,37 @@ impl Group {
             order: plan.order(),
             state,
             units: Vec::new(),
+            waits: false,
+            singles: Vec::new(),
         }
+    }
+
+    /// Notes a rule that has come. Ten thousand of them come one by one.
+    pub(crate) fn count_unit(&mut self, number: usize) {
+        if number + 1 < self.units.len() {
+            self.count_units();
+        } else if let Some(unit) = self.units.get(number).and_then(Option::as_ref)
+            && unit.state.table.is_none()
+        {
+            self.singles.push(number);
+            self.waits |= unit.condition.rules.waits();
+        }
+    }
+
+    /// Finds anew what depends on which rules are here.
+    pub(crate) fn count_units(&mut self) {
+        let units = self.units.iter().enumerate();
+        let singles = units.filter_map(|(number, unit)| {
+            unit.as_ref()
+                .is_some_and(|unit| unit.state.table.is_none())
+                .then_some(number)
+        });
+        self.singles = singles.collect();
+        let mut singles = self
+            .singles
+            .iter()
+            .filter_map(|number| self.units.get(*number));
+        self.waits = singles.any(|unit| unit.as_ref().is_some_and(|u| u.condition.rules.waits()));
     }
 
     /// Whether a rule may join: answers must not depend on rows that the group took before the rule was there.
@@ -142,12 +190,6 @@ impl Group {
         self.state.identity == identity && (timeless || self.state.begun == begun)
     }
 
-    /// Whether any rule waits for time.
-    fn waits(&self) -> bool {
-        let mut units = self.units.iter().flatten();
-        units.any(|unit| unit.condition.rules.waits())
-    }
-
     /// Judges the rows of a push.
     pub(crate) fn push(
         &mut self,
@@ -156,8 +198,7 @@ impl Group {
         scratch: &mut Scratch,
         out: &mut Vec<Outcome>,
     ) {
-        let waits = self.waits();
-        let timed = waits || self.state.sight.wakes() || self.order == Order::Time;
+        let timed = self.waits || self.state.sight.wakes() || self.order == Order::Time;
         self.open(scratch);
         match self.order {
             Order::Arrival => self.arrival(push, timed, scratch),

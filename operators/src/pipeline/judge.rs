@@ -98,8 +98,8 @@ impl Group {
             points: scratch.gaze.points as usize,
         };
         self.judge_tables(&scene, &mut scratch.told, out);
-        for unit in self.units.iter_mut().flatten() {
-            if unit.state.table.is_none() {
+        for number in &self.singles {
+            if let Some(unit) = self.units.get_mut(*number).and_then(Option::as_mut) {
                 unit.judge(&scene, &mut self.state.deadline, out);
             }
         }

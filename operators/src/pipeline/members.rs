@@ -59,6 +59,21 @@ impl Members {
         before
     }
 
+    /// Whether every resource is a member, known or not.
+    pub(crate) const fn is_all(&self) -> bool {
+        self.all
+    }
+
+    /// The members, unless every resource is one.
+    pub(crate) fn each(&self) -> impl Iterator<Item = u32> + use<'_> {
+        let words = (0_u32..).zip(&self.bits).filter(|(_, word)| **word != 0);
+        words.flat_map(|(index, word)| {
+            (0..64_u32)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| index * 64 + bit)
+        })
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bits.capacity() * 8
     }

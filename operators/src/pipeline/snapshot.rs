@@ -18,13 +18,16 @@ const VERSION: u8 = 1;
 /// Name and state of a rule in its group; `None` for a free place.
 type Seated<T> = Option<(Arc<str>, T)>;
 
+/// A group and its rules; `None` for a free place.
+type Grouped<S, U> = Option<(S, Vec<Seated<U>>)>;
+
 #[derive(Serialize)]
 struct Saved<'a> {
     clock: i64,
     sequence: u64,
     clocks: &'a Clocks,
     lines: &'a [(Line, Begun)],
-    groups: Vec<Option<(&'a GroupState, Vec<Seated<&'a UnitState>>)>>,
+    groups: Vec<Grouped<&'a GroupState, &'a UnitState>>,
     windows: Vec<Seated<&'a WindowState>>,
 }
 
@@ -34,7 +37,7 @@ struct Loaded {
     sequence: u64,
     clocks: Clocks,
     lines: Vec<(Line, Begun)>,
-    groups: Vec<Option<(GroupState, Vec<Seated<UnitState>>)>>,
+    groups: Vec<Grouped<GroupState, UnitState>>,
     windows: Vec<Seated<WindowState>>,
 }
 
@@ -99,13 +102,17 @@ impl Plans {
         let Some((plan, condition)) = first else {
             return Err(RestoreError::Bytes("a group without rules".to_owned()));
         };
-        Ok(Group {
+        let mut group = Group {
             filter: plan.filter.clone(),
             order: plan.order(),
             condition,
             state,
             units,
-        })
+            waits: false,
+            singles: Vec::new(),
+        };
+        group.count_units();
+        Ok(group)
     }
 
     fn window(&self, name: &str, state: WindowState) -> Result<WindowUnit, RestoreError> {
@@ -154,10 +161,26 @@ pub(crate) fn read(
         pipeline.windows.push(window);
     }
     pipeline.count_seats();
+    pipeline.count_members();
     Ok(pipeline)
 }
 
 impl Pipeline {
+    /// Finds every group's members.
+    fn count_members(&mut self) {
+        for (index, group) in self.groups.iter().enumerate() {
+            if let Some(group) = group {
+                self.group_picker.set_all(index, &group.state.members, true);
+            }
+        }
+        for (index, window) in self.windows.iter().enumerate() {
+            if let Some(window) = window {
+                self.window_picker
+                    .set_all(index, &window.state.members, true);
+            }
+        }
+    }
+
     /// Finds every rule's seat.
     fn count_seats(&mut self) {
         for (group, place) in self.groups.iter().enumerate() {

@@ -63,7 +63,7 @@ impl Group {
         if !timed && !self.condition.every_row && !cursors.iter().any(Cursor::is_live) {
             return;
         }
-        for (index, row) in push.rows.clone().enumerate() {
+        for (index, row) in push.each() {
             let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
                 break;
             };
@@ -188,7 +188,7 @@ impl Group {
             .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
             .collect();
         let mut rows = Vec::new();
-        for (index, row) in push.rows.clone().enumerate() {
+        for (index, row) in push.each() {
             let Some(tick) = push.ticks.get(index) else {
                 break;
             };
@@ -298,7 +298,7 @@ impl Group {
         let mut cursors: Vec<Cursor<'_>> = metrics
             .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
             .collect();
-        for (index, row) in push.rows.clone().enumerate() {
+        for (index, row) in push.each() {
             let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
                 break;
             };

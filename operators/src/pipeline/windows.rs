@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_proto::{Names, Outcome, Value};
 
+use super::arguments::{Argument, carries};
 use super::cells::{Builder, Cursor};
 use super::group::{Push, Watch};
 use super::judge::columns_of;
@@ -13,8 +14,8 @@ use super::keys::Keys;
 use super::members::Members;
 use super::results::Told;
 use super::sight::{Gaze, Row, Sight};
-use super::{Pipeline, Seat, TaskCounters, View};
-use crate::plan::window::{AggregatePlan, Take, WindowPlan};
+use super::{TaskCounters, View};
+use crate::plan::window::WindowPlan;
 use crate::plan::{FilterPlan, Plan};
 use crate::timer::{IDLE, Timers};
 use crate::watermark::NEVER;
@@ -77,7 +78,7 @@ enum Use {
 }
 
 impl WindowUnit {
-    fn new(
+    pub(crate) fn new(
         plan: &Arc<Plan>,
         window: &Arc<WindowPlan>,
         line: usize,
@@ -203,8 +204,8 @@ impl WindowUnit {
             .as_ref()
             .map(|sight| cursors_of(sight, push));
         let simple = !self.window.looks && self.window.by.is_empty();
-        let mut uses = Vec::with_capacity(push.rows.len());
-        for (index, number) in push.rows.clone().enumerate() {
+        let mut uses = Vec::new();
+        for (index, number) in push.each() {
             let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
                 break;
             };
@@ -501,85 +502,6 @@ fn cursors_of<'a>(sight: &Sight, push: &Push<'a>) -> Vec<Cursor<'a>> {
         .collect()
 }
 
-/// Whether a row carries what an aggregate's argument asks of the row itself.
-fn carries(aggregate: &AggregatePlan, own: &[tidegate_scripts::Column], row: usize) -> bool {
-    if aggregate.bare.is_some() || aggregate.metrics.is_empty() {
-        return true;
-    }
-    let mut metrics = aggregate.metrics.iter();
-    let carried = |place: &usize| own.get(*place).is_some_and(|c| !c.value(row).is_missing());
-    if aggregate.condition {
-        metrics.any(carried)
-    } else {
-        metrics.all(carried)
-    }
-}
-
-/// What one aggregate takes of each used row.
-#[derive(Debug)]
-struct Argument {
-    /// NaN: nothing, or no number.
-    numbers: Vec<f64>,
-    /// All values, when not all are numbers.
-    odd: Option<Vec<Value>>,
-}
-
-impl Argument {
-    fn of(
-        aggregate: &AggregatePlan,
-        column: Option<&tidegate_scripts::Column>,
-        rows: usize,
-        takes: impl Fn(usize) -> bool,
-        time: impl Fn(usize) -> i64,
-    ) -> Self {
-        use arrow_array::Array;
-        use tidegate_scripts::Column;
-        let plain = aggregate.filter.is_none() && aggregate.bare.is_some();
-        if let (Some(Column::Float(array)), true, Take::Value) = (column, plain, aggregate.take)
-            && array.null_count() == 0
-        {
-            return Self {
-                numbers: array.values().to_vec(),
-                odd: None,
-            };
-        }
-        let value = |row: usize| {
-            let given = column.map_or(Value::Bool(true), |column| column.value(row));
-            if given.is_missing() || !takes(row) {
-                return Value::Missing;
-            }
-            match aggregate.take {
-                Take::Value => given,
-                #[allow(
-                    clippy::cast_precision_loss,
-                    reason = "times are exact in a float for 285,000 years"
-                )]
-                Take::Time => Value::Number(time(row) as f64),
-            }
-        };
-        let values: Vec<Value> = (0..rows).map(value).collect();
-        let plain = |value: &Value| matches!(value, Value::Number(_) | Value::Missing);
-        let counts = matches!(aggregate.kind, crate::aggregate::AggregateKind::Count);
-        let numeric = values.iter().all(|value| plain(value) || counts);
-        let number = |value: &Value| match value {
-            Value::Missing => f64::NAN,
-            Value::Number(number) => *number,
-            _ => 1.0,
-        };
-        Self {
-            numbers: values.iter().map(number).collect(),
-            odd: (!numeric).then_some(values),
-        }
-    }
-
-    fn value(&self, row: usize) -> Value {
-        match &self.odd {
-            Some(values) => values.get(row).cloned().unwrap_or_default(),
-            None => Value::number(self.numbers.get(row).copied().unwrap_or(f64::NAN)),
-        }
-    }
-}
-
 impl WindowScratch {
     /// Keeps the values of a used row.
     fn keep(&mut self, simple: bool) {
@@ -588,67 +510,6 @@ impl WindowScratch {
         }
         if !simple {
             self.gaze.point();
-        }
-    }
-}
-
-impl Pipeline {
-    pub(crate) fn apply_window(
-        &mut self,
-        plan: &Arc<Plan>,
-        window: &Arc<WindowPlan>,
-        metrics: &mut Names,
-        view: &dyn View,
-    ) {
-        let line = self.line(crate::plan::window::timing(plan.rule()));
-        let mut unit = WindowUnit::new(plan, window, line, view, metrics);
-        let old = match self.rules.get(&plan.name) {
-            Some(Seat::Window(index)) => Some(*index),
-            _ => None,
-        };
-        if let Some(old) = old.and_then(|index| self.windows.get_mut(index)?.take()) {
-            unit.inherit(old);
-        }
-        let free = old.or_else(|| self.windows.iter().position(Option::is_none));
-        let index = free.unwrap_or_else(|| {
-            self.windows.push(None);
-            self.windows.len() - 1
-        });
-        if let Some(place) = self.windows.get_mut(index) {
-            *place = Some(unit);
-        }
-        self.rules
-            .insert(Arc::clone(&plan.name), Seat::Window(index));
-    }
-
-    pub(crate) fn remove_window(&mut self, index: usize) {
-        if let Some(place) = self.windows.get_mut(index) {
-            *place = None;
-        }
-    }
-}
-
-impl WindowUnit {
-    /// Goes on with the windows of the last revision when they are the same windows of the same rows and aggregates.
-    fn inherit(&mut self, old: Self) {
-        let identity = |plan: &WindowPlan| {
-            let aggregates = plan.aggregates.iter().map(|a| a.identity.clone());
-            let by = plan
-                .by
-                .iter()
-                .map(|(_, b)| b.formula.normal_text().to_string());
-            (
-                plan.form,
-                plan.lateness,
-                by.collect::<Vec<_>>(),
-                aggregates.collect::<Vec<_>>(),
-            )
-        };
-        let same = old.plan.input_identity() == self.plan.input_identity()
-            && identity(&old.window) == identity(&self.window)
-            && old.window.table.identity() == self.window.table.identity();
-        if same {
-            self.state = old.state;
         }
     }
 }

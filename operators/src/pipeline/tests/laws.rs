@@ -250,3 +250,59 @@ proptest! {
         prop_assert_eq!(run(true), run(false));
     }
 }
+
+/// Not a law but a figure: `cargo test -p tidegate-operators --lib figures -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures, checks nothing"]
+fn figures() {
+    let mut many: Vec<Rule> = Vec::new();
+    for index in 0..10_000 {
+        many.push(when(
+            &format!("t{index}"),
+            &format!("a > {}", 1000 + index),
+            0,
+        ));
+    }
+    let one = |rule: Rule| vec![rule];
+    let cases = [
+        ("filter", one(when("filter", "a > 8.5 && b < 5", 0))),
+        ("hold", one(when("hold", "a > 8.5", 5_000))),
+        (
+            "tumbling",
+            one(window("w", tumbling(60_000), &[("mean", "avg(a)")])),
+        ),
+        ("lookback", one(when("avg", "avg(a, \"1m\") > 7", 0))),
+        ("10 thresholds", many.iter().take(10).cloned().collect()),
+        ("10,000 thresholds", many),
+    ];
+    for (name, rules) in cases {
+        let mut world = world(&rules, true);
+        let mut events = Vec::new();
+        for index in 0..200_000_i64 {
+            let resource = format!("r{}", index * 7919 % 10_000);
+            let value = (index * 31 % 97) as f64 / 10.0;
+            events.push(event(
+                &resource,
+                index / 10,
+                &[("a", value), ("b", value / 2.0)],
+            ));
+        }
+        world.push(&events[..10_000]);
+        let batches: Vec<_> = events
+            .chunks(4_096)
+            .map(|chunk| world.batch(chunk))
+            .collect();
+        let start = std::time::Instant::now();
+        for batch in &batches {
+            world
+                .pipeline
+                .push(batch, 0..batch.len(), &world.house, &mut world.told);
+            world.told.clear();
+        }
+        let nanos = start.elapsed().as_nanos() as f64 / events.len() as f64;
+        println!(
+            "{name}: {nanos:.0} ns/event, {} bytes",
+            world.pipeline.bytes()
+        );
+    }
+}
