@@ -10,6 +10,8 @@ mod catalog;
 mod commit;
 mod ends;
 mod fault;
+mod journal;
+mod manifest;
 mod pool;
 mod reader;
 mod recovery;
@@ -95,6 +97,7 @@ impl EmbeddedLog {
             db: opened.db,
             meta: opened.meta,
             shared: opened.shared,
+            folder: folder.to_owned(),
             settings,
             clock,
             ends,

@@ -16,9 +16,11 @@ use super::catalog::{
 };
 use super::ends::EndsFile;
 use super::fault::{Health, guarded, port_error};
+use super::journal;
+use super::manifest;
 use super::pool::{self, Pool};
 use super::retention::note_options;
-use super::settings::EmbeddedLogSettings;
+use super::settings::{EmbeddedLogSettings, FsyncPolicy};
 use super::topic::{NO_HOLD, PartitionState, Segment, TopicState};
 use super::writer::Shared;
 
@@ -43,8 +45,11 @@ pub(super) fn open(
 ) -> Result<Opened, PortError> {
     let doing = format!("opening the log in {}", folder.display());
     let failed = |error: &fjall::Error| port_error(error, &doing);
+    let store = folder.join("store");
+    manifest::inspect(folder)?;
+    inspect_journal(&store, settings.fsync)?;
     guarded(&doing, || {
-        let db = Database::builder(folder.join("store"))
+        let db = Database::builder(&store)
             .cache_size(settings.cache_bytes)
             .max_journaling_size(JOURNAL_BYTES)
             .journal_compression(CompressionType::None)
@@ -72,6 +77,18 @@ pub(super) fn open(
             pool,
         })
     })
+}
+
+/// With an fsync per append, nothing whole can follow a break but by damage. Without, a power failure may leave holes in
+/// what nobody was promised, so a break is only told of.
+fn inspect_journal(store: &Path, fsync: FsyncPolicy) -> Result<(), PortError> {
+    match journal::inspect(store) {
+        Err(error) if error.kind == PortErrorKind::Corrupt && fsync != FsyncPolicy::Always => {
+            tracing::warn!(%error, "the log goes on without what follows the break");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn corrupt(message: String) -> PortError {

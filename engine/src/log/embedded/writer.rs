@@ -1,6 +1,7 @@
 //! The one thread that writes: it drains the queue, commits what it found as one, answers, and keeps house in between.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::catalog::{group_key, hold_key, seal};
 use super::commit::{Part, Stage};
 use super::ends::EndsFile;
 use super::fault::{Health, closed, guarded, port_error};
+use super::manifest;
 use super::pool::Pool;
 use super::settings::{EmbeddedLogSettings, FsyncPolicy};
 use super::topic::TopicState;
@@ -93,6 +95,7 @@ pub(super) struct Writer {
     pub(super) db: Database,
     pub(super) meta: Keyspace,
     pub(super) shared: Arc<Shared>,
+    pub(super) folder: PathBuf,
     pub(super) settings: EmbeddedLogSettings,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ends: EndsFile,
@@ -142,6 +145,14 @@ impl Writer {
             self.ends.save(&self.shared)
         });
         self.note_failure(&last);
+        let Self {
+            db, meta, folder, ..
+        } = self;
+        // Its background threads end with it: from then on its files stay as they are.
+        drop((db, meta));
+        if let Err(error) = last.and_then(|()| manifest::note(&folder)) {
+            tracing::warn!(%error, "the log was not closed in order");
+        }
     }
 
     fn patience(&self) -> Duration {
