@@ -36,17 +36,27 @@ generated! {
     value "tidegate.value.v1" "What every area shares.";
 }
 
+/// A moment as messages have it.
+pub type Moment = prost_types::Timestamp;
+
 /// A moment on the wire.
 #[must_use]
-pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+pub fn timestamp(at: Timestamp) -> Moment {
     let nanos = i32::try_from(at.0.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
-    prost_types::Timestamp { seconds: at.0.div_euclid(1000), nanos }
+    prost_types::Timestamp {
+        seconds: at.0.div_euclid(1000),
+        nanos,
+    }
 }
 
 /// A moment from the wire, cut to its millisecond.
 #[must_use]
-pub fn from_timestamp(at: &prost_types::Timestamp) -> Timestamp {
-    Timestamp(at.seconds.saturating_mul(1000).saturating_add(i64::from(at.nanos.div_euclid(1_000_000))))
+pub fn from_timestamp(at: &Moment) -> Timestamp {
+    Timestamp(
+        at.seconds
+            .saturating_mul(1000)
+            .saturating_add(i64::from(at.nanos.div_euclid(1_000_000))),
+    )
 }
 
 impl From<&Value> for value::v1::Value {
@@ -95,7 +105,10 @@ impl From<&Issue> for value::v1::Issue {
 
 impl From<&value::v1::Issue> for Issue {
     fn from(wire: &value::v1::Issue) -> Self {
-        let mark = Mark { line: wire.line, column: wire.column };
+        let mark = Mark {
+            line: wire.line,
+            column: wire.column,
+        };
         Self::new(wire.path.clone(), mark, wire.problem.clone()).hint(wire.hint.clone())
     }
 }
@@ -105,7 +118,9 @@ impl From<&value::v1::Issue> for Issue {
 pub fn definition(id: &str, wire: &resource::v1::Definition) -> ResourceDefinition {
     let text = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
     let pairs = |map: &std::collections::BTreeMap<String, String>| {
-        map.iter().map(|(name, value)| (Arc::from(name.as_str()), Arc::from(value.as_str()))).collect()
+        map.iter()
+            .map(|(name, value)| (Arc::from(name.as_str()), Arc::from(value.as_str())))
+            .collect()
     };
     ResourceDefinition {
         id: Arc::from(id),
@@ -143,11 +158,15 @@ pub fn event_json(event: &ingest::v1::Event) -> String {
             out.push_str(",\"");
             out.push_str(name);
             out.push_str("\":");
-            object(map.iter(), &mut out, |text, out| crate::json::write_text(text, out));
+            object(map.iter(), &mut out, |text, out| {
+                crate::json::write_text(text, out)
+            });
         }
     }
     out.push_str(",\"values\":");
-    object(event.values.iter(), &mut out, |value, out| Value::from(value).write_json(out));
+    object(event.values.iter(), &mut out, |value, out| {
+        Value::from(value).write_json(out)
+    });
     out.push('}');
     out
 }
@@ -183,7 +202,9 @@ mod tests {
             any::<f64>().prop_map(Value::number),
             ".{0,12}".prop_map(|text| Value::text(&text)),
         ];
-        leaf.prop_recursive(3, 16, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Value::List))
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop::collection::vec(inner, 0..4).prop_map(Value::List)
+        })
     }
 
     proptest! {
@@ -213,8 +234,14 @@ mod tests {
             resource: "r\"1".into(),
             time: Some(timestamp(Timestamp(1_767_225_600_000))),
             values: [
-                ("temperature".to_owned(), value::v1::Value::from(&Value::Number(21.5))),
-                ("door".to_owned(), value::v1::Value::from(&Value::text("open"))),
+                (
+                    "temperature".to_owned(),
+                    value::v1::Value::from(&Value::Number(21.5)),
+                ),
+                (
+                    "door".to_owned(),
+                    value::v1::Value::from(&Value::text("open")),
+                ),
             ]
             .into(),
             r#type: "boiler".into(),
@@ -239,6 +266,9 @@ mod tests {
         assert_eq!(definition.id.as_ref(), "b1");
         assert_eq!(definition.traits.kind.as_deref(), Some("boiler"));
         assert_eq!(definition.traits.path("meta.line").as_deref(), Some("l1"));
-        assert_eq!((definition.traits.parent, definition.disorder), (None, Some(Span::seconds(2))));
+        assert_eq!(
+            (definition.traits.parent, definition.disorder),
+            (None, Some(Span::seconds(2)))
+        );
     }
 }

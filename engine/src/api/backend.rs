@@ -1,0 +1,109 @@
+//! [`Backend`]: what the doors need of the engine. The engine is one; tests have another.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tidegate_actors::command::Request;
+use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView};
+
+pub use crate::engine::{Answer, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What a backend answers with, some time.
+pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
+
+/// What the doors need of the engine.
+pub trait Backend: Send + Sync + 'static {
+    /// Partitions of our topics, so shards.
+    fn partitions(&self) -> u32;
+    /// Shards that are not ready, and why; none: all have recovered.
+    fn trouble(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
+    /// Puts events into the log; answers with their number once they are there. With `once`, a repeat is not taken twice.
+    fn ingest(&self, events: Vec<IngestEvent>, once: Option<String>) -> Answering<'_, u64>;
+    /// Asks an actor for something; answers when every shard that has to know knows.
+    fn request(&self, request: Request) -> Answering<'_, Answer>;
+    /// One resource.
+    fn resource<'a>(&'a self, id: &'a str) -> Answering<'a, Option<ResourceView>>;
+    /// Resources after an id, in byte order.
+    fn resources(
+        &self,
+        kind: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Answering<'_, Vec<ResourceView>>;
+    /// All rules, in byte order.
+    fn rules(&self) -> Answering<'_, Vec<RuleView>>;
+    /// One rule.
+    fn rule<'a>(&'a self, name: &'a str) -> Answering<'a, Option<RuleView>>;
+    /// Tasks after an id, in byte order.
+    fn tasks(
+        &self,
+        rule: Option<String>,
+        resource: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Answering<'_, Vec<TaskView>>;
+    /// Numbers of all shards.
+    fn shards(&self) -> Answering<'_, Vec<ShardView>>;
+    /// Follows a topic.
+    fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail;
+}
+
+impl Backend for Engine {
+    fn partitions(&self) -> u32 {
+        Self::partitions(self)
+    }
+
+    fn trouble(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
+        Box::pin(Self::trouble(self))
+    }
+
+    fn ingest(&self, events: Vec<IngestEvent>, once: Option<String>) -> Answering<'_, u64> {
+        Box::pin(Self::ingest(self, events, once))
+    }
+
+    fn request(&self, request: Request) -> Answering<'_, Answer> {
+        Box::pin(Self::request(self, request))
+    }
+
+    fn resource<'a>(&'a self, id: &'a str) -> Answering<'a, Option<ResourceView>> {
+        Box::pin(Self::resource(self, id))
+    }
+
+    fn resources(
+        &self,
+        kind: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Answering<'_, Vec<ResourceView>> {
+        Box::pin(Self::resources(self, kind, after, limit))
+    }
+
+    fn rules(&self) -> Answering<'_, Vec<RuleView>> {
+        Box::pin(Self::rules(self))
+    }
+
+    fn rule<'a>(&'a self, name: &'a str) -> Answering<'a, Option<RuleView>> {
+        Box::pin(Self::rule(self, name))
+    }
+
+    fn tasks(
+        &self,
+        rule: Option<String>,
+        resource: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Answering<'_, Vec<TaskView>> {
+        Box::pin(Self::tasks(self, rule, resource, after, limit))
+    }
+
+    fn shards(&self) -> Answering<'_, Vec<ShardView>> {
+        Box::pin(Self::shards(self))
+    }
+
+    fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {
+        Self::tail(self, topic, from, stop_at_end)
+    }
+}

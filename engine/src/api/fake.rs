@@ -1,0 +1,190 @@
+//! A backend for tests: remembers what it was given, answers what it was told.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt as _;
+use tidegate_actors::command::{Command, Refusal, Request};
+use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView};
+use tidegate_proto::document::{self, Document};
+
+use super::backend::{Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
+use crate::error::EngineError;
+
+/// What the backend has and was given.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) events: Vec<IngestEvent>,
+    pub(super) once: Vec<Option<String>>,
+    pub(super) requests: Vec<Request>,
+    pub(super) resources: BTreeMap<String, ResourceView>,
+    pub(super) rules: BTreeMap<String, RuleView>,
+    pub(super) tasks: BTreeMap<String, TaskView>,
+    pub(super) entries: Vec<TailEntry>,
+    pub(super) tailed: Vec<(TailTopic, TailFrom, bool)>,
+    pub(super) trouble: Vec<String>,
+    pub(super) fails: Option<EngineError>,
+}
+
+/// The backend; clones share what it knows.
+#[derive(Clone, Default)]
+pub(super) struct Fake(pub(super) Arc<Mutex<Told>>);
+
+fn answer<'a, T: Send + 'a>(result: Result<T, EngineError>) -> Answering<'a, T> {
+    Box::pin(futures::future::ready(result))
+}
+
+impl Fake {
+    pub(super) fn told<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    /// A rule of this name with this revision.
+    pub(super) fn with_rule(&self, name: &str, revision: u64, document: &str) {
+        let rule = RuleView {
+            name: name.into(),
+            revision,
+            enabled: true,
+            quarantined: None,
+            document: document.into(),
+            plan: vec!["when".into()],
+        };
+        self.told(|told| told.rules.insert(name.into(), rule));
+    }
+
+    /// A resource of this id and type.
+    pub(super) fn with_resource(&self, id: &str, kind: &str) {
+        let view = ResourceView {
+            id: id.into(),
+            revision: 0,
+            kind: Some(kind.into()),
+            labels: BTreeMap::new(),
+            meta: BTreeMap::new(),
+            parent: None,
+            online: true,
+            first_seen: None,
+            last_seen: None,
+            latest: None,
+            events: 1,
+            metrics: BTreeMap::new(),
+            shard: 0,
+        };
+        self.told(|told| told.resources.insert(id.into(), view));
+    }
+
+    fn change(told: &mut Told, request: Request) -> Result<Answer, EngineError> {
+        let conflict = |expected: Option<u64>, actual: u64| match expected {
+            Some(expected) if expected != actual => {
+                Err(EngineError::Refused(Refusal::Conflict { expected, actual }))
+            }
+            _ => Ok(()),
+        };
+        let revision = match &request.command {
+            Command::PutRule { document, expected } => {
+                let Some(Document::Rule(rule)) = document::parse(document).unwrap().pop() else {
+                    panic!("no rule: {document}");
+                };
+                let known = told.rules.get(rule.name.as_str());
+                let before = known.map_or(0, |known| known.revision);
+                conflict(*expected, before)?;
+                if known.is_some_and(|known| known.document == *document) { before } else { before + 1 }
+            }
+            Command::DeleteRule { name, expected } | Command::EnableRule { name, expected, .. } => {
+                let known = told.rules.get(name).map(|rule| rule.revision);
+                let known = known.ok_or_else(|| EngineError::not_found(format!("rule/{name}")))?;
+                conflict(*expected, known)?;
+                known + 1
+            }
+            Command::PutResource { expected, .. } | Command::DeleteResource { expected, .. } => {
+                conflict(*expected, 0)?;
+                1
+            }
+            Command::PutResourceType { .. } | Command::DeleteResourceType { .. } => 1,
+        };
+        told.requests.push(request);
+        Ok(Answer { revision, parts: vec!["when: kept".into()] })
+    }
+}
+
+impl Backend for Fake {
+    fn partitions(&self) -> u32 {
+        2
+    }
+
+    fn trouble(&self) -> std::pin::Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
+        Box::pin(futures::future::ready(self.told(|told| told.trouble.clone())))
+    }
+
+    fn ingest(&self, events: Vec<IngestEvent>, once: Option<String>) -> Answering<'_, u64> {
+        answer(self.told(|told| {
+            if let Some(error) = told.fails.clone() {
+                return Err(error);
+            }
+            let count = events.len() as u64;
+            told.events.extend(events);
+            told.once.push(once);
+            Ok(count)
+        }))
+    }
+
+    fn request(&self, request: Request) -> Answering<'_, Answer> {
+        answer(self.told(|told| match told.fails.clone() {
+            Some(error) => Err(error),
+            None => Self::change(told, request),
+        }))
+    }
+
+    fn resource<'a>(&'a self, id: &'a str) -> Answering<'a, Option<ResourceView>> {
+        answer(Ok(self.told(|told| told.resources.get(id).cloned())))
+    }
+
+    fn resources(&self, kind: Option<String>, after: Option<String>, limit: usize) -> Answering<'_, Vec<ResourceView>> {
+        answer(Ok(self.told(|told| {
+            let all = told.resources.values();
+            all.filter(|view| kind.is_none() || kind.as_deref() == view.kind.as_deref())
+                .filter(|view| after.as_deref().is_none_or(|after| view.id.as_ref() > after))
+                .take(limit)
+                .cloned()
+                .collect()
+        })))
+    }
+
+    fn rules(&self) -> Answering<'_, Vec<RuleView>> {
+        answer(Ok(self.told(|told| told.rules.values().cloned().collect())))
+    }
+
+    fn rule<'a>(&'a self, name: &'a str) -> Answering<'a, Option<RuleView>> {
+        answer(Ok(self.told(|told| told.rules.get(name).cloned())))
+    }
+
+    fn tasks(
+        &self,
+        rule: Option<String>,
+        resource: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Answering<'_, Vec<TaskView>> {
+        answer(Ok(self.told(|told| {
+            let all = told.tasks.values();
+            all.filter(|task| rule.as_ref().is_none_or(|rule| task.rule == *rule))
+                .filter(|task| resource.as_ref().is_none_or(|resource| task.resource == *resource))
+                .filter(|task| after.as_ref().is_none_or(|after| task.id > *after))
+                .take(limit)
+                .cloned()
+                .collect()
+        })))
+    }
+
+    fn shards(&self) -> Answering<'_, Vec<ShardView>> {
+        answer(Ok((0..2).map(|shard| ShardView { shard, ..ShardView::default() }).collect()))
+    }
+
+    fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {
+        let entries = self.told(|told| {
+            told.tailed.push((topic, from.clone(), stop_at_end));
+            told.entries.clone()
+        });
+        let entries = futures::stream::iter(entries.into_iter().map(Ok));
+        if stop_at_end { entries.boxed() } else { entries.chain(futures::stream::pending()).boxed() }
+    }
+}

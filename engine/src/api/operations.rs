@@ -1,0 +1,48 @@
+//! `/healthz`, `/readyz`, `/metrics`, `/version`: what machines ask.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::metrics::{self, Process};
+use super::problem::{Problem, ProblemKind};
+use super::state::Api;
+
+/// The process lives.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// All shards have recovered.
+pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
+    let trouble = api.backend().trouble().await;
+    if trouble.is_empty() {
+        Ok("ready\n")
+    } else {
+        Err(Problem::new(ProblemKind::Unavailable, trouble.join("; ")))
+    }
+}
+
+/// Numbers as Prometheus text.
+pub(super) async fn metrics(State(api): State<Api>) -> Response {
+    // While shards recover they cannot be asked, but the process's own numbers are wanted all the more.
+    let shards = api.backend().shards().await.unwrap_or_default();
+    let process = Process {
+        uptime: api.started().elapsed().as_secs_f64(),
+        ready: api.backend().trouble().await.is_empty(),
+        streams: api.streams_open(),
+    };
+    let text = metrics::text(api.counters(), process, &shards);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Which program this is.
+pub(super) async fn version(State(api): State<Api>) -> Json<Value> {
+    Json(json!({
+        "name": "tidegate",
+        "version": env!("CARGO_PKG_VERSION"),
+        "partitions": api.backend().partitions(),
+    }))
+}
