@@ -46,7 +46,8 @@ pub struct Evaluated {
 /// A formula of the form `left op constant`: ten thousand rules of one shape are one lookup.
 #[derive(Clone, Debug)]
 pub struct Threshold {
-    /// What is compared; its normal text names the shape.
+    /// What is compared; its normal text names the shape. `()` makes the comparison unknown; where it gives neither a
+    /// float nor a count (a text, a flag), the whole formula says what the error is.
     pub left: Formula,
     /// How.
     pub operator: ThresholdOperator,

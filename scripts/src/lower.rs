@@ -155,7 +155,10 @@ impl<'a> Lowering<'a> {
             }
             Expr::Variable(variable, short, at) => {
                 if short.is_some() || variable.0.is_some() {
-                    return Node::Opaque(Box::new(expr.clone()));
+                    // Reading a list copies it: the copy is paid for.
+                    let inputs = std::iter::once(expr.clone()).collect();
+                    let paid = crate::runtime::custom(crate::runtime::key::PAY, 0, inputs, *at);
+                    return Node::Opaque(Box::new(paid));
                 }
                 self.name(&[variable.1.as_str()], *at)
             }

@@ -39,7 +39,7 @@ fn fate(source: &str) -> (&'static str, String) {
 }
 
 /// Scripts that run until a budget stops them.
-const STOPPED: [&str; 41] = [
+const STOPPED: [&str; 51] = [
     // Endless loops.
     "loop { }",
     "while true { }",
@@ -86,6 +86,16 @@ const STOPPED: [&str; 41] = [
     "let a = [[1, 2, 3], [4, 5, 6]]; let m = #{}; let i = 0; loop { m[to_text(i)] = a; i += 1 }",
     // Work that is dear for its size.
     "let s = name; loop { len(s.replace(\"x\", \"yy\")) }",
+    "let a = []; for i in 0..1000 { a.push(name) } loop { a; }",
+    "let a = []; for i in 0..1000 { a.push(i) } loop { a == a; }",
+    "let a = []; for i in 0..1000 { a.push(i) } loop { a.contains(-1) }",
+    "let a = []; for i in 0..1000 { a.push(i) } loop { a.reverse() }",
+    "let a = []; for i in 0..1000 { a.push(i) } loop { a.insert(0, a.pop()) }",
+    "let a = []; for i in 0..1000 { a.push(i) } loop { for x in a { } }",
+    "let a = []; for i in 0..1000 { a.push(i) } fn f(x) { 1 } loop { f(a) }",
+    "let a = []; for i in 0..1000 { a.push(name) } loop { join(a, \"\") }",
+    "let a = []; for i in 0..400 { a.push(i) } a.push(a); loop { a[400] == a[400]; }",
+    "let m = #{}; for i in 0..2000 { m[to_text(i)] = i } loop { len(m) }",
 ];
 
 /// Scripts that never run.

@@ -432,6 +432,23 @@ fn templates_print_values() {
 }
 
 #[test]
+fn one_formula_serves_many_threads() {
+    let formula = formula("let t = 0; for i in 0..whole(x) { t += i } t");
+    std::thread::scope(|scope| {
+        for x in 0..4_u8 {
+            let formula = formula.clone();
+            scope.spawn(move || {
+                let wanted = (0..i64::from(x)).sum();
+                for _ in 0..50 {
+                    let given = [Value::Number(f64::from(x))];
+                    assert_eq!(formula.evaluate_row(&given), Ok(Value::Int(wanted)));
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn errors_carry_whose_fault_they_are() {
     let error = formula("loop { }").evaluate_row(&[]).unwrap_err();
     assert_eq!(error.fault(), Fault::Budget);

@@ -108,6 +108,8 @@ impl Lowering<'_> {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 self.name(&path, *at)
             }
+            // A method may change the variable itself, so it must stay one.
+            local if is_local(local) => Node::Opaque(Box::new(local.clone())),
             other => self.lower(other),
         };
         while let Some(link) = links.next_if(|link| is_function(&link.step)) {
@@ -120,7 +122,15 @@ impl Lowering<'_> {
             return node;
         }
         let head = to_expr(&node);
-        Node::Opaque(Box::new(self.rebuild(head, rest)))
+        let value = self.rebuild(head, rest);
+        let at = value.start_position();
+        // What is read out of a list may be a list itself, copied: the copy is paid for.
+        Node::Opaque(Box::new(custom(
+            key::PAY,
+            0,
+            std::iter::once(value).collect(),
+            at,
+        )))
     }
 
     /// `x.f(y)` of a function of the catalogue is `f(x, y)`.
