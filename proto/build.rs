@@ -20,9 +20,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_source_info(true).include_imports(true).open_files(FILES)?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(FILES)?;
     // With imports, because reflection has to answer for the well-known types too.
-    std::fs::write(out.join("tidegate.bin"), compiler.encode_file_descriptor_set())?;
+    std::fs::write(
+        out.join("tidegate.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
     tonic_prost_build::configure()
         .btree_map(".")
         .bytes(".tidegate.ingest")

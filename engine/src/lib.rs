@@ -1,6 +1,8 @@
 //! The world around the engine room: log adapters, snapshot stores, the data directory, handlers, doors, command line.
 
 pub mod answers;
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod data_dir;
 pub mod demo;
@@ -13,3 +15,4 @@ pub mod replay;
 pub mod runtime;
 pub mod store;
 pub mod tail;
+pub mod telemetry;
