@@ -4,6 +4,7 @@
 //! just the range of exponents that the terms need. An ordinary term touches three limbs and carries nothing.
 
 mod round;
+mod short;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,7 @@ const FRACTION: u64 = (1 << 52) - 1;
 #[derive(Clone, Debug, Default)]
 pub struct ExactSum {
     /// Limb i weighs 2^(32·(base + i − 68)); contiguous, grown only as exponents need.
-    limbs: SmallVec<[i64; 5]>,
+    limbs: SmallVec<[i64; 6]>,
     /// Index of the first limb.
     base: u16,
     /// How many digits at most any limb may have collected.
@@ -126,7 +127,10 @@ impl ExactSum {
     #[must_use]
     pub fn round(&self) -> f64 {
         match (self.plus_infinite, self.minus_infinite) {
-            (0, 0) => self.magnitude().round(),
+            (0, 0) => match self.round_short() {
+                Some(rounded) => rounded,
+                None => self.magnitude().round(),
+            },
             (_, 0) => f64::INFINITY,
             (0, _) => f64::NEG_INFINITY,
             _ => f64::NAN,
@@ -168,6 +172,9 @@ impl ExactSum {
     pub fn determinant(&self, count: u64, left: &Self, right: &Self) -> f64 {
         if !(self.is_finite() && left.is_finite() && right.is_finite()) {
             return f64::NAN;
+        }
+        if let Some(rounded) = self.determinant_short(count, left, right) {
+            return rounded;
         }
         let mut total = self.magnitude().scale(count).into_sum();
         let product = left.magnitude().multiply(&right.magnitude());

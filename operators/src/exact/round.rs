@@ -60,7 +60,7 @@ impl Magnitude {
 
     pub(super) fn into_sum(self) -> ExactSum {
         let sign = if self.negative { -1 } else { 1 };
-        let limbs: SmallVec<[i64; 5]> = self
+        let limbs: SmallVec<[i64; 6]> = self
             .digits
             .iter()
             .take(MOST_DIGITS)
@@ -150,7 +150,7 @@ impl Magnitude {
 }
 
 /// `head·2^weight`, and a little more if `sticky`, to the nearest float, ties to even.
-fn round_head(head: u128, weight: i32, sticky: bool) -> f64 {
+pub(super) fn round_head(head: u128, weight: i32, sticky: bool) -> f64 {
     let top = weight + 127 - head.leading_zeros() as i32;
     if top > 1023 {
         return f64::INFINITY;

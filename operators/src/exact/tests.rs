@@ -145,7 +145,7 @@ fn is_nearest(exact: &Whole, scale: u32, rounded: f64) -> bool {
         };
         Whole::of(low, scale).plus(&high)
     };
-    let even = rounded.to_bits() % 2 == 0;
+    let even = rounded.to_bits().is_multiple_of(2);
     let within = |order: Ordering| if even { order.is_ge() } else { order.is_gt() };
     let above = rounded == 0.0 || within(twice.order(&middle(rounded.next_down(), rounded)));
     let below = rounded.is_infinite() || within(middle(rounded, rounded.next_up()).order(&twice));
@@ -189,6 +189,7 @@ proptest! {
     ) {
         let forward = sum(&numbers);
         prop_assert!(is_nearest(&model(&numbers), SCALE, forward.round()), "{}", forward.round());
+        prop_assert_eq!(forward.magnitude().round(), forward.round());
         let mut turned = numbers.clone();
         if !turned.is_empty() {
             turned.rotate_left(at.index(numbers.len()));
@@ -286,6 +287,42 @@ proptest! {
         let whole: i128 = numbers.iter().map(|number| (number * scale) as i128).sum();
         prop_assert_eq!(sum(&numbers).round(), whole as f64 / scale);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn fast_readings_agree_with_the_careful_ones(
+        tenths in prop::collection::vec(-500_i32..500, 1..30), offset in -9_i32..9, scale in -60_i32..60,
+    ) {
+        let number = |tenth: &i32| (f64::from(*tenth) / 10.0 + 10_f64.powi(offset)) * 2_f64.powi(scale);
+        let numbers: Vec<f64> = tenths.iter().map(number).collect();
+        let total = sum(&numbers);
+        prop_assert_eq!(total.round(), total.magnitude().round());
+        let mut squares = ExactSum::new();
+        numbers.iter().for_each(|number| squares.add_square(*number));
+        let exact = squares.magnitude().scale(numbers.len() as u64).into_sum();
+        let mut careful = exact;
+        careful.unmerge(&total.magnitude().multiply(&total.magnitude()).into_sum());
+        let count = numbers.len() as u64;
+        prop_assert_eq!(squares.determinant(count, &total, &total), careful.magnitude().round());
+    }
+}
+
+#[test]
+fn ordinary_readings_are_fast() {
+    let numbers: Vec<f64> = (0..100).map(|tenth| f64::from(tenth) / 10.0).collect();
+    let total = sum(&numbers);
+    let mut squares = ExactSum::new();
+    numbers
+        .iter()
+        .for_each(|number| squares.add_square(*number));
+    assert!(total.round_short().is_some());
+    assert!(squares.determinant_short(100, &total, &total).is_some());
+    assert_eq!(sum(&[1.0, 1e300]).round_short(), Some(1e300));
+    assert_eq!(sum(&[1.0, 1e300, -1e300]).round_short(), Some(1.0));
+    assert!(sum(&[1.5, 1e-300]).round_short().is_some());
 }
 
 #[test]

@@ -341,7 +341,7 @@ impl Sliding {
                 return;
             };
             if oldest >= state.closed_to {
-                state.close(oldest, size, keep, (key, out));
+                state.close(oldest, size, keep, key, out);
             }
             state.forced = oldest.saturating_add(1);
             let told = state.told.partition_point(|told| told.at <= oldest);
@@ -373,7 +373,7 @@ impl Sliding {
         };
         if due {
             while let Some(next) = state.next_window().filter(|next| *next < watermark) {
-                state.close(next, size, lateness > 0, (key, out));
+                state.close(next, size, lateness > 0, key, out);
             }
         }
         state.closed_to = state.closed_to.max(watermark);
@@ -418,7 +418,7 @@ impl Sliding {
 
 impl SlidingKey {
     /// Closes the window at a time and tells it.
-    fn close(&mut self, time: i64, size: i64, keep: bool, to: (u32, &mut WindowOutput)) {
+    fn close(&mut self, time: i64, size: i64, keep: bool, key: u32, out: &mut WindowOutput) {
         self.run_to(time, size, keep);
         self.closed_to = time.saturating_add(1);
         self.waiting = self.waiting.saturating_sub(1);
@@ -428,8 +428,8 @@ impl SlidingKey {
             tell(&mut self.told, time, &values);
         }
         let inside = (self.left, self.entered);
-        to.1.rows
-            .push(self.row_of(to.0, (time, size), (1, values), inside));
+        out.rows
+            .push(self.row_of(key, (time, size), (1, values), inside));
     }
 
     /// Tells what changed in the closed windows of `range`.
