@@ -114,7 +114,7 @@ impl Bench {
 
     /// Waits until so many outcomes were written back.
     async fn settled(&self, count: usize) {
-        self.log.wait(|| self.outcomes().len() >= count).await;
+        self.log.expect(|| self.outcomes().len() >= count).await;
     }
 
     fn committed(&self) -> Option<Offset> {

@@ -163,7 +163,7 @@ async fn what_does_not_fit_is_parked_and_reading_pauses_when_too_much_is() {
     );
     bench.settled(10).await;
     assert_eq!(sink.ids().len(), 20);
-    bench.log.wait(|| bench.committed() == Some(10)).await;
+    bench.log.expect(|| bench.committed() == Some(10)).await;
     assert_eq!(dispatcher.observe().partitions[0].parked, 0);
 }
 
@@ -211,7 +211,7 @@ async fn progress_is_committed_while_it_runs() {
     for number in 0..3 {
         bench.publish("mail", number);
     }
-    bench.log.wait(|| bench.committed() == Some(3)).await;
+    bench.log.expect(|| bench.committed() == Some(3)).await;
     assert!(bench.seconds() <= 1);
 }
 
@@ -223,7 +223,7 @@ async fn a_record_read_twice_is_delivered_once() {
     }
     let sink = ScriptedSink::always(Answer::Done);
     let dispatcher = bench.start(only("mail", sink.clone(), steady()));
-    bench.log.wait(|| bench.committed() == Some(4)).await;
+    bench.log.expect(|| bench.committed() == Some(4)).await;
     assert_eq!(sink.ids(), ["0-1-1", "0-1-2"]);
     assert_eq!(dispatcher.observe().partitions[0].repeated, 2);
 }

@@ -70,7 +70,7 @@ async fn what_cannot_be_tried_is_a_dead_letter_and_holds_nothing_up() {
     bench.publish_as("mail", 3, BEGIN - 86_399_000);
     let sink = ScriptedSink::always(Answer::Done);
     let dispatcher = bench.start(only("mail", sink.clone(), steady()));
-    bench.log.wait(|| bench.committed() == Some(4)).await;
+    bench.log.expect(|| bench.committed() == Some(4)).await;
     assert_eq!(sink.ids(), ["0-1-3"]);
     let mut reasons: Vec<(String, String)> = bench
         .dead_letters()
@@ -150,7 +150,7 @@ async fn an_outcome_that_the_log_refuses_does_not_repeat_the_delivery() {
     bench.log.fail(&[PortErrorKind::Refused]);
     let sink = ScriptedSink::always(Answer::Done);
     let _dispatcher = bench.start(only("mail", sink.clone(), steady()));
-    bench.log.wait(|| bench.committed() == Some(1)).await;
+    bench.log.expect(|| bench.committed() == Some(1)).await;
     assert_eq!((sink.ids().len(), bench.outcomes().len()), (1, 0));
 }
 
@@ -197,7 +197,7 @@ async fn parked_actions_that_retention_took_hold_nothing_up() {
     rest().await;
     assert_eq!(dispatcher.observe().partitions[0].parked, 5);
     bench.log.retire(&place("actions", 0), 4);
-    bench.log.wait(|| bench.committed() == Some(6)).await;
+    bench.log.expect(|| bench.committed() == Some(6)).await;
     assert_eq!(
         sink.ids(),
         ["0-1-0", "0-1-0", "0-1-4", "0-1-4", "0-1-5", "0-1-5"]

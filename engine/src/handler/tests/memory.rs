@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tidegate_actors::port::{
     Bounds, Entry, EventLog, PortError, PortErrorKind, PortFuture, Publication, ReadLimit, Slice,
@@ -77,11 +78,19 @@ impl MemoryLog {
     }
 
     /// Waits until something holds after a change of the log.
-    pub(super) async fn wait(&self, holds: impl Fn() -> bool) {
+    async fn wait(&self, holds: impl Fn() -> bool) {
         let mut changed = self.changed.subscribe();
         while !holds() {
             changed.changed().await.unwrap();
         }
+    }
+
+    /// Waits until something holds, but not for ever: on a paused clock the time passes at once when nothing happens.
+    pub(super) async fn expect(&self, holds: impl Fn() -> bool) {
+        let days = Duration::from_secs(3 * 86_400);
+        tokio::time::timeout(days, self.wait(holds))
+            .await
+            .expect("it never happened");
     }
 
     fn bounds_now(&self, of: &TopicPartition) -> Bounds {

@@ -91,7 +91,7 @@ proptest! {
             }
             let end = i64::try_from(fates.len()).unwrap();
             let dispatcher = start();
-            bench.log.wait(|| bench.committed() == Some(end)).await;
+            bench.log.expect(|| bench.committed() == Some(end)).await;
             dispatcher.stop().await;
             check(&bench, &fates, &sink, crashes.is_empty());
         });

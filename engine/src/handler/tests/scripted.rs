@@ -1,6 +1,7 @@
 //! A sink that follows a script and notes every call.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tidegate_actors::port::{Delivery, PortError, PortErrorKind, PortFuture, Sink};
 use tokio::sync::watch;
@@ -65,7 +66,12 @@ impl ScriptedSink {
     /// Waits for so many calls.
     pub(super) async fn called(&self, count: usize) {
         let mut changed = self.changed.subscribe();
-        changed.wait_for(|calls| *calls >= count).await.unwrap();
+        let called = changed.wait_for(|calls| *calls >= count);
+        let days = Duration::from_secs(3 * 86_400);
+        let calls = tokio::time::timeout(days, called)
+            .await
+            .expect("it was never called");
+        drop(calls.unwrap());
     }
 }
 
