@@ -29,7 +29,8 @@ pub struct Record {
     pub value: Option<Bytes>,
     /// Headers in the order written.
     pub headers: Headers,
-    /// Ingest time in epoch milliseconds: when the log took it.
+    /// Ingest time in epoch milliseconds: when the log took it. 0: the log stamps it at the append; `i64::MIN`: there is no
+    /// log that could say (a replay from a file).
     pub timestamp: i64,
 }
 

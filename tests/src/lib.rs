@@ -1,5 +1,6 @@
 //! The proof: scenarios, deterministic simulation, and what tests of several kinds share.
 
+pub mod nab;
 pub mod random;
 pub mod scenario;
 pub mod simulation;

@@ -304,6 +304,7 @@ impl Simulation {
         // A lagging shard's clock is that of the last record taken; at the end it is the wall's.
         let clock = match records.last() {
             Some(last) if take < available => last.record.timestamp,
+            None if available > 0 => self.owners[owner].clock().0,
             _ => self.world.now,
         };
         let asks = self.owners[owner].begin(vec![range], records, Timestamp(clock));
