@@ -3,6 +3,7 @@
 //!
 //! All sums are exact, so neither the order of rows nor the panes they went through change a bit of a result.
 
+mod change;
 mod column;
 mod digest;
 mod state;
@@ -12,6 +13,8 @@ pub(crate) mod tests;
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 
+pub(crate) use change::change;
+pub use change::{Change, Standing};
 pub use column::Column;
 pub use digest::Digest;
 pub(crate) use state::middle_of;
@@ -49,6 +52,12 @@ pub enum AggregateKind {
     Median,
     /// The latest value among rows before the window's end, also of older windows: a bare metric.
     Latest,
+    /// Last less first number.
+    Delta,
+    /// Last less first number, per second between them.
+    Rate,
+    /// How the last number stands among all, in standard deviations; 0 if all are equal.
+    Zscore,
 }
 
 /// Where a row stands among the rows of its resource: by event time, then by log order.
@@ -68,7 +77,15 @@ impl AggregateKind {
     pub const fn is_numeric(self) -> bool {
         matches!(
             self,
-            Self::Sum | Self::Avg | Self::Spread | Self::Std | Self::Var | Self::Median
+            Self::Sum
+                | Self::Avg
+                | Self::Spread
+                | Self::Std
+                | Self::Var
+                | Self::Median
+                | Self::Delta
+                | Self::Rate
+                | Self::Zscore
         )
     }
 
@@ -102,6 +119,10 @@ pub enum Accumulator {
     Last(Ends),
     /// Of `Median`.
     Middle(Middle),
+    /// Of `Delta` and `Rate`.
+    Change(Change),
+    /// Of `Zscore`.
+    Standing(Box<Standing>),
 }
 
 impl Accumulator {
@@ -118,6 +139,8 @@ impl Accumulator {
             AggregateKind::First => Self::First(Ends::default()),
             AggregateKind::Last | AggregateKind::Latest => Self::Last(Ends::default()),
             AggregateKind::Median => Self::Middle(Middle::default()),
+            AggregateKind::Delta | AggregateKind::Rate => Self::Change(Change::default()),
+            AggregateKind::Zscore => Self::Standing(Box::default()),
         }
     }
 
@@ -131,7 +154,11 @@ impl Accumulator {
             Self::First(ends) => ends.keep_first(order, value),
             Self::Last(ends) => ends.keep_last(order, value),
             Self::Extremes(extremes) => extremes.add(value),
-            Self::Total(_) | Self::Moments(_) | Self::Middle(_) => {
+            Self::Total(_)
+            | Self::Moments(_)
+            | Self::Middle(_)
+            | Self::Change(_)
+            | Self::Standing(_) => {
                 if let Some(number) = value.as_number() {
                     self.add_number(kind, order, number);
                 }
@@ -152,6 +179,8 @@ impl Accumulator {
             Self::First(ends) => ends.keep_first(order, &Value::Number(number)),
             Self::Last(ends) => ends.keep_last(order, &Value::Number(number)),
             Self::Middle(middle) => middle.add(order, number),
+            Self::Change(change) => change.add(order, number),
+            Self::Standing(standing) => standing.add(order, number),
         }
     }
 
@@ -165,6 +194,8 @@ impl Accumulator {
             (Self::First(mine), Self::First(theirs)) => mine.merge_first(theirs),
             (Self::Last(mine), Self::Last(theirs)) => mine.merge_last(theirs),
             (Self::Middle(mine), Self::Middle(theirs)) => mine.merge(theirs),
+            (Self::Change(mine), Self::Change(theirs)) => mine.merge(theirs),
+            (Self::Standing(mine), Self::Standing(theirs)) => mine.merge(theirs),
             // Accumulators of two kinds have nothing to say to each other.
             _ => {}
         }
@@ -180,6 +211,8 @@ impl Accumulator {
             Self::Extremes(extremes) => extremes.result(kind),
             Self::First(ends) | Self::Last(ends) => ends.value(),
             Self::Middle(middle) => middle.result(),
+            Self::Change(change) => change.result(kind),
+            Self::Standing(standing) => standing.result(),
         }
     }
 
@@ -187,12 +220,13 @@ impl Accumulator {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Self::Count(_) => 0,
+            Self::Count(_) | Self::Change(_) => 0,
             Self::Total(total) => total.heap_bytes(),
             Self::Moments(moments) => size_of::<Moments>() + moments.heap_bytes(),
             Self::Extremes(extremes) => extremes.heap_bytes(),
             Self::First(ends) | Self::Last(ends) => ends.heap_bytes(),
             Self::Middle(middle) => middle.heap_bytes(),
+            Self::Standing(standing) => size_of::<Standing>() + standing.heap_bytes(),
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 
 use super::{
-    Accumulator, AggregateKind, Ends, Extremes, Middle, Moments, RowOrder, Total, counted,
-    counted_number,
+    Accumulator, AggregateKind, Change, Ends, Extremes, Middle, Moments, RowOrder, Standing, Total,
+    counted, counted_number,
 };
 
 /// Accumulators of one aggregate by slot: as small as the aggregate allows.
@@ -24,6 +24,8 @@ enum Cells {
     First(Vec<Ends>),
     Last(Vec<Ends>),
     Middle(Vec<Middle>),
+    Change(Vec<Change>),
+    Standing(Vec<Standing>),
 }
 
 /// The same work on whatever the cells are.
@@ -36,6 +38,8 @@ macro_rules! each {
             Cells::Extremes($list) => $work,
             Cells::First($list) | Cells::Last($list) => $work,
             Cells::Middle($list) => $work,
+            Cells::Change($list) => $work,
+            Cells::Standing($list) => $work,
         }
     };
 }
@@ -65,6 +69,8 @@ impl Column {
             Accumulator::First(_) => Cells::First(Vec::new()),
             Accumulator::Last(_) => Cells::Last(Vec::new()),
             Accumulator::Middle(_) => Cells::Middle(Vec::new()),
+            Accumulator::Change(_) => Cells::Change(Vec::new()),
+            Accumulator::Standing(_) => Cells::Standing(Vec::new()),
         };
         Self { kind, cells }
     }
@@ -115,7 +121,11 @@ impl Column {
                     cell.add(value);
                 }
             }
-            Cells::Total(_) | Cells::Moments(_) | Cells::Middle(_) => {
+            Cells::Total(_)
+            | Cells::Moments(_)
+            | Cells::Middle(_)
+            | Cells::Change(_)
+            | Cells::Standing(_) => {
                 if let Some(number) = value.as_number() {
                     self.add_number(slot, order, number);
                 }
@@ -162,6 +172,16 @@ impl Column {
                 }
             }
             Cells::Middle(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.add(order, number);
+                }
+            }
+            Cells::Change(list) => {
+                if let Some(cell) = list.get_mut(at) {
+                    cell.add(order, number);
+                }
+            }
+            Cells::Standing(list) => {
                 if let Some(cell) = list.get_mut(at) {
                     cell.add(order, number);
                 }
@@ -241,6 +261,12 @@ impl Column {
             (Cells::Middle(list), Accumulator::Middle(total)) => {
                 list.get(at).into_iter().for_each(|cell| total.merge(cell));
             }
+            (Cells::Change(list), Accumulator::Change(total)) => {
+                list.get(at).into_iter().for_each(|cell| total.merge(cell));
+            }
+            (Cells::Standing(list), Accumulator::Standing(total)) => {
+                list.get(at).into_iter().for_each(|cell| total.merge(cell));
+            }
             // A column and an accumulator of two kinds have nothing to say to each other.
             _ => {}
         }
@@ -262,7 +288,7 @@ impl Column {
             Cells::Count(list) => with_pair(list, pair, |from, into| *into += *from),
             Cells::Total(list) => with_pair(list, pair, |from, into| into.merge(from)),
             Cells::Moments(list) => with_pair(list, pair, |from, into| into.merge(from)),
-            Cells::Extremes(_) | Cells::First(_) | Cells::Last(_) | Cells::Middle(_) => {}
+            _ => {}
         }
     }
 
@@ -275,7 +301,7 @@ impl Column {
             }),
             Cells::Total(list) => with_pair(list, pair, |from, into| into.unmerge(from)),
             Cells::Moments(list) => with_pair(list, pair, |from, into| into.unmerge(from)),
-            Cells::Extremes(_) | Cells::First(_) | Cells::Last(_) | Cells::Middle(_) => {}
+            _ => {}
         }
     }
 
@@ -292,6 +318,8 @@ impl Column {
                 list.get(at).map_or(Value::Missing, Ends::value)
             }
             Cells::Middle(list) => list.get(at).map_or(Value::Missing, Middle::result),
+            Cells::Change(list) => list.get(at).map_or(Value::Missing, |c| c.result(self.kind)),
+            Cells::Standing(list) => list.get(at).map_or(Value::Missing, Standing::result),
         }
     }
 
@@ -308,6 +336,8 @@ impl Column {
             Cells::Extremes(list) => all(list, Extremes::heap_bytes),
             Cells::First(list) | Cells::Last(list) => all(list, Ends::heap_bytes),
             Cells::Middle(list) => all(list, Middle::heap_bytes),
+            Cells::Change(list) => all(list, |_| 0),
+            Cells::Standing(list) => all(list, Standing::heap_bytes),
         }
     }
 }

@@ -6,7 +6,7 @@ use tidegate_proto::Value;
 use super::{Accumulator, AggregateKind, Column, Digest, RowOrder};
 use crate::exact::ExactSum;
 
-pub(crate) const KINDS: [AggregateKind; 13] = [
+pub(crate) const KINDS: [AggregateKind; 16] = [
     AggregateKind::Count,
     AggregateKind::CountIf,
     AggregateKind::Sum,
@@ -20,6 +20,9 @@ pub(crate) const KINDS: [AggregateKind; 13] = [
     AggregateKind::Last,
     AggregateKind::Median,
     AggregateKind::Latest,
+    AggregateKind::Delta,
+    AggregateKind::Rate,
+    AggregateKind::Zscore,
 ];
 
 /// The aggregate from its definition, over rows in any order.
@@ -52,9 +55,23 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
             return text.map_or(Value::Missing, |text| Value::text(text));
         }
         _ if count == 0 => return Value::Missing,
-        AggregateKind::Std | AggregateKind::Var if count < 2 => return Value::Missing,
+        AggregateKind::Std | AggregateKind::Var | AggregateKind::Zscore if count < 2 => {
+            return Value::Missing;
+        }
+        AggregateKind::Delta | AggregateKind::Rate => {
+            rows.retain(|row| row.1.as_number().is_some());
+            let (first, last) = (rows[0], rows[count - 1]);
+            let delta = last.1.as_number().unwrap() - first.1.as_number().unwrap();
+            let seconds = (last.0.time - first.0.time) as f64 / 1000.0;
+            return match kind {
+                AggregateKind::Delta if count > 1 => Value::number(delta),
+                AggregateKind::Rate if seconds > 0.0 => Value::number(delta / seconds),
+                _ => Value::Missing,
+            };
+        }
         _ => {}
     }
+    let newest = numbers[count - 1];
     numbers.sort_by(f64::total_cmp);
     let (least, largest) = (numbers[0], numbers[count - 1]);
     let n = count as f64;
@@ -74,6 +91,8 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
         AggregateKind::Spread => largest - least,
         AggregateKind::Var => variance(),
         AggregateKind::Std => variance().sqrt(),
+        AggregateKind::Zscore if variance() == 0.0 => 0.0,
+        AggregateKind::Zscore => (newest - sum.round() / n) / variance().sqrt(),
         AggregateKind::Median if count % 2 == 1 => numbers[count / 2],
         AggregateKind::Median => (numbers[count / 2 - 1] + numbers[count / 2]) / 2.0,
         _ => unreachable!(),

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 
 use super::sorted::SortedNumbers;
-use crate::aggregate::{AggregateKind, Ends, Moments, RowOrder, Total, counted, whole};
+use crate::aggregate::{
+    AggregateKind, Ends, Moments, RowOrder, Standing, Total, change, counted, whole,
+};
 
 /// What one sliding aggregate remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,11 +18,12 @@ pub(crate) enum Running {
     Total(Total),
     Moments(Box<Moments>),
     Extremes(Box<RunningExtremes>),
-    /// `First` and `Last`: all values by row order.
+    /// `First`, `Last`, `Delta` and `Rate`: all values by row order.
     Ends(BTreeMap<RowOrder, Value>),
     /// `Latest`: the last value that ever entered.
     Latest(Ends),
     Middle(SortedNumbers),
+    Standing(Box<Standing>),
     /// Nothing: the rows themselves answer.
     Nothing,
 }
@@ -120,9 +123,13 @@ impl Running {
             AggregateKind::Min | AggregateKind::Max | AggregateKind::Spread => {
                 Self::Extremes(Box::default())
             }
-            AggregateKind::First | AggregateKind::Last => Self::Ends(BTreeMap::new()),
+            AggregateKind::First
+            | AggregateKind::Last
+            | AggregateKind::Delta
+            | AggregateKind::Rate => Self::Ends(BTreeMap::new()),
             AggregateKind::Latest => Self::Latest(Ends::default()),
             AggregateKind::Median => Self::Middle(SortedNumbers::default()),
+            AggregateKind::Zscore => Self::Standing(Box::default()),
         }
     }
 
@@ -138,14 +145,17 @@ impl Running {
                 rows.insert(order, value.clone());
             }
             Self::Latest(ends) => ends.keep_last(order, value),
-            Self::Total(_) | Self::Moments(_) | Self::Middle(_) | Self::Nothing => {
-                match (self, value.as_number()) {
-                    (Self::Total(total), Some(number)) => total.add(number),
-                    (Self::Moments(moments), Some(number)) => moments.add(number),
-                    (Self::Middle(sorted), Some(number)) => sorted.insert(number + 0.0),
-                    _ => {}
-                }
-            }
+            Self::Total(_)
+            | Self::Moments(_)
+            | Self::Middle(_)
+            | Self::Standing(_)
+            | Self::Nothing => match (self, value.as_number()) {
+                (Self::Total(total), Some(number)) => total.add(number),
+                (Self::Moments(moments), Some(number)) => moments.add(number),
+                (Self::Middle(sorted), Some(number)) => sorted.insert(number + 0.0),
+                (Self::Standing(standing), Some(number)) => standing.add(order, number),
+                _ => {}
+            },
         }
     }
 
@@ -160,11 +170,12 @@ impl Running {
             Self::Ends(rows) => {
                 rows.remove(&order);
             }
-            Self::Total(_) | Self::Moments(_) | Self::Middle(_) => {
+            Self::Total(_) | Self::Moments(_) | Self::Middle(_) | Self::Standing(_) => {
                 match (self, value.as_number()) {
                     (Self::Total(total), Some(number)) => total.remove(number),
                     (Self::Moments(moments), Some(number)) => moments.remove(number),
                     (Self::Middle(sorted), Some(number)) => sorted.remove(number + 0.0),
+                    (Self::Standing(standing), Some(number)) => standing.remove_oldest(number),
                     _ => {}
                 }
             }
@@ -180,6 +191,9 @@ impl Running {
             Self::Total(total) => total.result(kind),
             Self::Moments(moments) => moments.result(kind),
             Self::Extremes(extremes) => extremes.result(kind),
+            Self::Ends(rows) if matches!(kind, AggregateKind::Delta | AggregateKind::Rate) => {
+                change_over(kind, rows)
+            }
             Self::Ends(rows) => {
                 let row = if kind == AggregateKind::First {
                     rows.first_key_value()
@@ -190,6 +204,7 @@ impl Running {
             }
             Self::Latest(ends) => ends.value(),
             Self::Middle(sorted) => sorted.median().map_or(Value::Missing, Value::number),
+            Self::Standing(standing) => standing.result(),
             Self::Nothing => Value::Missing,
         }
     }
@@ -212,6 +227,19 @@ impl Running {
             Self::Ends(rows) => rows.len() * 2 * size_of::<(RowOrder, Value)>(),
             Self::Latest(ends) => ends.heap_bytes(),
             Self::Middle(sorted) => sorted.heap_bytes(),
+            Self::Standing(standing) => size_of::<Standing>() + standing.heap_bytes(),
         }
+    }
+}
+
+/// `delta` or `rate` from the first of these rows to the last.
+fn change_over(kind: AggregateKind, rows: &BTreeMap<RowOrder, Value>) -> Value {
+    let point = |row: Option<(&RowOrder, &Value)>| {
+        let (order, value) = row?;
+        Some((*order, value.as_number()?))
+    };
+    match (point(rows.first_key_value()), point(rows.last_key_value())) {
+        (Some(first), Some(last)) => change(kind, first, last),
+        _ => Value::Missing,
     }
 }

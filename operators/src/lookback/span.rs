@@ -11,7 +11,9 @@ use tidegate_proto::Value;
 use super::running::Running;
 use super::sorted::SortedNumbers;
 use super::{LookbackFunction, LookbackOver};
-use crate::aggregate::{Accumulator, AggregateKind, Digest, PERCENTILE_EXACT, RowOrder, whole};
+use crate::aggregate::{
+    Accumulator, AggregateKind, Digest, PERCENTILE_EXACT, RowOrder, change, whole,
+};
 
 /// Rows that one key keeps; beyond it the oldest leaves.
 const WINDOW_ROWS: usize = 100_000;
@@ -366,17 +368,15 @@ impl RowsKey {
 
 /// `delta` or `rate` from the first row to the last.
 fn between(function: LookbackFunction, first: Option<&Row>, last: Option<&Row>) -> Value {
-    let (Some(first), Some(last)) = (first, last) else {
-        return Value::Missing;
+    let kind = match function {
+        LookbackFunction::Delta => AggregateKind::Delta,
+        _ => AggregateKind::Rate,
     };
-    let delta = last.number - first.number;
-    let ms = last.order.time.saturating_sub(first.order.time);
-    if function == LookbackFunction::Delta && first.order != last.order {
-        Value::number(delta)
-    } else if function == LookbackFunction::Rate && ms > 0 {
-        Value::number(delta / (ms as f64 / 1000.0))
-    } else {
-        Value::Missing
+    match (first, last) {
+        (Some(first), Some(last)) => {
+            change(kind, (first.order, first.number), (last.order, last.number))
+        }
+        _ => Value::Missing,
     }
 }
 
