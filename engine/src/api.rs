@@ -41,9 +41,7 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
-pub use backend::{
-    Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic,
-};
+pub use backend::{Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
 pub use page::encode;
 pub use problem::{Problem, ProblemItem, ProblemKind};
 pub use serve::{bind, serve};
@@ -76,7 +74,9 @@ fn rest() -> Router<Api> {
         .route("/v1/resources", get(resources::list))
         .route(
             "/v1/resources/{id}",
-            get(resources::get).put(resources::put).delete(resources::delete),
+            get(resources::get)
+                .put(resources::put)
+                .delete(resources::delete),
         )
         .route("/v1/rules", get(rules::list).post(rules::post))
         .route("/v1/rules/{name}", get(rules::get).delete(rules::delete))
@@ -98,7 +98,10 @@ fn rest() -> Router<Api> {
 }
 
 async fn no_such_path(uri: axum::http::Uri) -> Problem {
-    Problem::new(ProblemKind::NotFound, format!("there is no path `{}`", uri.path()))
+    Problem::new(
+        ProblemKind::NotFound,
+        format!("there is no path `{}`", uri.path()),
+    )
 }
 
 async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
@@ -109,6 +112,8 @@ async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Pro
 /// What a device sent must never be taken for a page by a browser.
 async fn never_sniffed(mut response: Response) -> Response {
     let nosniff = axum::http::HeaderValue::from_static("nosniff");
-    response.headers_mut().insert("x-content-type-options", nosniff);
+    response
+        .headers_mut()
+        .insert("x-content-type-options", nosniff);
     response
 }

@@ -8,6 +8,7 @@ mod client;
 mod dead_letters;
 mod failure;
 mod print;
+mod replay;
 mod serve;
 mod settings;
 mod show;
@@ -53,8 +54,8 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Config(arguments) => settings::run(&arguments.command, out),
         Command::Serve(arguments) => busy()?.block_on(serve::run(arguments)),
-        Command::Replay(arguments) => replay(arguments),
-        Command::Demo(arguments) => demo(arguments),
+        Command::Replay(arguments) => replay::run(arguments, out),
+        Command::Demo(arguments) => busy()?.block_on(demo(arguments)),
         client => calm()?.block_on(ask(client, out)),
     }
 }
@@ -77,22 +78,29 @@ async fn ask(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-/// `replay` stands here, in one place, until its entry point takes these arguments.
-fn replay(_arguments: &arguments::ReplayArguments) -> Result<(), Failure> {
-    Err(Failure::new("`replay` is not available in this build"))
-}
-
-/// `demo` stands here, in one place, until its entry point takes these arguments.
-fn demo(_arguments: &arguments::DemoArguments) -> Result<(), Failure> {
-    Err(Failure::new("`demo` is not available in this build"))
+/// The engine with made-up devices; without `--data` in a folder that is gone afterwards.
+async fn demo(arguments: &arguments::DemoArguments) -> Result<(), Failure> {
+    let (config, _) = settings::load(&arguments.engine)?;
+    let options = crate::demo::DemoOptions {
+        data: arguments.engine.data.clone(),
+        lasts: arguments
+            .stop_after
+            .map(|span| std::time::Duration::from_millis(u64::try_from(span.0).unwrap_or(0))),
+        plain: arguments.plain,
+    };
+    Ok(crate::demo::run(config, options).await?)
 }
 
 /// A runtime for the engine.
 fn busy() -> Result<tokio::runtime::Runtime, Failure> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 /// A runtime for a client: one thread is enough.
 fn calm() -> Result<tokio::runtime::Runtime, Failure> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }

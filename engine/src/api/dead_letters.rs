@@ -21,7 +21,11 @@ type Id = (u32, i64);
 fn id_of(text: &str) -> Result<Id, Problem> {
     text.split_once(':')
         .and_then(|(partition, offset)| Some((partition.parse().ok()?, offset.parse().ok()?)))
-        .ok_or_else(|| Problem::bad(format!("`{text}` is not the id of a dead letter: it is `PARTITION:OFFSET`")))
+        .ok_or_else(|| {
+            Problem::bad(format!(
+                "`{text}` is not the id of a dead letter: it is `PARTITION:OFFSET`"
+            ))
+        })
 }
 
 fn id(entry: &TailEntry) -> Id {
@@ -37,7 +41,12 @@ pub(super) async fn list(
     let size = wanted.size(api.limits().page)?;
     let after = wanted.after.as_deref().map(id_of).transpose()?;
     let mut letters: Vec<TailEntry> = Vec::new();
-    let mut entries = std::pin::pin!(follow(&api, TailTopic::DeadLetters, Start::At(TailFrom::Earliest), true)?);
+    let mut entries = std::pin::pin!(follow(
+        &api,
+        TailTopic::DeadLetters,
+        Start::At(TailFrom::Earliest),
+        true
+    )?);
     while let Some(followed) = entries.next().await {
         let entry = followed?.entry;
         if after.is_none_or(|after| id(&entry) > after) {
@@ -58,7 +67,12 @@ pub(super) async fn list(
 
 async fn find(api: &Api, place: &str) -> Result<TailEntry, Problem> {
     let wanted = id_of(place)?;
-    let mut entries = std::pin::pin!(follow(api, TailTopic::DeadLetters, Start::At(TailFrom::Earliest), true)?);
+    let mut entries = std::pin::pin!(follow(
+        api,
+        TailTopic::DeadLetters,
+        Start::At(TailFrom::Earliest),
+        true
+    )?);
     while let Some(followed) = entries.next().await {
         let entry = followed?.entry;
         if id(&entry) == wanted {
@@ -69,26 +83,45 @@ async fn find(api: &Api, place: &str) -> Result<TailEntry, Problem> {
 }
 
 /// One dead letter.
-pub(super) async fn get(State(api): State<Api>, Place(place): Place) -> Result<Json<Value>, Problem> {
+pub(super) async fn get(
+    State(api): State<Api>,
+    Place(place): Place,
+) -> Result<Json<Value>, Problem> {
     Ok(Json(dead_letter(&find(&api, &place).await?)))
 }
 
 /// Sends a dead letter once more: its body goes to the log as a new event.
-pub(super) async fn send(State(api): State<Api>, Place(place): Place) -> Result<Json<Value>, Problem> {
+pub(super) async fn send(
+    State(api): State<Api>,
+    Place(place): Place,
+) -> Result<Json<Value>, Problem> {
     let entry = find(&api, &place).await?;
     let body = entry.record.value.clone().unwrap_or_default();
     let event = match event(body.clone(), api.limits().event_bytes) {
         Ok(event) => event,
         Err(problem) => {
             // The key says whose it is when the body does not; what is no object at all would come back at once.
-            let key = entry.record.key.as_ref().and_then(|key| String::from_utf8(key.to_vec()).ok());
+            let key = entry
+                .record
+                .key
+                .as_ref()
+                .and_then(|key| String::from_utf8(key.to_vec()).ok());
             match key {
-                Some(key) if body.first() == Some(&b'{') && !key.is_empty() => IngestEvent { key, body },
-                _ => return Err(Problem::bad(format!("this dead letter is not an event: {problem}"))),
+                Some(key) if body.first() == Some(&b'{') && !key.is_empty() => {
+                    IngestEvent { key, body }
+                }
+                _ => {
+                    return Err(Problem::bad(format!(
+                        "this dead letter is not an event: {problem}"
+                    )));
+                }
             }
         }
     };
     // The same letter sent twice by mistake is taken once.
-    let accepted = api.backend().ingest(vec![event], Some(format!("dlq-{place}"))).await?;
+    let accepted = api
+        .backend()
+        .ingest(vec![event], Some(format!("dlq-{place}")))
+        .await?;
     Ok(Json(json!({ "id": place, "accepted": accepted })))
 }

@@ -63,7 +63,11 @@ pub(super) fn check(text: &str) -> Result<Vec<Document>, Issues> {
             issues.extend(Plan::compile(rule).err().unwrap_or_default());
         }
     }
-    if issues.is_empty() { Ok(documents) } else { Err(issues) }
+    if issues.is_empty() {
+        Ok(documents)
+    } else {
+        Err(issues)
+    }
 }
 
 /// Ranges of the documents of a YAML text: it falls apart at lines that begin with `---`. Nothing else can stand there
@@ -72,7 +76,9 @@ fn ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let (mut start, mut at) = (0, 0);
     for line in text.split_inclusive('\n') {
-        let is_marker = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        let is_marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         if is_marker {
             ranges.push(start..at);
             start = at;
@@ -82,7 +88,9 @@ fn ranges(text: &str) -> Vec<Range<usize>> {
     ranges.push(start..at);
     let has_content = |range: &Range<usize>| {
         let lines = text.get(range.clone()).unwrap_or_default().lines();
-        lines.map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#') && line != "---" && line != "...")
+        lines.map(str::trim).any(|line| {
+            !line.is_empty() && !line.starts_with('#') && line != "---" && line != "..."
+        })
     };
     ranges.retain(has_content);
     ranges
@@ -100,11 +108,20 @@ fn sources(text: &str, documents: Vec<Document>) -> Result<Vec<Source>, Problem>
         let problem = "documents must be parted by lines with `---`";
         return Err(Problem::issues(&[Issue::new("", Mark::default(), problem)]));
     }
-    let piece = |range: Range<usize>| text.get(range).unwrap_or_default().trim_start_matches("---").trim().to_owned();
+    let piece = |range: Range<usize>| {
+        text.get(range)
+            .unwrap_or_default()
+            .trim_start_matches("---")
+            .trim()
+            .to_owned()
+    };
     Ok(documents
         .into_iter()
         .zip(ranges)
-        .map(|(document, range)| Source { document, text: piece(range) })
+        .map(|(document, range)| Source {
+            document,
+            text: piece(range),
+        })
         .collect())
 }
 
@@ -131,7 +148,11 @@ pub(super) async fn apply(
             Err(error) => {
                 let mut problem = Problem::from(error);
                 if !items.is_empty() {
-                    problem.detail = format!("{} (the {} documents before it are in force)", problem.detail, items.len());
+                    problem.detail = format!(
+                        "{} (the {} documents before it are in force)",
+                        problem.detail,
+                        items.len()
+                    );
                 }
                 return Err(problem);
             }
@@ -150,19 +171,45 @@ async fn apply_one(api: &Api, request: String, source: Source) -> Result<Value, 
         Document::Rule(rule) => {
             let name = rule.name.as_str().to_owned();
             let before = backend.rule(&name).await?.map_or(0, |known| known.revision);
-            ("rule", name, before, Command::PutRule { document: source.text, expected: None })
+            (
+                "rule",
+                name,
+                before,
+                Command::PutRule {
+                    document: source.text,
+                    expected: None,
+                },
+            )
         }
         Document::Resource(definition) => {
             let id = definition.id.as_ref().to_owned();
-            let before = backend.resource(&id).await?.map_or(0, |known| known.revision);
-            ("resource", id, before, Command::PutResource { definition, expected: None })
+            let before = backend
+                .resource(&id)
+                .await?
+                .map_or(0, |known| known.revision);
+            (
+                "resource",
+                id,
+                before,
+                Command::PutResource {
+                    definition,
+                    expected: None,
+                },
+            )
         }
         Document::ResourceType(definition) => {
             let name = definition.name.as_ref().to_owned();
-            let command = Command::PutResourceType { document: source.text, expected: None };
+            let command = Command::PutResourceType {
+                document: source.text,
+                expected: None,
+            };
             let answer = backend.request(Request { request, command }).await?;
             // Types cannot be looked up, so their first revision says that they were not there.
-            let change = if answer.revision == 1 { Change::Created } else { Change::Revised };
+            let change = if answer.revision == 1 {
+                Change::Created
+            } else {
+                Change::Revised
+            };
             return Ok(item("type", &name, change, answer.revision, &answer.parts));
         }
         other => return Err(unsupported(&other)),
@@ -184,22 +231,39 @@ async fn foresee(api: &Api, source: Source) -> Result<Value, EngineError> {
             let known = api.backend().rule(rule.name.as_str()).await?;
             let before = known.as_ref().map_or(0, |known| known.revision);
             let known = known.and_then(|known| document::parse(&known.document).ok()?.pop());
-            let is_same = matches!(known, Some(Document::Rule(known)) if known.document == rule.document);
-            Ok(item("rule", rule.name.as_str(), change(before, is_same), before, &[]))
+            let is_same =
+                matches!(known, Some(Document::Rule(known)) if known.document == rule.document);
+            Ok(item(
+                "rule",
+                rule.name.as_str(),
+                change(before, is_same),
+                before,
+                &[],
+            ))
         }
         Document::Resource(definition) => {
             let known = api.backend().resource(&definition.id).await?;
             let before = known.map_or(0, |known| known.revision);
-            Ok(item("resource", &definition.id, change(before, false), before, &[]))
+            Ok(item(
+                "resource",
+                &definition.id,
+                change(before, false),
+                before,
+                &[],
+            ))
         }
-        Document::ResourceType(definition) => Ok(item("type", &definition.name, Change::Revised, 0, &[])),
+        Document::ResourceType(definition) => {
+            Ok(item("type", &definition.name, Change::Revised, 0, &[]))
+        }
         other => Err(unsupported(&other)),
     }
 }
 
 fn unsupported(document: &Document) -> EngineError {
     let kind = document.kind();
-    EngineError::Invalid(format!("a document of kind `{kind}` cannot be applied to a running engine yet"))
+    EngineError::Invalid(format!(
+        "a document of kind `{kind}` cannot be applied to a running engine yet"
+    ))
 }
 
 #[cfg(test)]

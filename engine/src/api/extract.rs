@@ -17,9 +17,15 @@ const KEY_BYTES: usize = 256;
 ///
 /// # Errors
 /// When it is larger, or the connection breaks.
-pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, Problem> {
     let too_large = || {
-        let detail = format!("a body has at most {limit} bytes; send several requests, or use the gRPC stream");
+        let detail = format!(
+            "a body has at most {limit} bytes; send several requests, or use the gRPC stream"
+        );
         Problem::new(ProblemKind::TooLarge, detail)
     };
     let announced = headers
@@ -29,8 +35,13 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Problem::bad("compressed bodies are not taken: send it without `content-encoding`"));
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
+        return Err(Problem::bad(
+            "compressed bodies are not taken: send it without `content-encoding`",
+        ));
     }
     let mut chunks = body.into_data_stream();
     let mut taken = BytesMut::new();
@@ -48,7 +59,11 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
 ///
 /// # Errors
 /// As [`read_body`], or when it is no UTF-8.
-pub(super) async fn read_text(headers: &HeaderMap, body: Body, limit: usize) -> Result<String, Problem> {
+pub(super) async fn read_text(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<String, Problem> {
     let bytes = read_body(headers, body, limit).await?;
     String::from_utf8(bytes.to_vec()).map_err(|_| Problem::bad("the body is not UTF-8"))
 }
@@ -88,17 +103,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Place {
 /// # Errors
 /// When the header is not one of ours.
 pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("").trim());
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("").trim())
+    };
     match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
         (None, None) | (Some("*"), None) => Ok(None),
         (None, Some("*")) => Ok(Some(0)),
         (Some(tag), None) => {
-            let number = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse();
+            let number = tag
+                .strip_prefix("W/")
+                .unwrap_or(tag)
+                .trim_matches('"')
+                .parse();
             number.map(Some).map_err(|_| {
-                Problem::bad(format!("`If-Match: {tag}` is not an ETag of ours: it is a revision such as `\"3\"`"))
+                Problem::bad(format!(
+                    "`If-Match: {tag}` is not an ETag of ours: it is a revision such as `\"3\"`"
+                ))
             })
         }
-        _ => Err(Problem::bad("of `If-None-Match` only `*` is understood, and not together with `If-Match`")),
+        _ => Err(Problem::bad(
+            "of `If-None-Match` only `*` is understood, and not together with `If-Match`",
+        )),
     }
 }
 
@@ -107,10 +134,14 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// # Errors
 /// When it is longer than anybody needs.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
     match value.to_str() {
         Ok(key) if (1..=KEY_BYTES).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Problem::bad(format!("`Idempotency-Key` is 1 to {KEY_BYTES} printable ASCII characters"))),
+        _ => Err(Problem::bad(format!(
+            "`Idempotency-Key` is 1 to {KEY_BYTES} printable ASCII characters"
+        ))),
     }
 }
 

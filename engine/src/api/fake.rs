@@ -8,7 +8,9 @@ use tidegate_actors::command::{Command, Refusal, Request};
 use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView};
 use tidegate_proto::document::{self, Document};
 
-use super::backend::{Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
+use super::backend::{
+    Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic,
+};
 use crate::error::EngineError;
 
 /// What the backend has and was given.
@@ -87,7 +89,11 @@ impl Fake {
                 let known = told.rules.get(rule.name.as_str());
                 let before = known.map_or(0, |known| known.revision);
                 conflict(*expected, before)?;
-                if known.is_some_and(|known| known.document == *document) { before } else { before + 1 }
+                if known.is_some_and(|known| known.document == *document) {
+                    before
+                } else {
+                    before + 1
+                }
             }
             Command::DeleteRule { name, expected } | Command::EnableRule { name, expected, .. } => {
                 let known = told.rules.get(name).map(|rule| rule.revision);
@@ -102,7 +108,10 @@ impl Fake {
             Command::PutResourceType { .. } | Command::DeleteResourceType { .. } => 1,
         };
         told.requests.push(request);
-        Ok(Answer { revision, parts: vec!["when: kept".into()] })
+        Ok(Answer {
+            revision,
+            parts: vec!["when: kept".into()],
+        })
     }
 }
 
@@ -112,7 +121,9 @@ impl Backend for Fake {
     }
 
     fn trouble(&self) -> std::pin::Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
-        Box::pin(futures::future::ready(self.told(|told| told.trouble.clone())))
+        Box::pin(futures::future::ready(
+            self.told(|told| told.trouble.clone()),
+        ))
     }
 
     fn ingest(&self, events: Vec<IngestEvent>, once: Option<String>) -> Answering<'_, u64> {
@@ -138,11 +149,20 @@ impl Backend for Fake {
         answer(Ok(self.told(|told| told.resources.get(id).cloned())))
     }
 
-    fn resources(&self, kind: Option<String>, after: Option<String>, limit: usize) -> Answering<'_, Vec<ResourceView>> {
+    fn resources(
+        &self,
+        kind: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Answering<'_, Vec<ResourceView>> {
         answer(Ok(self.told(|told| {
             let all = told.resources.values();
             all.filter(|view| kind.is_none() || kind.as_deref() == view.kind.as_deref())
-                .filter(|view| after.as_deref().is_none_or(|after| view.id.as_ref() > after))
+                .filter(|view| {
+                    after
+                        .as_deref()
+                        .is_none_or(|after| view.id.as_ref() > after)
+                })
                 .take(limit)
                 .cloned()
                 .collect()
@@ -167,7 +187,11 @@ impl Backend for Fake {
         answer(Ok(self.told(|told| {
             let all = told.tasks.values();
             all.filter(|task| rule.as_ref().is_none_or(|rule| task.rule == *rule))
-                .filter(|task| resource.as_ref().is_none_or(|resource| task.resource == *resource))
+                .filter(|task| {
+                    resource
+                        .as_ref()
+                        .is_none_or(|resource| task.resource == *resource)
+                })
                 .filter(|task| after.as_ref().is_none_or(|after| task.id > *after))
                 .take(limit)
                 .cloned()
@@ -176,7 +200,12 @@ impl Backend for Fake {
     }
 
     fn shards(&self) -> Answering<'_, Vec<ShardView>> {
-        answer(Ok((0..2).map(|shard| ShardView { shard, ..ShardView::default() }).collect()))
+        answer(Ok((0..2)
+            .map(|shard| ShardView {
+                shard,
+                ..ShardView::default()
+            })
+            .collect()))
     }
 
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {
@@ -185,6 +214,10 @@ impl Backend for Fake {
             told.entries.clone()
         });
         let entries = futures::stream::iter(entries.into_iter().map(Ok));
-        if stop_at_end { entries.boxed() } else { entries.chain(futures::stream::pending()).boxed() }
+        if stop_at_end {
+            entries.boxed()
+        } else {
+            entries.chain(futures::stream::pending()).boxed()
+        }
     }
 }

@@ -44,11 +44,16 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("`{text}` is not a resume token of ours");
         let (list, since) = text.rsplit_once('@').ok_or_else(bad)?;
-        let mut position = Self { since: since.parse().map_err(|_| bad())?, ..Self::default() };
+        let mut position = Self {
+            since: since.parse().map_err(|_| bad())?,
+            ..Self::default()
+        };
         for part in list.split(',').filter(|part| !part.is_empty()) {
             let (partition, offset) = part.split_once(':').ok_or_else(bad)?;
             let partition = partition.parse().map_err(|_| bad())?;
-            position.read.insert(partition, offset.parse().map_err(|_| bad())?);
+            position
+                .read
+                .insert(partition, offset.parse().map_err(|_| bad())?);
         }
         Ok(position)
     }
@@ -70,7 +75,11 @@ impl Position {
 
     /// Next offset by partition.
     fn offsets(&self, partitions: u32) -> Vec<i64> {
-        let next = |partition: u32| self.read.get(&partition).map_or(0, |read| read.saturating_add(1));
+        let next = |partition: u32| {
+            self.read
+                .get(&partition)
+                .map_or(0, |read| read.saturating_add(1))
+        };
         (0..partitions).map(next).collect()
     }
 }
@@ -95,7 +104,9 @@ impl FromStr for Start {
             token if token.contains('@') => token.parse().map(Self::After),
             time => match time.parse::<Timestamp>() {
                 Ok(time) => Ok(Self::At(TailFrom::Time(time))),
-                Err(_) => Err(format!("`{time}` is not a start: write `earliest`, `latest` or a time such as `2026-01-01T00:00:00Z`")),
+                Err(_) => Err(format!(
+                    "`{time}` is not a start: write `earliest`, `latest` or a time such as `2026-01-01T00:00:00Z`"
+                )),
             },
         }
     }
@@ -124,7 +135,11 @@ pub fn follow(
     let (from, mut position, since) = match start {
         Start::After(position) => {
             let since = position.since;
-            (TailFrom::Offsets(position.offsets(api.backend().partitions())), position, Some(since))
+            (
+                TailFrom::Offsets(position.offsets(api.backend().partitions())),
+                position,
+                Some(since),
+            )
         }
         Start::At(from) => {
             let since = match &from {
@@ -132,7 +147,14 @@ pub fn follow(
                 TailFrom::Time(time) => time.0,
                 TailFrom::Latest => now_millis() - STAMP_SLACK,
             };
-            (from, Position { since, ..Position::default() }, None)
+            (
+                from,
+                Position {
+                    since,
+                    ..Position::default()
+                },
+                None,
+            )
         }
     };
     let entries = api.backend().tail(topic, from, stop_at_end);
@@ -143,9 +165,12 @@ pub fn follow(
             let _ = &place;
             let followed = match entry {
                 Err(error) => Some(Err(error)),
-                Ok(entry) => position
-                    .take(&entry, since)
-                    .then(|| Ok(Followed { entry, token: position.to_string() })),
+                Ok(entry) => position.take(&entry, since).then(|| {
+                    Ok(Followed {
+                        entry,
+                        token: position.to_string(),
+                    })
+                }),
             };
             futures::future::ready(followed)
         })
@@ -154,7 +179,9 @@ pub fn follow(
 
 fn now_millis() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.ok().and_then(|now| i64::try_from(now.as_millis()).ok()).unwrap_or(0)
+    now.ok()
+        .and_then(|now| i64::try_from(now.as_millis()).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -165,7 +192,10 @@ mod tests {
 
     #[test]
     fn tokens_print_and_parse() {
-        let position = Position { read: [(0, 12), (3, 7)].into(), since: 1_767_225_600_000 };
+        let position = Position {
+            read: [(0, 12), (3, 7)].into(),
+            since: 1_767_225_600_000,
+        };
         assert_eq!(position.to_string(), "0:12,3:7@1767225600000");
         assert_eq!(position.to_string().parse(), Ok(position));
         assert_eq!("@5".parse::<Position>().unwrap().to_string(), "@5");
@@ -177,14 +207,26 @@ mod tests {
     #[test]
     fn starts_parse() {
         assert_eq!("earliest".parse(), Ok(Start::At(TailFrom::Earliest)));
-        assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(Start::At(TailFrom::Time(Timestamp(1000)))));
+        assert_eq!(
+            "1970-01-01T00:00:01Z".parse(),
+            Ok(Start::At(TailFrom::Time(Timestamp(1000))))
+        );
         assert!(matches!("0:1@7".parse(), Ok(Start::After(_))));
-        assert!("yesterday".parse::<Start>().unwrap_err().contains("`earliest`"));
+        assert!(
+            "yesterday"
+                .parse::<Start>()
+                .unwrap_err()
+                .contains("`earliest`")
+        );
     }
 
     #[test]
     fn what_was_read_is_not_read_again() {
-        let entry = |partition, offset| TailEntry { partition, offset, record: Record::default() };
+        let entry = |partition, offset| TailEntry {
+            partition,
+            offset,
+            record: Record::default(),
+        };
         let mut position: Position = "0:5@0".parse().unwrap();
         assert_eq!(position.offsets(2), [6, 0]);
         assert!(!position.take(&entry(0, 5), None));

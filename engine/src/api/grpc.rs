@@ -7,6 +7,9 @@ mod rules;
 mod status;
 mod tasks;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -27,12 +30,16 @@ pub(super) fn router(api: &Api) -> Router {
     let service = Service { api: api.clone() };
     let rules = wire::rule::v1::rule_service_server::RuleServiceServer::new(service.clone())
         .max_decoding_message_size(MESSAGE_BYTES);
-    let resources = wire::resource::v1::resource_service_server::ResourceServiceServer::new(service.clone())
-        .max_decoding_message_size(MESSAGE_BYTES);
+    let resources =
+        wire::resource::v1::resource_service_server::ResourceServiceServer::new(service.clone())
+            .max_decoding_message_size(MESSAGE_BYTES);
     let tasks = wire::task::v1::task_service_server::TaskServiceServer::new(service.clone());
     let ingest = wire::ingest::v1::ingest_service_server::IngestServiceServer::new(service)
         .max_decoding_message_size(MESSAGE_BYTES);
-    let mut routes = Routes::new(rules).add_service(resources).add_service(tasks).add_service(ingest);
+    let mut routes = Routes::new(rules)
+        .add_service(resources)
+        .add_service(tasks)
+        .add_service(ingest);
     let (reporter, health) = tonic_health::server::health_reporter();
     routes = routes.add_service(health);
     watch_health(api.clone(), reporter);
@@ -53,7 +60,9 @@ pub(super) fn router(api: &Api) -> Router {
 /// Tells the health service when the shards have recovered, and when the process stops.
 fn watch_health(api: Api, reporter: tonic_health::server::HealthReporter) {
     // Without a runtime nobody could ask either.
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return;
+    };
     runtime.spawn(async move {
         const NAMES: [&str; 5] = [
             "",
@@ -65,7 +74,11 @@ fn watch_health(api: Api, reporter: tonic_health::server::HealthReporter) {
         let mut told = None;
         loop {
             let is_ready = api.backend().trouble().await.is_empty();
-            let status = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            let status = if is_ready {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
             if told != Some(status) {
                 for name in NAMES {
                     reporter.set_service_status(name, status).await;
@@ -78,7 +91,9 @@ fn watch_health(api: Api, reporter: tonic_health::server::HealthReporter) {
             }
         }
         for name in NAMES {
-            reporter.set_service_status(name, ServingStatus::NotServing).await;
+            reporter
+                .set_service_status(name, ServingStatus::NotServing)
+                .await;
         }
     });
 }
@@ -100,11 +115,20 @@ impl Service {
     }
 
     /// A page and the token of the next one; `items` may hold one entry more, which shows that there is one.
-    fn page<T>(&self, mut items: Vec<T>, wanted: u32, id: impl Fn(&T) -> String) -> (Vec<T>, String) {
+    fn page<T>(
+        &self,
+        mut items: Vec<T>,
+        wanted: u32,
+        id: impl Fn(&T) -> String,
+    ) -> (Vec<T>, String) {
         let size = self.page_size(wanted);
         let more = items.len() > size;
         items.truncate(size);
-        let next = if more { items.last().map(id).unwrap_or_default() } else { String::new() };
+        let next = if more {
+            items.last().map(id).unwrap_or_default()
+        } else {
+            String::new()
+        };
         (items, next)
     }
 }
@@ -116,6 +140,9 @@ fn start(wanted: Option<&wire::value::v1::StreamStart>) -> Result<Start, Status>
         None | Some(From::Latest(_)) => Ok(Start::At(TailFrom::Latest)),
         Some(From::Earliest(_)) => Ok(Start::At(TailFrom::Earliest)),
         Some(From::Time(time)) => Ok(Start::At(TailFrom::Time(wire::from_timestamp(time)))),
-        Some(From::After(token)) => token.parse().map(Start::After).map_err(|error: String| status::bad(error)),
+        Some(From::After(token)) => token
+            .parse()
+            .map(Start::After)
+            .map_err(|error: String| status::bad(error)),
     }
 }

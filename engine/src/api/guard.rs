@@ -18,13 +18,27 @@ pub(super) async fn local(State(api): State<Api>, request: Request, next: Next) 
     let headers = request.headers();
     let host = match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
-        None => headers.get(header::HOST).and_then(|host| host.to_str().ok()),
+        None => headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok()),
     };
-    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or(""));
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(|origin| origin.to_str().unwrap_or(""));
     let refused = if host.is_some_and(|host| !is_local(host, hosts)) {
-        Some(format!("this server is not `{}`; `server.hosts` names what it is called besides", host.unwrap_or_default()))
-    } else if origin.is_some_and(|origin| !origin.split_once("://").is_some_and(|(_, host)| is_local(host, hosts))) {
-        Some(format!("web pages of `{}` may not call this server; `server.hosts` names those that may", origin.unwrap_or_default()))
+        Some(format!(
+            "this server is not `{}`; `server.hosts` names what it is called besides",
+            host.unwrap_or_default()
+        ))
+    } else if origin.is_some_and(|origin| {
+        !origin
+            .split_once("://")
+            .is_some_and(|(_, host)| is_local(host, hosts))
+    }) {
+        Some(format!(
+            "web pages of `{}` may not call this server; `server.hosts` names those that may",
+            origin.unwrap_or_default()
+        ))
     } else {
         None
     };
@@ -38,10 +52,14 @@ pub(super) async fn local(State(api): State<Api>, request: Request, next: Next) 
 fn is_local(authority: &str, hosts: &[String]) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+        None => authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host),
     };
     host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
         || hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
 }
 
@@ -51,11 +69,15 @@ pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next
         let detail = format!("headers have at most {} bytes", api.limits().header_bytes);
         Problem::new(ProblemKind::HeadersTooLarge, detail).into_response()
     } else {
-        let limit = Duration::from_millis(u64::try_from(api.server().request_timeout.0).unwrap_or(0));
+        let limit =
+            Duration::from_millis(u64::try_from(api.server().request_timeout.0).unwrap_or(0));
         match tokio::time::timeout(limit, next.run(request)).await {
             Ok(response) => response,
             Err(_) => {
-                let detail = format!("the request took longer than {}", api.server().request_timeout);
+                let detail = format!(
+                    "the request took longer than {}",
+                    api.server().request_timeout
+                );
                 Problem::new(ProblemKind::Timeout, detail).into_response()
             }
         }
@@ -65,7 +87,10 @@ pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
 }
 
 /// Counts a call over gRPC.
@@ -81,10 +106,25 @@ mod tests {
     #[test]
     fn only_this_machine_is_local() {
         let hosts = vec!["tide.example.org".to_owned()];
-        for local in ["localhost", "localhost:7878", "127.0.0.1:1", "127.9.9.9", "[::1]:7878", "Tide.Example.org:443"] {
+        for local in [
+            "localhost",
+            "localhost:7878",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "[::1]:7878",
+            "Tide.Example.org:443",
+        ] {
             assert!(is_local(local, &hosts), "{local}");
         }
-        for other in ["", "example.org", "example.org:7878", "192.168.1.1:7878", "localhost.example.org", "[::2]", "0.0.0.0"] {
+        for other in [
+            "",
+            "example.org",
+            "example.org:7878",
+            "192.168.1.1:7878",
+            "localhost.example.org",
+            "[::2]",
+            "0.0.0.0",
+        ] {
             assert!(!is_local(other, &hosts), "{other}");
         }
     }

@@ -77,7 +77,9 @@ const OF_SHARDS: [OfShard; 15] = [
     (Metric::ShardResults, |shard| shard.counters.results),
     (Metric::ShardActions, |shard| shard.counters.actions),
     (Metric::ShardRepeats, |shard| shard.counters.repeats),
-    (Metric::ShardFailedTurns, |shard| shard.counters.failed_turns),
+    (Metric::ShardFailedTurns, |shard| {
+        shard.counters.failed_turns
+    }),
 ];
 
 impl Metric {
@@ -143,7 +145,11 @@ impl Metric {
 
     fn head(self, out: &mut String) {
         let (name, help) = (self.name(), self.help());
-        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let kind = if name.ends_with("_total") {
+            "counter"
+        } else {
+            "gauge"
+        };
         // Writing to a String cannot fail.
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
@@ -166,7 +172,10 @@ pub struct Counters {
 impl Counters {
     /// A request over HTTP was answered.
     pub fn answered(&self, status: u16) {
-        if let Some(class) = self.classes.get(usize::from(status / 100).saturating_sub(1)) {
+        if let Some(class) = self
+            .classes
+            .get(usize::from(status / 100).saturating_sub(1))
+        {
             class.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -199,7 +208,11 @@ pub fn text(counters: &Counters, process: Process, shards: &[ShardView]) -> Stri
     let mut out = String::with_capacity(4096);
     Metric::BuildInfo.head(&mut out);
     let version = env!("CARGO_PKG_VERSION");
-    let _ = writeln!(out, "{}{{version=\"{version}\"}} 1", Metric::BuildInfo.name());
+    let _ = writeln!(
+        out,
+        "{}{{version=\"{version}\"}} 1",
+        Metric::BuildInfo.name()
+    );
     Metric::Uptime.single(process.uptime, &mut out);
     if let Some(bytes) = resident_memory() {
         Metric::Memory.single(bytes, &mut out);
@@ -208,7 +221,11 @@ pub fn text(counters: &Counters, process: Process, shards: &[ShardView]) -> Stri
     Metric::Requests.head(&mut out);
     for (class, number) in (1..).zip(&counters.classes) {
         let number = number.load(Ordering::Relaxed);
-        let _ = writeln!(out, "{}{{status=\"{class}xx\"}} {number}", Metric::Requests.name());
+        let _ = writeln!(
+            out,
+            "{}{{status=\"{class}xx\"}} {number}",
+            Metric::Requests.name()
+        );
     }
     Metric::Calls.single(counters.calls.load(Ordering::Relaxed), &mut out);
     Metric::Accepted.single(counters.accepted.load(Ordering::Relaxed), &mut out);
@@ -217,13 +234,25 @@ pub fn text(counters: &Counters, process: Process, shards: &[ShardView]) -> Stri
     for shard in shards {
         let (name, millis) = (Metric::ShardClock.name(), shard.clock.0);
         if millis > 0 {
-            let _ = writeln!(out, "{name}{{shard=\"{}\"}} {}.{:03}", shard.shard, millis / 1000, millis % 1000);
+            let _ = writeln!(
+                out,
+                "{name}{{shard=\"{}\"}} {}.{:03}",
+                shard.shard,
+                millis / 1000,
+                millis % 1000
+            );
         }
     }
     for (metric, number) in OF_SHARDS {
         metric.head(&mut out);
         for shard in shards {
-            let _ = writeln!(out, "{}{{shard=\"{}\"}} {}", metric.name(), shard.shard, number(shard));
+            let _ = writeln!(
+                out,
+                "{}{{shard=\"{}\"}} {}",
+                metric.name(),
+                shard.shard,
+                number(shard)
+            );
         }
     }
     out
@@ -232,7 +261,9 @@ pub fn text(counters: &Counters, process: Process, shards: &[ShardView]) -> Stri
 /// Resident memory as the kernel says it; `None` where it says nothing.
 fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -247,10 +278,18 @@ mod tests {
         counters.answered(204);
         counters.answered(404);
         counters.accepted(7);
-        let mut shard = ShardView { shard: 2, epoch: 9, ..ShardView::default() };
+        let mut shard = ShardView {
+            shard: 2,
+            epoch: 9,
+            ..ShardView::default()
+        };
         shard.clock.0 = 1_500;
         shard.counters.events = 41;
-        let process = Process { uptime: 1.5, ready: true, streams: 3 };
+        let process = Process {
+            uptime: 1.5,
+            ready: true,
+            streams: 3,
+        };
         let text = text(&counters, process, &[shard]);
         for line in [
             "tidegate_http_requests_total{status=\"2xx\"} 1",
@@ -264,7 +303,10 @@ mod tests {
         ] {
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");
         }
-        let mut types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let mut types: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("# TYPE"))
+            .collect();
         let count = types.len();
         types.dedup();
         assert_eq!((types.len(), count), (24, 24));

@@ -35,7 +35,14 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
         streams: api.streams_open(),
     };
     let text = metrics::text(api.counters(), process, &shards);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
 }
 
 /// Which program this is.

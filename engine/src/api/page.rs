@@ -50,7 +50,8 @@ pub(super) fn page<T>(
     let next = if more { items.last().map(id) } else { None };
     let mut headers = HeaderMap::new();
     if let Some(next) = &next
-        && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", with_after(uri, next)))
+        && let Ok(link) =
+            HeaderValue::from_str(&format!("<{}>; rel=\"next\"", with_after(uri, next)))
     {
         headers.insert(header::LINK, link);
     }
@@ -92,7 +93,13 @@ mod tests {
     #[test]
     fn a_page_says_where_the_next_one_begins() {
         let uri: Uri = "/v1/resources?type=boiler&after=a&limit=2".parse().unwrap();
-        let (headers, Json(body)) = page(vec!["b", "c/ä", "d"], 2, &uri, |s| (*s).to_owned(), |s| json!(s));
+        let (headers, Json(body)) = page(
+            vec!["b", "c/ä", "d"],
+            2,
+            &uri,
+            |s| (*s).to_owned(),
+            |s| json!(s),
+        );
         assert_eq!(body, json!({ "items": ["b", "c/ä"], "next": "c/ä" }));
         assert_eq!(
             headers.get("link").unwrap(),

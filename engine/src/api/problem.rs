@@ -115,7 +115,10 @@ pub struct ProblemItem {
     pub hint: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -156,7 +159,11 @@ struct Body<'a> {
 impl Problem {
     /// A problem without a list.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
     }
 
     /// A request that makes no sense.
@@ -177,7 +184,11 @@ impl Problem {
             [one] => one.detail.clone(),
             many => format!("{} problems", many.len()),
         };
-        Self { kind: ProblemKind::Invalid, detail, errors }
+        Self {
+            kind: ProblemKind::Invalid,
+            detail,
+            errors,
+        }
     }
 
     /// All that is wrong with a document.
@@ -223,7 +234,10 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         let media = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, media);
-        if matches!(self.kind, ProblemKind::Overloaded | ProblemKind::Unavailable) {
+        if matches!(
+            self.kind,
+            ProblemKind::Overloaded | ProblemKind::Unavailable
+        ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

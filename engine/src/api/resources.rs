@@ -24,15 +24,28 @@ pub(super) async fn list(
     Ask(wanted): Ask<Wanted>,
 ) -> Result<(HeaderMap, Json<Value>), Problem> {
     let size = wanted.size(api.limits().page)?;
-    let found = api.backend().resources(wanted.r#type, wanted.after, size + 1).await?;
-    Ok(page(found, size, &uri, |one| one.id.as_ref().to_owned(), view::resource))
+    let found = api
+        .backend()
+        .resources(wanted.r#type, wanted.after, size + 1)
+        .await?;
+    Ok(page(
+        found,
+        size,
+        &uri,
+        |one| one.id.as_ref().to_owned(),
+        view::resource,
+    ))
 }
 
 /// One resource.
 pub(super) async fn get(State(api): State<Api>, Place(id): Place) -> Result<Response, Problem> {
     let found = api.backend().resource(&id).await?;
     let found = found.ok_or_else(|| Problem::missing(&format!("resource/{id}")))?;
-    Ok(([(header::ETAG, etag(found.revision))], Json(view::resource(&found))).into_response())
+    Ok((
+        [(header::ETAG, etag(found.revision))],
+        Json(view::resource(&found)),
+    )
+        .into_response())
 }
 
 /// Defines a resource; the body is a document of `kind: Resource`, which may leave out `kind` and `id`.
@@ -46,14 +59,25 @@ pub(super) async fn put(
     let key = idempotency_key(&headers)?;
     let text = read_text(&headers, body, api.limits().body_bytes).await?;
     let definition = definition(&id, &text)?;
-    let before = api.backend().resource(&id).await?.map_or(0, |known| known.revision);
+    let before = api
+        .backend()
+        .resource(&id)
+        .await?
+        .map_or(0, |known| known.revision);
     let request = Request {
         request: api.request_id(key.as_deref()),
-        command: Command::PutResource { definition, expected },
+        command: Command::PutResource {
+            definition,
+            expected,
+        },
     };
     let answer = api.backend().request(request).await?;
     let change = outcome_of(before, answer.revision);
-    let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if change == Change::Created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let body = json!({ "id": id, "revision": answer.revision, "outcome": change.word() });
     Ok((status, [(header::ETAG, etag(answer.revision))], Json(body)).into_response())
 }
@@ -65,11 +89,16 @@ fn definition(id: &str, text: &str) -> Result<ResourceDefinition, Problem> {
     for (name, value) in [("kind", "Resource"), ("id", id)] {
         let said = body.insert(name.to_owned(), Value::from(value));
         if said.is_some_and(|said| said != value) {
-            return Err(Problem::bad(format!("`{name}` of the body is not `{value}`")));
+            return Err(Problem::bad(format!(
+                "`{name}` of the body is not `{value}`"
+            )));
         }
     }
     let text = Value::Object(body).to_string();
-    match document::parse(&text).map_err(|issues| Problem::issues(&issues))?.pop() {
+    match document::parse(&text)
+        .map_err(|issues| Problem::issues(&issues))?
+        .pop()
+    {
         Some(Document::Resource(definition)) => Ok(definition),
         _ => Err(Problem::bad("the body is not one resource")),
     }
@@ -84,8 +113,13 @@ pub(super) async fn delete(
     let expected = expected(&headers)?;
     let request = Request {
         request: api.request_id(idempotency_key(&headers)?.as_deref()),
-        command: Command::DeleteResource { id: id.clone(), expected },
+        command: Command::DeleteResource {
+            id: id.clone(),
+            expected,
+        },
     };
     let answer = api.backend().request(request).await?;
-    Ok(Json(json!({ "id": id, "revision": answer.revision, "outcome": "deleted" })))
+    Ok(Json(
+        json!({ "id": id, "revision": answer.revision, "outcome": "deleted" }),
+    ))
 }

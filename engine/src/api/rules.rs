@@ -45,7 +45,11 @@ pub(super) async fn list(
 pub(super) async fn get(State(api): State<Api>, Place(name): Place) -> Result<Response, Problem> {
     let found = api.backend().rule(&name).await?;
     let found = found.ok_or_else(|| Problem::missing(&format!("rule/{name}")))?;
-    Ok(([(header::ETAG, etag(found.revision))], Json(view::rule(&found))).into_response())
+    Ok((
+        [(header::ETAG, etag(found.revision))],
+        Json(view::rule(&found)),
+    )
+        .into_response())
 }
 
 /// Exactly one rule of a text, checked.
@@ -72,7 +76,11 @@ pub(super) async fn post(
     let document = read_text(&headers, body, api.limits().body_bytes).await?;
     let rule = one_rule(&document).map_err(|issues| Problem::issues(&issues))?;
     let name = rule.name.as_str().to_owned();
-    let before = api.backend().rule(&name).await?.map_or(0, |known| known.revision);
+    let before = api
+        .backend()
+        .rule(&name)
+        .await?
+        .map_or(0, |known| known.revision);
     if submission.dry_run {
         let body = json!({ "name": name, "revision": before, "outcome": "valid" });
         return Ok(Json(body).into_response());
@@ -83,7 +91,11 @@ pub(super) async fn post(
     };
     let answer = api.backend().request(request).await?;
     let change = outcome_of(before, answer.revision);
-    let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if change == Change::Created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let headers = [
         (header::ETAG, etag(answer.revision)),
         (header::LOCATION, format!("/v1/rules/{}", encode(&name))),
@@ -104,7 +116,10 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let expected = expected(&headers)?;
-    let command = Command::DeleteRule { name: name.clone(), expected };
+    let command = Command::DeleteRule {
+        name: name.clone(),
+        expected,
+    };
     change(&api, &headers, name, command, "deleted").await
 }
 
@@ -115,7 +130,11 @@ pub(super) async fn enable(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let expected = expected(&headers)?;
-    let command = Command::EnableRule { name: name.clone(), enabled: true, expected };
+    let command = Command::EnableRule {
+        name: name.clone(),
+        enabled: true,
+        expected,
+    };
     change(&api, &headers, name, command, "enabled").await
 }
 
@@ -126,7 +145,11 @@ pub(super) async fn disable(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let expected = expected(&headers)?;
-    let command = Command::EnableRule { name: name.clone(), enabled: false, expected };
+    let command = Command::EnableRule {
+        name: name.clone(),
+        enabled: false,
+        expected,
+    };
     change(&api, &headers, name, command, "disabled").await
 }
 
@@ -138,7 +161,12 @@ async fn change(
     outcome: &str,
 ) -> Result<Json<Value>, Problem> {
     let key = idempotency_key(headers)?;
-    let request = Request { request: api.request_id(key.as_deref()), command };
+    let request = Request {
+        request: api.request_id(key.as_deref()),
+        command,
+    };
     let answer = api.backend().request(request).await?;
-    Ok(Json(json!({ "name": name, "revision": answer.revision, "outcome": outcome })))
+    Ok(Json(
+        json!({ "name": name, "revision": answer.revision, "outcome": outcome }),
+    ))
 }

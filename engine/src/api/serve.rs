@@ -27,7 +27,9 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, EngineError> {
         )));
     }
     TcpListener::bind(address).await.map_err(|error| {
-        EngineError::Invalid(format!("cannot listen on `{address}`: {error}; `--listen HOST:PORT` takes another port"))
+        EngineError::Invalid(format!(
+            "cannot listen on `{address}`: {error}; `--listen HOST:PORT` takes another port"
+        ))
     })
 }
 
@@ -80,7 +82,13 @@ impl Listener for Bounded {
         let (stream, address) = Listener::accept(&mut self.listener).await;
         // Answers are small and wanted at once; without it they only come later.
         let _ = stream.set_nodelay(true);
-        (Connection { stream, _place: place }, address)
+        (
+            Connection {
+                stream,
+                _place: place,
+            },
+            address,
+        )
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

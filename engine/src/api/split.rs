@@ -45,7 +45,11 @@ pub fn split(body: &Bytes, limits: SplitLimits) -> Result<Vec<IngestEvent>, Vec<
             });
             break;
         }
-        let path = if is_array { format!("/{}", piece.index) } else { String::new() };
+        let path = if is_array {
+            format!("/{}", piece.index)
+        } else {
+            String::new()
+        };
         let taken = match piece.problem {
             Some(problem) => Err(problem.to_owned()),
             None => event(body.slice(piece.start..piece.end), limits.event_bytes),
@@ -53,14 +57,23 @@ pub fn split(body: &Bytes, limits: SplitLimits) -> Result<Vec<IngestEvent>, Vec<
         match taken {
             Ok(event) => events.push(event),
             Err(detail) => {
-                problems.push(ProblemItem { path, line: piece.line, detail, ..ProblemItem::default() });
+                problems.push(ProblemItem {
+                    path,
+                    line: piece.line,
+                    detail,
+                    ..ProblemItem::default()
+                });
                 if problems.len() >= MOST_PROBLEMS {
                     break;
                 }
             }
         }
     }
-    if problems.is_empty() { Ok(events) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(events)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Looks at one event: is it an object, does it name its resource?
@@ -69,16 +82,20 @@ pub fn split(body: &Bytes, limits: SplitLimits) -> Result<Vec<IngestEvent>, Vec<
 /// What is wrong with it.
 pub fn event(body: Bytes, most_bytes: usize) -> Result<IngestEvent, String> {
     if body.len() > most_bytes {
-        return Err(format!("an event has at most {most_bytes} bytes, this one has {}", body.len()));
+        return Err(format!(
+            "an event has at most {most_bytes} bytes, this one has {}",
+            body.len()
+        ));
     }
     if body.first() != Some(&b'{') {
         return Err("an event is a JSON object".to_owned());
     }
     let head: Head = serde_json::from_slice(&body).map_err(|error| format!("not JSON: {error}"))?;
     match head.resource {
-        Some(serde_json::Value::String(resource)) if is_resource_id(&resource) => {
-            Ok(IngestEvent { key: resource, body })
-        }
+        Some(serde_json::Value::String(resource)) if is_resource_id(&resource) => Ok(IngestEvent {
+            key: resource,
+            body,
+        }),
         Some(serde_json::Value::String(_)) => {
             Err("`resource` is 1 to 256 bytes without control characters".to_owned())
         }
@@ -100,7 +117,11 @@ struct Piece {
 
 /// Finds the values of a body by their braces and quotes; whether each is JSON is judged later.
 fn pieces(body: &[u8], is_array: bool) -> Vec<Piece> {
-    let mut scan = Scan { bytes: body, at: 0, line: 1 };
+    let mut scan = Scan {
+        bytes: body,
+        at: 0,
+        line: 1,
+    };
     let mut pieces: Vec<Piece> = Vec::new();
     scan.skip_space();
     if is_array {
@@ -111,7 +132,13 @@ fn pieces(body: &[u8], is_array: bool) -> Vec<Piece> {
     loop {
         scan.skip_space();
         let (start, line, index) = (scan.at, scan.line, pieces.len());
-        let mut piece = Piece { index, start, end: start, line, problem: None };
+        let mut piece = Piece {
+            index,
+            start,
+            end: start,
+            line,
+            problem: None,
+        };
         match scan.peek() {
             None if is_array => piece.problem = Some("the array is not closed"),
             None => return pieces,
@@ -160,10 +187,11 @@ impl Scan<'_> {
     }
 
     fn step(&mut self) {
-        if self.peek() == Some(b'\n') {
-            self.line = self.line.saturating_add(1);
+        // Never past the end: a text may break off behind a backslash.
+        if let Some(byte) = self.peek() {
+            self.line = self.line.saturating_add(u32::from(byte == b'\n'));
+            self.at += 1;
         }
-        self.at += 1;
     }
 
     fn skip_space(&mut self) {
@@ -190,7 +218,10 @@ impl Scan<'_> {
                         return;
                     }
                 }
-                Some(byte) if depth == 0 && (byte.is_ascii_whitespace() || matches!(byte, b',' | b'}' | b']')) => {
+                Some(byte)
+                    if depth == 0
+                        && (byte.is_ascii_whitespace() || matches!(byte, b',' | b'}' | b']')) =>
+                {
                     return;
                 }
                 Some(_) => self.step(),
@@ -217,7 +248,10 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: SplitLimits = SplitLimits { events: 5, event_bytes: 200 };
+    const LIMITS: SplitLimits = SplitLimits {
+        events: 5,
+        event_bytes: 200,
+    };
 
     fn ids(body: &str) -> Result<Vec<String>, Vec<ProblemItem>> {
         let events = split(&Bytes::copy_from_slice(body.as_bytes()), LIMITS)?;
@@ -225,22 +259,37 @@ mod tests {
     }
 
     fn problems(body: &str) -> Vec<(String, u32, String)> {
-        ids(body).unwrap_err().into_iter().map(|p| (p.path, p.line, p.detail)).collect()
+        ids(body)
+            .unwrap_err()
+            .into_iter()
+            .map(|p| (p.path, p.line, p.detail))
+            .collect()
     }
 
     #[test]
     fn objects_arrays_and_lines_are_split() {
         assert_eq!(ids(r#"{"resource":"a"}"#).unwrap(), ["a"]);
-        assert_eq!(ids("{\"resource\":\"a\"}\n{\"resource\":\"b\"}\r\n\n").unwrap(), ["a", "b"]);
-        assert_eq!(ids("[{\"resource\":\"a\"},\n {\"resource\":\"b\",\"values\":{\"x\":[1,{}]}}]").unwrap(), ["a", "b"]);
-        assert_eq!(ids("{\n  \"resource\": \"a]}\\\"\"\n}\n").unwrap(), ["a]}\""]);
+        assert_eq!(
+            ids("{\"resource\":\"a\"}\n{\"resource\":\"b\"}\r\n\n").unwrap(),
+            ["a", "b"]
+        );
+        assert_eq!(
+            ids("[{\"resource\":\"a\"},\n {\"resource\":\"b\",\"values\":{\"x\":[1,{}]}}]")
+                .unwrap(),
+            ["a", "b"]
+        );
+        assert_eq!(
+            ids("{\n  \"resource\": \"a]}\\\"\"\n}\n").unwrap(),
+            ["a]}\""]
+        );
         assert!(ids("").unwrap().is_empty());
         assert!(ids(" [ ] ").unwrap().is_empty());
     }
 
     #[test]
     fn bodies_are_the_bytes_that_were_sent() {
-        let body = Bytes::from_static(b"[ {\"resource\":\"a\", \"t\": 1.50} , {\"resource\":\"b\"}]");
+        let body =
+            Bytes::from_static(b"[ {\"resource\":\"a\", \"t\": 1.50} , {\"resource\":\"b\"}]");
         let events = split(&body, LIMITS).unwrap();
         assert_eq!(events[0].body, &b"{\"resource\":\"a\", \"t\": 1.50}"[..]);
         assert_eq!(events[1].body, &b"{\"resource\":\"b\"}"[..]);
@@ -248,7 +297,9 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_with_its_place() {
-        let found = problems("{\"resource\":\"a\"}\n{\"time\":1}\n{\"resource\":5}\n7\n{\"resource\":\"a\",}\n");
+        let found = problems(
+            "{\"resource\":\"a\"}\n{\"time\":1}\n{\"resource\":5}\n7\n{\"resource\":\"a\",}\n",
+        );
         let lines: Vec<u32> = found.iter().map(|(_, line, _)| *line).collect();
         assert_eq!(lines, [2, 3, 4, 5]);
         assert!(found[0].2.contains("`resource` is missing"));
@@ -258,12 +309,23 @@ mod tests {
 
         let found = problems("[{\"resource\":\"a\"},\n{\"resource\":\"\"}]");
         assert_eq!((found[0].0.as_str(), found[0].1), ("/1", 2));
-        assert_eq!(problems("[{\"resource\":\"a\"}")[0].2, "the array is not closed");
-        assert_eq!(problems("[{\"resource\":\"a\"}] x")[0].2, "there is something behind the array");
+        assert_eq!(
+            problems("[{\"resource\":\"a\"}")[0].2,
+            "the array is not closed"
+        );
+        assert_eq!(
+            problems("[{\"resource\":\"a\"}] x")[0].2,
+            "there is something behind the array"
+        );
         assert!(!problems("[{\"resource\":\"a\"},]").is_empty());
-        assert!(problems("[{\"resource\":\"a\"} {}]")[0].2.contains("a comma is missing"));
+        assert!(
+            problems("[{\"resource\":\"a\"} {}]")[0]
+                .2
+                .contains("a comma is missing")
+        );
         assert!(!problems("]").is_empty());
         assert!(!problems("{\"resource\":\"a\"").is_empty());
+        assert!(!problems("\"\"\"\\").is_empty());
     }
 
     #[test]
@@ -275,9 +337,13 @@ mod tests {
     }
 
     fn any_event() -> impl Strategy<Value = String> {
-        ("[a-z\\]\\[{}\",\\\\ ]{1,8}", prop::collection::vec(any::<f64>(), 0..3)).prop_map(|(id, numbers)| {
-            serde_json::json!({"values": {"x": numbers}, "resource": id}).to_string()
-        })
+        (
+            "[a-z\\]\\[{}\",\\\\ ]{1,8}",
+            prop::collection::vec(any::<f64>(), 0..3),
+        )
+            .prop_map(|(id, numbers)| {
+                serde_json::json!({"values": {"x": numbers}, "resource": id}).to_string()
+            })
     }
 
     proptest! {

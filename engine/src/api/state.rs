@@ -32,7 +32,9 @@ struct Inner {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("limits", &self.inner.limits).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("limits", &self.inner.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,7 +56,9 @@ impl Api {
             requests: RequestIds::new(),
             started: Instant::now(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The engine behind the doors.
@@ -78,7 +82,10 @@ impl Api {
     /// Bounds of a batch of events.
     #[must_use]
     pub fn split_limits(&self) -> SplitLimits {
-        SplitLimits { events: self.limits().events, event_bytes: self.limits().event_bytes }
+        SplitLimits {
+            events: self.limits().events,
+            event_bytes: self.limits().event_bytes,
+        }
     }
 
     /// What the doors count.
@@ -98,16 +105,20 @@ impl Api {
     /// # Errors
     /// When there are too many already.
     pub fn stream_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.inner.streams).try_acquire_owned().map_err(|_| {
-            let detail = format!("more than {} streams at once", self.limits().streams);
-            Problem::new(ProblemKind::Overloaded, detail)
-        })
+        Arc::clone(&self.inner.streams)
+            .try_acquire_owned()
+            .map_err(|_| {
+                let detail = format!("more than {} streams at once", self.limits().streams);
+                Problem::new(ProblemKind::Overloaded, detail)
+            })
     }
 
     /// Streams that are open.
     #[must_use]
     pub fn streams_open(&self) -> usize {
-        self.limits().streams.saturating_sub(self.inner.streams.available_permits())
+        self.limits()
+            .streams
+            .saturating_sub(self.inner.streams.available_permits())
     }
 
     /// Resolves when the process is told to stop; never, if the one who could tell is gone.
@@ -143,10 +154,17 @@ impl RequestIds {
         if let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
             hasher.write_u128(now.as_nanos());
         }
-        Self { process: hasher.finish(), next: AtomicU64::new(1) }
+        Self {
+            process: hasher.finish(),
+            next: AtomicU64::new(1),
+        }
     }
 
     fn next(&self) -> String {
-        format!("{:016x}-{}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{:016x}-{}",
+            self.process,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }

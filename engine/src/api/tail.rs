@@ -40,16 +40,27 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn start(&self, otherwise: Start) -> Result<Start, Problem> {
-        self.from.as_deref().map_or(Ok(otherwise), |from| from.parse().map_err(Problem::bad))
+        self.from
+            .as_deref()
+            .map_or(Ok(otherwise), |from| from.parse().map_err(Problem::bad))
     }
 
     fn filter(self, kinds: &[&str]) -> Filter {
-        let said = self.kind.as_deref().unwrap_or_default().split(',').filter(|kind| !kind.is_empty());
+        let said = self
+            .kind
+            .as_deref()
+            .unwrap_or_default()
+            .split(',')
+            .filter(|kind| !kind.is_empty());
         let mut all: Vec<String> = said.map(str::to_owned).collect();
         if all.is_empty() {
             all = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         }
-        Filter { rule: self.rule, resource: self.resource, kinds: all }
+        Filter {
+            rule: self.rule,
+            resource: self.resource,
+            kinds: all,
+        }
     }
 }
 
@@ -77,9 +88,12 @@ impl Filter {
     /// The kind of the line, if it is wanted. A line that is not ours is wanted only by those who want everything.
     pub(super) fn kind_of(&self, line: &[u8]) -> Option<String> {
         let head: Head = serde_json::from_slice(line).unwrap_or_default();
-        let is = |wanted: &Option<String>, have: &String| wanted.as_ref().is_none_or(|wanted| wanted == have);
+        let is = |wanted: &Option<String>, have: &String| {
+            wanted.as_ref().is_none_or(|wanted| wanted == have)
+        };
         let is_kind = self.kinds.is_empty() || self.kinds.contains(&head.kind);
-        (is_kind && is(&self.rule, &head.rule) && is(&self.resource, &head.resource)).then_some(head.kind)
+        (is_kind && is(&self.rule, &head.rule) && is(&self.resource, &head.resource))
+            .then_some(head.kind)
     }
 }
 
@@ -89,7 +103,10 @@ pub(super) async fn results(
     Ask(wanted): Ask<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| !id.is_empty());
     let start = match last {
         Some(token) => token.parse().map(Start::After).map_err(Problem::bad)?,
         None => wanted.start(Start::At(TailFrom::Latest))?,
@@ -108,7 +125,11 @@ pub(super) async fn results(
                 filter.kind_of(&line).map(|kind| {
                     let retry = Duration::from_millis(RETRY);
                     let event = Event::default().id(followed.token).retry(retry);
-                    let event = if kind.is_empty() { event } else { event.event(one_line(&kind)) };
+                    let event = if kind.is_empty() {
+                        event
+                    } else {
+                        event.event(one_line(&kind))
+                    };
                     event.data(one_line(&String::from_utf8_lossy(&line)))
                 })
             }
@@ -116,10 +137,14 @@ pub(super) async fn results(
         futures::future::ready(event.map(Ok::<_, Infallible>))
     });
     let heartbeat = u64::try_from(api.server().heartbeat.0).unwrap_or(15_000);
-    let alive = KeepAlive::new().interval(Duration::from_millis(heartbeat)).text("alive");
+    let alive = KeepAlive::new()
+        .interval(Duration::from_millis(heartbeat))
+        .text("alive");
     let mut response = Sse::new(events).keep_alive(alive).into_response();
     // Some proxies hold a stream back until it is long enough, unless they are told not to.
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -143,7 +168,9 @@ pub(super) async fn tail(
         "dlq" => (TailTopic::DeadLetters, &[][..]),
         "actions" => (TailTopic::Actions, &[][..]),
         other => {
-            let detail = format!("there is no topic `{other}`: `results`, `alarms`, `changes`, `late`, `dlq`, `actions`");
+            let detail = format!(
+                "there is no topic `{other}`: `results`, `alarms`, `changes`, `late`, `dlq`, `actions`"
+            );
             return Err(Problem::new(super::problem::ProblemKind::NotFound, detail));
         }
     };
@@ -167,7 +194,10 @@ pub(super) async fn tail(
     });
     let mut response = Body::from_stream(lines).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    );
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
@@ -223,7 +253,10 @@ fn value_of(record: &Record) -> (Option<String>, Option<String>) {
         None => (None, None),
         Some(value) => match std::str::from_utf8(value) {
             Ok(text) => (Some(text.to_owned()), None),
-            Err(_) => (None, Some(value.iter().map(|byte| format!("{byte:02x}")).collect())),
+            Err(_) => (
+                None,
+                Some(value.iter().map(|byte| format!("{byte:02x}")).collect()),
+            ),
         },
     }
 }
@@ -239,19 +272,36 @@ mod tests {
             .with_header("dlq.reason", "not JSON")
             .with_header("dlq.source-topic", "tidegate.inbox")
             .with_header("dlq.offset", "17");
-        let entry = TailEntry { partition: 3, offset: 9, record };
+        let entry = TailEntry {
+            partition: 3,
+            offset: 9,
+            record,
+        };
         let letter = dead_letter(&entry);
         assert_eq!(letter["id"], "3:9");
         assert_eq!(letter["reason"], "not JSON");
         assert_eq!(letter["source"]["offset"], 17);
-        assert_eq!(letter["headers"], json!({ "content-type": "application/json" }));
-        assert_eq!((&letter["value"], &letter["valueHex"]), (&Value::Null, &json!("ff7b")));
+        assert_eq!(
+            letter["headers"],
+            json!({ "content-type": "application/json" })
+        );
+        assert_eq!(
+            (&letter["value"], &letter["valueHex"]),
+            (&Value::Null, &json!("ff7b"))
+        );
     }
 
     #[test]
     fn lines_of_ours_stay_as_they_are() {
-        let entry = |value: &'static [u8]| TailEntry { partition: 0, offset: 0, record: Record::new("k", value) };
-        assert_eq!(line_of(TailTopic::Results, &entry(b"{\"a\": 1.0}")), &b"{\"a\": 1.0}\n"[..]);
+        let entry = |value: &'static [u8]| TailEntry {
+            partition: 0,
+            offset: 0,
+            record: Record::new("k", value),
+        };
+        assert_eq!(
+            line_of(TailTopic::Results, &entry(b"{\"a\": 1.0}")),
+            &b"{\"a\": 1.0}\n"[..]
+        );
         assert!(line_of(TailTopic::DeadLetters, &entry(b"{}")).starts_with(b"{\"id\":\"0:0\""));
         assert!(line_of(TailTopic::Late, &entry(b"a\nb")).starts_with(b"{\"id\":\"0:0\""));
     }
@@ -265,7 +315,10 @@ mod tests {
             kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
         };
         assert_eq!(filter("", &[]).kind_of(line).as_deref(), Some("raised"));
-        assert_eq!(filter("a", &["raised", "cleared"]).kind_of(line).as_deref(), Some("raised"));
+        assert_eq!(
+            filter("a", &["raised", "cleared"]).kind_of(line).as_deref(),
+            Some("raised")
+        );
         assert_eq!(filter("b", &[]).kind_of(line), None);
         assert_eq!(filter("", &["window"]).kind_of(line), None);
         assert_eq!(filter("", &[]).kind_of(b"?").as_deref(), Some(""));

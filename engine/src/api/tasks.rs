@@ -20,7 +20,10 @@ pub(super) async fn list(
     Ask(wanted): Ask<Wanted>,
 ) -> Result<(HeaderMap, Json<Value>), Problem> {
     let size = wanted.size(api.limits().page)?;
-    let found = api.backend().tasks(wanted.rule, wanted.resource, wanted.after, size + 1).await?;
+    let found = api
+        .backend()
+        .tasks(wanted.rule, wanted.resource, wanted.after, size + 1)
+        .await?;
     Ok(page(found, size, &uri, |one| one.id.clone(), view::task))
 }
 
@@ -34,11 +37,18 @@ pub(super) async fn get(State(api): State<Api>, Place(id): Place) -> Result<Json
 /// The task with an id, if it has said something. A rule's name has no slash, so the id falls apart at the first one;
 /// what follows is the resource, and its group if there is one.
 pub(super) async fn find(api: &Api, id: &str) -> Result<Option<TaskView>, EngineError> {
-    let Some((rule, _)) = id.split_once('/') else { return Ok(None) };
+    let Some((rule, _)) = id.split_once('/') else {
+        return Ok(None);
+    };
     let mut after: Option<String> = None;
     loop {
-        let page = api.backend().tasks(Some(rule.to_owned()), None, after, api.limits().page).await?;
-        let Some(last) = page.last().map(|task| task.id.clone()) else { return Ok(None) };
+        let page = api
+            .backend()
+            .tasks(Some(rule.to_owned()), None, after, api.limits().page)
+            .await?;
+        let Some(last) = page.last().map(|task| task.id.clone()) else {
+            return Ok(None);
+        };
         if let Some(found) = page.into_iter().find(|task| task.id == id) {
             return Ok(Some(found));
         }
@@ -49,5 +59,7 @@ pub(super) async fn find(api: &Api, id: &str) -> Result<Option<TaskView>, Engine
 /// Numbers of all shards.
 pub(super) async fn shards(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     let shards = api.backend().shards().await?;
-    Ok(Json(json!({ "items": shards.iter().map(view::shard).collect::<Vec<_>>(), "next": null })))
+    Ok(Json(
+        json!({ "items": shards.iter().map(view::shard).collect::<Vec<_>>(), "next": null }),
+    ))
 }

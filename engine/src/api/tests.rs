@@ -30,7 +30,10 @@ async fn send(fake: &Fake, request: Request<Body>) -> Response {
 }
 
 fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:7878");
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "127.0.0.1:7878");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -38,43 +41,95 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Re
 }
 
 async fn text(response: Response) -> String {
-    let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 24)
+        .await
+        .unwrap();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-async fn call(fake: &Fake, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, Value) {
+async fn call(
+    fake: &Fake,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (StatusCode, Value) {
     let response = send(fake, request(method, path, headers, body)).await;
     let status = response.status();
     let text = text(response).await;
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
 }
 
 #[tokio::test]
 async fn events_are_taken_in_all_forms_and_once_by_key() {
     let fake = Fake::default();
     let path = "/v1/events";
-    let (status, body) = call(&fake, "POST", path, &[("idempotency-key", "k1")], r#"{"resource":"a","t":1}"#).await;
+    let (status, body) = call(
+        &fake,
+        "POST",
+        path,
+        &[("idempotency-key", "k1")],
+        r#"{"resource":"a","t":1}"#,
+    )
+    .await;
     assert_eq!((status, body), (StatusCode::OK, json!({ "accepted": 1 })));
-    let (_, body) = call(&fake, "POST", path, &[], r#"[{"resource":"b"},{"resource":"c"}]"#).await;
+    let (_, body) = call(
+        &fake,
+        "POST",
+        path,
+        &[],
+        r#"[{"resource":"b"},{"resource":"c"}]"#,
+    )
+    .await;
     assert_eq!(body, json!({ "accepted": 2 }));
-    let (_, body) = call(&fake, "POST", path, &[("content-type", "application/x-ndjson")], "{\"resource\":\"d\"}\n{\"resource\":\"e\"}\n").await;
+    let (_, body) = call(
+        &fake,
+        "POST",
+        path,
+        &[("content-type", "application/x-ndjson")],
+        "{\"resource\":\"d\"}\n{\"resource\":\"e\"}\n",
+    )
+    .await;
     assert_eq!(body, json!({ "accepted": 2 }));
-    let keys: Vec<String> = fake.told(|told| told.events.iter().map(|event| event.key.clone()).collect());
+    let keys: Vec<String> =
+        fake.told(|told| told.events.iter().map(|event| event.key.clone()).collect());
     assert_eq!(keys, ["a", "b", "c", "d", "e"]);
-    assert_eq!(fake.told(|told| told.once.clone()), [Some("k1".to_owned()), None, None]);
-    assert_eq!(fake.told(|told| told.events[0].body.clone()), &br#"{"resource":"a","t":1}"#[..]);
+    assert_eq!(
+        fake.told(|told| told.once.clone()),
+        [Some("k1".to_owned()), None, None]
+    );
+    assert_eq!(
+        fake.told(|told| told.events[0].body.clone()),
+        &br#"{"resource":"a","t":1}"#[..]
+    );
 }
 
 #[tokio::test]
 async fn a_batch_with_a_wrong_event_is_refused_whole_with_all_problems() {
     let fake = Fake::default();
-    let response = send(&fake, request("POST", "/v1/events", &[], "{\"resource\":\"a\"}\n{}\n5\n")).await;
+    let response = send(
+        &fake,
+        request("POST", "/v1/events", &[], "{\"resource\":\"a\"}\n{}\n5\n"),
+    )
+    .await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
     let body: Value = serde_json::from_str(&text(response).await).unwrap();
     assert_eq!(body["type"], "urn:tidegate:problem:invalid");
-    assert_eq!((body["status"].as_u64(), body["detail"].as_str()), (Some(400), Some("2 problems")));
-    assert_eq!((&body["errors"][0]["line"], &body["errors"][1]["line"]), (&json!(2), &json!(3)));
+    assert_eq!(
+        (body["status"].as_u64(), body["detail"].as_str()),
+        (Some(400), Some("2 problems"))
+    );
+    assert_eq!(
+        (&body["errors"][0]["line"], &body["errors"][1]["line"]),
+        (&json!(2), &json!(3))
+    );
     assert!(fake.told(|told| told.events.is_empty()));
 }
 
@@ -83,46 +138,113 @@ async fn bodies_headers_and_hosts_are_bounded() {
     let fake = Fake::default();
     let large = format!("{{\"resource\":\"a\",\"x\":\"{}\"}}", "y".repeat(1 << 20));
     let (status, body) = call(&fake, "POST", "/v1/events", &[], &large).await;
-    assert_eq!((status, &body["type"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("urn:tidegate:problem:too-large")));
+    assert_eq!(
+        (status, &body["type"]),
+        (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &json!("urn:tidegate:problem:too-large")
+        )
+    );
     // Without a length that tells it beforehand.
     let chunks = (0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 64 << 10]));
-    let streamed = Request::post("/v1/events").body(Body::from_stream(futures::stream::iter(chunks))).unwrap();
-    assert_eq!(send(&fake, streamed).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    let (status, _) = call(&fake, "GET", "/v1/rules", &[("x", &"y".repeat(17 << 10))], "").await;
+    let streamed = Request::post("/v1/events")
+        .body(Body::from_stream(futures::stream::iter(chunks)))
+        .unwrap();
+    assert_eq!(
+        send(&fake, streamed).await.status(),
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    let (status, _) = call(
+        &fake,
+        "GET",
+        "/v1/rules",
+        &[("x", &"y".repeat(17 << 10))],
+        "",
+    )
+    .await;
     assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 
-    let (status, _) = call(&fake, "GET", "/v1/rules", &[("origin", "http://evil.example")], "").await;
+    let (status, _) = call(
+        &fake,
+        "GET",
+        "/v1/rules",
+        &[("origin", "http://evil.example")],
+        "",
+    )
+    .await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    let (status, _) = call(&fake, "GET", "/v1/rules", &[("origin", "http://localhost:5173")], "").await;
+    let (status, _) = call(
+        &fake,
+        "GET",
+        "/v1/rules",
+        &[("origin", "http://localhost:5173")],
+        "",
+    )
+    .await;
     assert_eq!(status, StatusCode::OK);
-    let rebound = Request::get("/v1/rules").header("host", "evil.example:7878").body(Body::empty()).unwrap();
+    let rebound = Request::get("/v1/rules")
+        .header("host", "evil.example:7878")
+        .body(Body::empty())
+        .unwrap();
     assert_eq!(send(&fake, rebound).await.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
 async fn rules_are_created_revised_and_left_alone() {
     let fake = Fake::default();
-    let response = send(&fake, request("POST", "/v1/rules", &[("idempotency-key", "k")], RULE)).await;
+    let response = send(
+        &fake,
+        request("POST", "/v1/rules", &[("idempotency-key", "k")], RULE),
+    )
+    .await;
     assert_eq!(response.status(), StatusCode::CREATED);
-    assert_eq!((&response.headers()["etag"], &response.headers()["location"]), (&"\"1\"".parse().unwrap(), &"/v1/rules/hot".parse().unwrap()));
+    assert_eq!(
+        (&response.headers()["etag"], &response.headers()["location"]),
+        (&"\"1\"".parse().unwrap(), &"/v1/rules/hot".parse().unwrap())
+    );
     let body: Value = serde_json::from_str(&text(response).await).unwrap();
-    assert_eq!(body, json!({ "name": "hot", "revision": 1, "outcome": "created", "parts": ["when: kept"] }));
+    assert_eq!(
+        body,
+        json!({ "name": "hot", "revision": 1, "outcome": "created", "parts": ["when: kept"] })
+    );
     assert_eq!(fake.told(|told| told.requests[0].request.clone()), "k");
 
     fake.with_rule("hot", 4, RULE);
     let (status, body) = call(&fake, "POST", "/v1/rules", &[], RULE).await;
-    assert_eq!((status, &body["outcome"], &body["revision"]), (StatusCode::OK, &json!("unchanged"), &json!(4)));
+    assert_eq!(
+        (status, &body["outcome"], &body["revision"]),
+        (StatusCode::OK, &json!("unchanged"), &json!(4))
+    );
     let other = RULE.replace("90", "95");
     let (_, body) = call(&fake, "POST", "/v1/rules", &[("if-match", "\"4\"")], &other).await;
-    assert_eq!((&body["outcome"], &body["revision"]), (&json!("revised"), &json!(5)));
+    assert_eq!(
+        (&body["outcome"], &body["revision"]),
+        (&json!("revised"), &json!(5))
+    );
     let (status, body) = call(&fake, "POST", "/v1/rules", &[("if-match", "\"3\"")], &other).await;
-    assert_eq!((status, &body["detail"]), (StatusCode::PRECONDITION_FAILED, &json!("expected revision 3, but it has revision 4")));
-    let (status, _) = call(&fake, "POST", "/v1/rules", &[("if-none-match", "*")], &other).await;
+    assert_eq!(
+        (status, &body["detail"]),
+        (
+            StatusCode::PRECONDITION_FAILED,
+            &json!("expected revision 3, but it has revision 4")
+        )
+    );
+    let (status, _) = call(
+        &fake,
+        "POST",
+        "/v1/rules",
+        &[("if-none-match", "*")],
+        &other,
+    )
+    .await;
     assert_eq!(status, StatusCode::PRECONDITION_FAILED);
 
     let before = fake.told(|told| told.requests.len());
     let (status, body) = call(&fake, "POST", "/v1/rules?dryRun=true", &[], &other).await;
-    assert_eq!((status, &body["outcome"]), (StatusCode::OK, &json!("valid")));
+    assert_eq!(
+        (status, &body["outcome"]),
+        (StatusCode::OK, &json!("valid"))
+    );
     assert_eq!(fake.told(|told| told.requests.len()), before);
 }
 
@@ -131,10 +253,21 @@ async fn a_wrong_rule_is_told_with_all_problems_and_places() {
     let fake = Fake::default();
     let wrong = "kind: Rule\nname: hot\nfor: all\nwhen: temperature > 90.0\nhold: soon\nthn: []\n";
     let (status, body) = call(&fake, "POST", "/v1/rules", &[], wrong).await;
-    assert_eq!((status, &body["type"]), (StatusCode::BAD_REQUEST, &json!("urn:tidegate:problem:invalid")));
+    assert_eq!(
+        (status, &body["type"]),
+        (
+            StatusCode::BAD_REQUEST,
+            &json!("urn:tidegate:problem:invalid")
+        )
+    );
     let errors = body["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 2, "{body:#}");
-    assert!(errors.iter().all(|error| error["line"].as_u64() > Some(0) && error["column"].as_u64() > Some(0)), "{body:#}");
+    assert!(
+        errors
+            .iter()
+            .all(|error| error["line"].as_u64() > Some(0) && error["column"].as_u64() > Some(0)),
+        "{body:#}"
+    );
     let (status, _) = call(&fake, "POST", "/v1/rules", &[], "kind: Resource\nid: b1\n").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
@@ -146,24 +279,60 @@ async fn rules_are_looked_at_enabled_and_deleted() {
     fake.with_rule("b", 2, RULE);
     fake.with_rule("c", 3, RULE);
     let response = send(&fake, request("GET", "/v1/rules?limit=2", &[], "")).await;
-    assert_eq!(response.headers()["link"], "</v1/rules?limit=2&after=b>; rel=\"next\"");
+    assert_eq!(
+        response.headers()["link"],
+        "</v1/rules?limit=2&after=b>; rel=\"next\""
+    );
     let body: Value = serde_json::from_str(&text(response).await).unwrap();
-    assert_eq!((body["items"].as_array().unwrap().len(), &body["next"]), (2, &json!("b")));
+    assert_eq!(
+        (body["items"].as_array().unwrap().len(), &body["next"]),
+        (2, &json!("b"))
+    );
     let (_, body) = call(&fake, "GET", "/v1/rules?limit=2&after=b", &[], "").await;
-    assert_eq!((&body["items"][0]["name"], &body["next"]), (&json!("c"), &Value::Null));
+    assert_eq!(
+        (&body["items"][0]["name"], &body["next"]),
+        (&json!("c"), &Value::Null)
+    );
     let response = send(&fake, request("GET", "/v1/rules/b", &[], "")).await;
     assert_eq!(response.headers()["etag"], "\"2\"");
 
-    let (status, body) = call(&fake, "POST", "/v1/rules/b/disable", &[("if-match", "\"2\"")], "").await;
-    assert_eq!((status, body), (StatusCode::OK, json!({ "name": "b", "revision": 3, "outcome": "disabled" })));
-    assert!(matches!(fake.told(|told| told.requests[0].command.clone()), Command::EnableRule { enabled: false, .. }));
+    let (status, body) = call(
+        &fake,
+        "POST",
+        "/v1/rules/b/disable",
+        &[("if-match", "\"2\"")],
+        "",
+    )
+    .await;
+    assert_eq!(
+        (status, body),
+        (
+            StatusCode::OK,
+            json!({ "name": "b", "revision": 3, "outcome": "disabled" })
+        )
+    );
+    assert!(matches!(
+        fake.told(|told| told.requests[0].command.clone()),
+        Command::EnableRule { enabled: false, .. }
+    ));
     let (status, _) = call(&fake, "DELETE", "/v1/rules/a", &[("if-match", "\"7\"")], "").await;
     assert_eq!(status, StatusCode::PRECONDITION_FAILED);
     let (status, body) = call(&fake, "DELETE", "/v1/rules/x", &[], "").await;
-    assert_eq!((status, &body["detail"]), (StatusCode::NOT_FOUND, &json!("there is no `rule/x`")));
-    for (path, headers) in [("/v1/rules?limit=0", &[][..]), ("/v1/rules?lmit=1", &[]), ("/v1/rules/a", &[("if-match", "new")])] {
+    assert_eq!(
+        (status, &body["detail"]),
+        (StatusCode::NOT_FOUND, &json!("there is no `rule/x`"))
+    );
+    for (path, headers) in [
+        ("/v1/rules?limit=0", &[][..]),
+        ("/v1/rules?lmit=1", &[]),
+        ("/v1/rules/a", &[("if-match", "new")]),
+    ] {
         let method = if headers.is_empty() { "GET" } else { "DELETE" };
-        assert_eq!(call(&fake, method, path, headers, "").await.0, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(
+            call(&fake, method, path, headers, "").await.0,
+            StatusCode::BAD_REQUEST,
+            "{path}"
+        );
     }
 }
 
@@ -173,42 +342,116 @@ async fn resources_with_any_id_are_reached() {
     fake.with_resource("plant/line 1", "boiler");
     fake.with_resource("x", "pump");
     let (status, body) = call(&fake, "GET", "/v1/resources/plant%2Fline%201", &[], "").await;
-    assert_eq!((status, &body["id"], &body["type"]), (StatusCode::OK, &json!("plant/line 1"), &json!("boiler")));
+    assert_eq!(
+        (status, &body["id"], &body["type"]),
+        (StatusCode::OK, &json!("plant/line 1"), &json!("boiler"))
+    );
     let (_, body) = call(&fake, "GET", "/v1/resources?type=pump", &[], "").await;
     assert_eq!(body["items"].as_array().unwrap().len(), 1);
-    assert_eq!(call(&fake, "GET", "/v1/resources/y", &[], "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        call(&fake, "GET", "/v1/resources/y", &[], "").await.0,
+        StatusCode::NOT_FOUND
+    );
 
-    let (status, body) = call(&fake, "PUT", "/v1/resources/b%2F1", &[], r#"{"type":"boiler","meta":{"line":"l1"}}"#).await;
-    assert_eq!((status, &body["outcome"]), (StatusCode::CREATED, &json!("created")), "{body}");
-    let Command::PutResource { definition, .. } = fake.told(|told| told.requests[0].command.clone()) else { panic!() };
-    assert_eq!((definition.id.as_ref(), definition.traits.path("meta.line").as_deref()), ("b/1", Some("l1")));
+    let (status, body) = call(
+        &fake,
+        "PUT",
+        "/v1/resources/b%2F1",
+        &[],
+        r#"{"type":"boiler","meta":{"line":"l1"}}"#,
+    )
+    .await;
+    assert_eq!(
+        (status, &body["outcome"]),
+        (StatusCode::CREATED, &json!("created")),
+        "{body}"
+    );
+    let Command::PutResource { definition, .. } =
+        fake.told(|told| told.requests[0].command.clone())
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            definition.id.as_ref(),
+            definition.traits.path("meta.line").as_deref()
+        ),
+        ("b/1", Some("l1"))
+    );
     for wrong in [r#"{"id":"other"}"#, r#"{"tpye":"boiler"}"#, "[]", "x"] {
-        assert_eq!(call(&fake, "PUT", "/v1/resources/b", &[], wrong).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+        assert_eq!(
+            call(&fake, "PUT", "/v1/resources/b", &[], wrong).await.0,
+            StatusCode::BAD_REQUEST,
+            "{wrong}"
+        );
     }
-    assert_eq!(call(&fake, "DELETE", "/v1/resources/b", &[], "").await.0, StatusCode::OK);
+    assert_eq!(
+        call(&fake, "DELETE", "/v1/resources/b", &[], "").await.0,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
 async fn many_documents_are_applied_in_order_or_not_at_all() {
     let fake = Fake::default();
     fake.with_rule("hot", 4, RULE.trim());
-    let text = format!("kind: ResourceType\nname: boiler\n---\nkind: Resource\nid: b1\ntype: boiler\n---\n{RULE}---\n# nothing\n");
+    let text = format!(
+        "kind: ResourceType\nname: boiler\n---\nkind: Resource\nid: b1\ntype: boiler\n---\n{RULE}---\n# nothing\n"
+    );
     let (status, body) = call(&fake, "POST", "/v1/apply?dryRun=true", &[], &text).await;
     assert_eq!(status, StatusCode::OK, "{body:#}");
     assert!(fake.told(|told| told.requests.is_empty()));
     assert_eq!(body["items"][2]["outcome"], "unchanged");
-    let (status, body) = call(&fake, "POST", "/v1/apply", &[("idempotency-key", "k")], &text).await;
+    let (status, body) = call(
+        &fake,
+        "POST",
+        "/v1/apply",
+        &[("idempotency-key", "k")],
+        &text,
+    )
+    .await;
     assert_eq!(status, StatusCode::OK, "{body:#}");
-    let outcomes: Vec<String> = body["items"].as_array().unwrap().iter()
-        .map(|item| format!("{}/{} {}", item["kind"].as_str().unwrap(), item["name"].as_str().unwrap(), item["outcome"].as_str().unwrap()))
+    let outcomes: Vec<String> = body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            format!(
+                "{}/{} {}",
+                item["kind"].as_str().unwrap(),
+                item["name"].as_str().unwrap(),
+                item["outcome"].as_str().unwrap()
+            )
+        })
         .collect();
-    assert_eq!(outcomes, ["type/boiler created", "resource/b1 created", "rule/hot unchanged"]);
-    assert_eq!(fake.told(|told| told.requests.iter().map(|r| r.request.clone()).collect::<Vec<_>>()), ["k-0", "k-1", "k-2"]);
+    assert_eq!(
+        outcomes,
+        [
+            "type/boiler created",
+            "resource/b1 created",
+            "rule/hot unchanged"
+        ]
+    );
+    assert_eq!(
+        fake.told(|told| told
+            .requests
+            .iter()
+            .map(|r| r.request.clone())
+            .collect::<Vec<_>>()),
+        ["k-0", "k-1", "k-2"]
+    );
 
     let wrong = format!("{text}---\nkind: Rule\nname: cold\nfor: all\nwhn: x\n");
     let (status, body) = call(&fake, "POST", "/v1/apply", &[], &wrong).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(body["errors"].as_array().unwrap().iter().any(|error| error["line"].as_u64() > Some(14)), "{body:#}");
+    assert!(
+        body["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|error| error["line"].as_u64() > Some(14)),
+        "{body:#}"
+    );
     assert_eq!(fake.told(|told| told.requests.len()), 3);
 }
 
@@ -217,22 +460,43 @@ async fn tasks_are_found_by_their_ids() {
     let fake = Fake::default();
     for resource in ["b/1", "b/2"] {
         let task = TaskView {
-            id: format!("hot/{resource}"), rule: "hot".into(), resource: resource.into(), status: "raised".into(), since: None,
-            health: "ok".into(), unknown: 0, late: 0, errors: 0, throttled: 0, watermark: None, outcomes: Vec::new(),
+            id: format!("hot/{resource}"),
+            rule: "hot".into(),
+            resource: resource.into(),
+            status: "raised".into(),
+            since: None,
+            health: "ok".into(),
+            unknown: 0,
+            late: 0,
+            errors: 0,
+            throttled: 0,
+            watermark: None,
+            outcomes: Vec::new(),
         };
         fake.told(|told| told.tasks.insert(task.id.clone(), task));
     }
     for path in ["/v1/tasks/hot/b/2", "/v1/tasks/hot%2Fb%2F2"] {
         let (status, body) = call(&fake, "GET", path, &[], "").await;
-        assert_eq!((status, &body["resource"]), (StatusCode::OK, &json!("b/2")), "{path}");
+        assert_eq!(
+            (status, &body["resource"]),
+            (StatusCode::OK, &json!("b/2")),
+            "{path}"
+        );
     }
-    assert_eq!(call(&fake, "GET", "/v1/tasks/hot/b3", &[], "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        call(&fake, "GET", "/v1/tasks/hot/b3", &[], "").await.0,
+        StatusCode::NOT_FOUND
+    );
     let (_, body) = call(&fake, "GET", "/v1/tasks?rule=hot&resource=b%2F1", &[], "").await;
     assert_eq!(body["items"].as_array().unwrap().len(), 1);
 }
 
 fn entry(partition: u32, offset: i64, line: &str) -> TailEntry {
-    TailEntry { partition, offset, record: Record::new("k", line.to_owned()) }
+    TailEntry {
+        partition,
+        offset,
+        record: Record::new("k", line.to_owned()),
+    }
 }
 
 #[tokio::test]
@@ -241,81 +505,196 @@ async fn results_stream_as_events_and_resume_after_the_last_one() {
     let line = r#"{"rule":"hot","resource":"a","kind":"raised"}"#;
     let other = r#"{"rule":"cold","resource":"a","kind":"window"}"#;
     fake.told(|told| told.entries = vec![entry(0, 4, line), entry(1, 0, other), entry(1, 1, line)]);
-    let response = send(&fake, request("GET", "/v1/results?from=earliest&stop_at_end=true&rule=hot", &[], "")).await;
+    let response = send(
+        &fake,
+        request(
+            "GET",
+            "/v1/results?from=earliest&stop_at_end=true&rule=hot",
+            &[],
+            "",
+        ),
+    )
+    .await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let text_of = text(response).await;
     assert_eq!(text_of.matches("event: raised\n").count(), 2, "{text_of}");
-    assert!(text_of.contains("id: 0:4@0\n") && text_of.contains("id: 0:4,1:1@0\n"), "{text_of}");
+    assert!(
+        text_of.contains("id: 0:4@0\n") && text_of.contains("id: 0:4,1:1@0\n"),
+        "{text_of}"
+    );
     assert!(text_of.contains(&format!("data: {line}\n")), "{text_of}");
 
-    let response = send(&fake, request("GET", "/v1/results?stop_at_end=true", &[("last-event-id", "0:4,1:0@0")], "")).await;
+    let response = send(
+        &fake,
+        request(
+            "GET",
+            "/v1/results?stop_at_end=true",
+            &[("last-event-id", "0:4,1:0@0")],
+            "",
+        ),
+    )
+    .await;
     let text_of = text(response).await;
     assert_eq!(text_of.matches("data: ").count(), 1, "{text_of}");
-    assert_eq!(fake.told(|told| told.tailed.last().cloned()), Some((TailTopic::Results, TailFrom::Offsets(vec![5, 1]), true)));
-    assert_eq!(call(&fake, "GET", "/v1/results?from=soon", &[], "").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        fake.told(|told| told.tailed.last().cloned()),
+        Some((TailTopic::Results, TailFrom::Offsets(vec![5, 1]), true))
+    );
+    assert_eq!(
+        call(&fake, "GET", "/v1/results?from=soon", &[], "").await.0,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 #[tokio::test]
 async fn tails_are_lines_and_alarms_are_a_part_of_the_results() {
     let fake = Fake::default();
     let raised = r#"{"rule":"hot","kind":"raised"}"#;
-    fake.told(|told| told.entries = vec![entry(0, 0, raised), entry(0, 1, r#"{"rule":"m","kind":"window"}"#)]);
-    let response = send(&fake, request("GET", "/v1/tail/alarms?from=earliest&stop_at_end=true", &[], "")).await;
+    fake.told(|told| {
+        told.entries = vec![
+            entry(0, 0, raised),
+            entry(0, 1, r#"{"rule":"m","kind":"window"}"#),
+        ]
+    });
+    let response = send(
+        &fake,
+        request(
+            "GET",
+            "/v1/tail/alarms?from=earliest&stop_at_end=true",
+            &[],
+            "",
+        ),
+    )
+    .await;
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");
     assert_eq!(text(response).await, format!("{raised}\n"));
-    let (_, all) = call(&fake, "GET", "/v1/tail/results?from=earliest&stopAtEnd=true", &[], "").await;
+    let (_, all) = call(
+        &fake,
+        "GET",
+        "/v1/tail/results?from=earliest&stopAtEnd=true",
+        &[],
+        "",
+    )
+    .await;
     assert_eq!(all.as_str().unwrap().lines().count(), 2);
-    assert_eq!(call(&fake, "GET", "/v1/tail/journal", &[], "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        call(&fake, "GET", "/v1/tail/journal", &[], "").await.0,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
 async fn streams_are_bounded_and_end_when_the_process_stops() {
     let fake = Fake::default();
     let (router, tell) = doors(&fake);
-    let open = || router.clone().oneshot(request("GET", "/v1/tail/results", &[], ""));
+    let open = || {
+        router
+            .clone()
+            .oneshot(request("GET", "/v1/tail/results", &[], ""))
+    };
     let (first, second) = (open().await.unwrap(), open().await.unwrap());
-    assert_eq!(open().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        open().await.unwrap().status(),
+        StatusCode::TOO_MANY_REQUESTS
+    );
     drop(first);
     let third = open().await.unwrap();
     assert_eq!(third.status(), StatusCode::OK);
     tell.send(true).unwrap();
     for response in [second, third] {
-        assert!(response.into_body().into_data_stream().next().await.is_none());
+        assert!(
+            response
+                .into_body()
+                .into_data_stream()
+                .next()
+                .await
+                .is_none()
+        );
     }
 }
 
 #[tokio::test]
 async fn dead_letters_are_listed_shown_and_sent_once_more() {
     let fake = Fake::default();
-    fake.told(|told| told.entries = vec![entry(1, 0, r#"{"resource":"r1","time":"soon"}"#), entry(0, 7, "x"), entry(0, 3, r#"{"a":1}"#)]);
+    fake.told(|told| {
+        told.entries = vec![
+            entry(1, 0, r#"{"resource":"r1","time":"soon"}"#),
+            entry(0, 7, "x"),
+            entry(0, 3, r#"{"a":1}"#),
+        ]
+    });
     let (_, body) = call(&fake, "GET", "/v1/dlq?limit=2", &[], "").await;
-    assert_eq!((&body["items"][0]["id"], &body["items"][1]["id"], &body["next"]), (&json!("0:3"), &json!("0:7"), &json!("0:7")));
+    assert_eq!(
+        (
+            &body["items"][0]["id"],
+            &body["items"][1]["id"],
+            &body["next"]
+        ),
+        (&json!("0:3"), &json!("0:7"), &json!("0:7"))
+    );
     let (_, body) = call(&fake, "GET", "/v1/dlq?after=0:7", &[], "").await;
     assert_eq!(body["items"][0]["id"], "1:0");
-    assert_eq!(call(&fake, "GET", "/v1/dlq/1:0", &[], "").await.1["value"], r#"{"resource":"r1","time":"soon"}"#);
-    assert_eq!(call(&fake, "POST", "/v1/dlq/1:0/send", &[], "").await.0, StatusCode::OK);
-    assert_eq!(call(&fake, "POST", "/v1/dlq/0:3/send", &[], "").await.0, StatusCode::OK);
-    assert_eq!(call(&fake, "POST", "/v1/dlq/0:7/send", &[], "").await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(call(&fake, "GET", "/v1/dlq/9:9", &[], "").await.0, StatusCode::NOT_FOUND);
-    let keys: Vec<String> = fake.told(|told| told.events.iter().map(|event| event.key.clone()).collect());
+    assert_eq!(
+        call(&fake, "GET", "/v1/dlq/1:0", &[], "").await.1["value"],
+        r#"{"resource":"r1","time":"soon"}"#
+    );
+    assert_eq!(
+        call(&fake, "POST", "/v1/dlq/1:0/send", &[], "").await.0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        call(&fake, "POST", "/v1/dlq/0:3/send", &[], "").await.0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        call(&fake, "POST", "/v1/dlq/0:7/send", &[], "").await.0,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        call(&fake, "GET", "/v1/dlq/9:9", &[], "").await.0,
+        StatusCode::NOT_FOUND
+    );
+    let keys: Vec<String> =
+        fake.told(|told| told.events.iter().map(|event| event.key.clone()).collect());
     assert_eq!(keys, ["r1", "k"]);
 }
 
 #[tokio::test]
 async fn machines_are_answered() {
     let fake = Fake::default();
-    assert_eq!(call(&fake, "GET", "/healthz", &[], "").await.0, StatusCode::OK);
-    assert_eq!(call(&fake, "GET", "/readyz", &[], "").await.0, StatusCode::OK);
+    assert_eq!(
+        call(&fake, "GET", "/healthz", &[], "").await.0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        call(&fake, "GET", "/readyz", &[], "").await.0,
+        StatusCode::OK
+    );
     fake.told(|told| told.trouble = vec!["shard 1: Recovering: ".into()]);
     let response = send(&fake, request("GET", "/readyz", &[], "")).await;
-    assert_eq!((response.status(), &response.headers()["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()));
+    assert_eq!(
+        (response.status(), &response.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+    );
     let (_, metrics) = call(&fake, "GET", "/metrics", &[], "").await;
     assert!(metrics.as_str().unwrap().contains("tidegate_ready 0\n"));
     let (_, version) = call(&fake, "GET", "/version", &[], "").await;
     assert_eq!(version["partitions"], 2);
-    assert_eq!(call(&fake, "GET", "/v2", &[], "").await.1["type"], "urn:tidegate:problem:not-found");
-    assert_eq!(call(&fake, "PATCH", "/v1/rules", &[], "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        call(&fake, "GET", "/v2", &[], "").await.1["type"],
+        "urn:tidegate:problem:not-found"
+    );
+    assert_eq!(
+        call(&fake, "PATCH", "/v1/rules", &[], "").await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
     fake.told(|told| told.fails = Some(EngineError::Unavailable("the log is full".into())));
     let (status, body) = call(&fake, "POST", "/v1/events", &[], r#"{"resource":"a"}"#).await;
-    assert_eq!((status, &body["detail"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("not available now: the log is full")));
+    assert_eq!(
+        (status, &body["detail"]),
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!("not available now: the log is full")
+        )
+    );
 }

@@ -14,9 +14,11 @@ pub(super) fn value(value: &Value) -> Json {
         Value::Missing => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),
         Value::Int(whole) => Json::from(*whole),
-        Value::Number(number) if number.is_infinite() => {
-            Json::from(if *number > 0.0 { "Infinity" } else { "-Infinity" })
-        }
+        Value::Number(number) if number.is_infinite() => Json::from(if *number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }),
         // -0.0 equals 0.0 everywhere, so it prints like it.
         Value::Number(number) => Json::from(if *number == 0.0 { 0.0 } else { *number }),
         Value::Text(text) => Json::from(text.as_ref()),
@@ -35,7 +37,10 @@ pub(super) fn time(at: Option<Timestamp>) -> Json {
 }
 
 fn texts<K: AsRef<str>, V: AsRef<str>>(map: &BTreeMap<K, V>) -> Json {
-    map.iter().map(|(name, text)| (name.as_ref().to_owned(), Json::from(text.as_ref()))).collect::<Map<_, _>>().into()
+    map.iter()
+        .map(|(name, text)| (name.as_ref().to_owned(), Json::from(text.as_ref())))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 /// A twin.
@@ -82,9 +87,7 @@ pub(super) fn rule(view: &RuleView) -> Json {
 /// A task.
 #[must_use]
 pub(super) fn task(view: &TaskView) -> Json {
-    let outcome = |outcome: &tidegate_actors::observe::TaskOutcome| {
-        json!({ "time": time(Some(outcome.time)), "kind": outcome.kind, "detail": outcome.detail })
-    };
+    let outcome = |outcome: &tidegate_actors::observe::TaskOutcome| json!({ "time": time(Some(outcome.time)), "kind": outcome.kind, "detail": outcome.detail });
     json!({
         "id": view.id,
         "rule": view.rule,

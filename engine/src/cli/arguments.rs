@@ -29,37 +29,55 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the engine
-    #[command(after_help = "Examples:\n  tidegate serve\n  tidegate serve --data /var/lib/tidegate --listen 127.0.0.1:9000\n  TIDEGATE_LOG__FSYNC=100ms tidegate serve --config tidegate.toml\n\nSIGTERM or Ctrl-C: no new intake, the epoch under way is finished, a snapshot is written, exit 0.")]
+    #[command(
+        after_help = "Examples:\n  tidegate serve\n  tidegate serve --data /var/lib/tidegate --listen 127.0.0.1:9000\n  TIDEGATE_LOG__FSYNC=100ms tidegate serve --config tidegate.toml\n\nSIGTERM or Ctrl-C: no new intake, the epoch under way is finished, a snapshot is written, exit 0."
+    )]
     Serve(EngineArguments),
     /// Run the engine with made-up devices and rules, and show what happens
     Demo(DemoArguments),
     /// Bring documents in force: rules, resources, resource types
-    #[command(after_help = "Examples:\n  tidegate apply -f rules.yaml\n  tidegate apply -f rules/ --dry-run\n  cat rules.yaml | tidegate apply -f -\n\nAll documents of all files are checked first; one that is wrong keeps all of them out.")]
+    #[command(
+        after_help = "Examples:\n  tidegate apply -f rules.yaml\n  tidegate apply -f rules/ --dry-run\n  cat rules.yaml | tidegate apply -f -\n\nAll documents of all files are checked first; one that is wrong keeps all of them out."
+    )]
     Apply(ApplyArguments),
     /// List rules, resources, tasks or shards, or print one of them
-    #[command(after_help = "Examples:\n  tidegate get rules\n  tidegate get resources --type boiler -o name\n  tidegate get tasks --rule means -o json\n  tidegate get resource boiler-1 -o yaml")]
+    #[command(
+        after_help = "Examples:\n  tidegate get rules\n  tidegate get resources --type boiler -o name\n  tidegate get tasks --rule means -o json\n  tidegate get resource boiler-1 -o yaml"
+    )]
     Get(GetArguments),
     /// Tell all about one rule, resource or task
-    #[command(after_help = "Examples:\n  tidegate describe rule boiler-overheats\n  tidegate describe task boiler-overheats/boiler-1")]
+    #[command(
+        after_help = "Examples:\n  tidegate describe rule boiler-overheats\n  tidegate describe task boiler-overheats/boiler-1"
+    )]
     Describe(DescribeArguments),
     /// Delete a rule or a resource
-    #[command(after_help = "Examples:\n  tidegate delete rule boiler-overheats\n  tidegate delete resource boiler-1 --revision 3")]
+    #[command(
+        after_help = "Examples:\n  tidegate delete rule boiler-overheats\n  tidegate delete resource boiler-1 --revision 3"
+    )]
     Delete(ChangeArguments),
     /// Let a rule run
     Enable(ChangeArguments),
     /// Stop a rule and keep its definition
     Disable(ChangeArguments),
     /// Run rules over events of a file or of a data folder, without an engine
-    #[command(after_help = "Examples:\n  tidegate replay -f rules.yaml --events day.ndjson\n  zcat day.ndjson.gz | tidegate replay -f rules.yaml --ticks 1s\n  tidegate replay -f draft.yaml --data ./tidegate-data --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z\n\nThe same events and rules give the same bytes at every --batch and --shards.")]
+    #[command(
+        after_help = "Examples:\n  tidegate replay -f rules.yaml --events day.ndjson\n  zcat day.ndjson.gz | tidegate replay -f rules.yaml --ticks 1s\n  tidegate replay -f draft.yaml --data ./tidegate-data --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z\n\nThe same events and rules give the same bytes at every --batch and --shards."
+    )]
     Replay(ReplayArguments),
     /// Print what leaves the engine as lines of JSON
-    #[command(after_help = "Examples:\n  tidegate tail results\n  tidegate tail alarms --from 2026-01-01T00:00:00Z\n  tidegate tail dlq --stop-at-end")]
+    #[command(
+        after_help = "Examples:\n  tidegate tail results\n  tidegate tail alarms --from 2026-01-01T00:00:00Z\n  tidegate tail dlq --stop-at-end"
+    )]
     Tail(TailArguments),
     /// Look at dead letters, and send them once more
-    #[command(after_help = "Examples:\n  tidegate dlq list\n  tidegate dlq show 2:17\n  tidegate dlq send 2:17 2:18")]
+    #[command(
+        after_help = "Examples:\n  tidegate dlq list\n  tidegate dlq show 2:17\n  tidegate dlq send 2:17 2:18"
+    )]
     Dlq(DlqArguments),
     /// Check or show the settings of the engine
-    #[command(after_help = "Examples:\n  tidegate config check --config tidegate.toml\n  tidegate config show --origin")]
+    #[command(
+        after_help = "Examples:\n  tidegate config check --config tidegate.toml\n  tidegate config show --origin"
+    )]
     Config(ConfigArguments),
 }
 
@@ -95,10 +113,22 @@ pub enum Output {
 #[derive(Clone, Debug, Args)]
 pub struct ClientArguments {
     /// The engine
-    #[arg(long, value_name = "URL", env = "TIDEGATE_SERVER", default_value = "http://127.0.0.1:7878")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TIDEGATE_SERVER",
+        default_value = "http://127.0.0.1:7878"
+    )]
     pub server: String,
     /// How to print it
-    #[arg(short, long, value_enum, default_value_t, env = "TIDEGATE_OUTPUT", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value_t,
+        env = "TIDEGATE_OUTPUT",
+        hide_env = true
+    )]
     pub output: Output,
 }
 
@@ -108,12 +138,6 @@ pub struct DemoArguments {
     /// The engine.
     #[command(flatten)]
     pub engine: EngineArguments,
-    /// Made-up devices
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub devices: u32,
-    /// Events a second, over all devices
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub rate: u32,
     /// Stop by itself after this time
     #[arg(long, value_name = "DURATION")]
     pub stop_after: Option<Span>,
@@ -291,7 +315,12 @@ pub struct TailArguments {
     #[arg(long, value_name = "ID")]
     pub resource: Option<String>,
     /// The engine
-    #[arg(long, value_name = "URL", env = "TIDEGATE_SERVER", default_value = "http://127.0.0.1:7878")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TIDEGATE_SERVER",
+        default_value = "http://127.0.0.1:7878"
+    )]
     pub server: String,
 }
 

@@ -23,7 +23,11 @@ pub(super) enum Change {
 }
 
 /// Runs the command.
-pub(super) async fn run(change: Change, arguments: &ChangeArguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) async fn run(
+    change: Change,
+    arguments: &ChangeArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let client = Client::new(&arguments.client.server)?;
     let (kind, path) = match arguments.kind {
         ChangedKind::Rule => ("rule", "rules"),
@@ -46,7 +50,12 @@ pub(super) async fn run(change: Change, arguments: &ChangeArguments, out: &mut d
     Ok(())
 }
 
-fn print(kind: &str, arguments: &ChangeArguments, answer: &Value, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(
+    kind: &str,
+    arguments: &ChangeArguments,
+    answer: &Value,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let name = format!("{kind}/{}", arguments.name);
     match arguments.client.output {
         Output::Table => writeln!(out, "{name} {}", print::field(answer, "outcome")),

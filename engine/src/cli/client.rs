@@ -78,27 +78,48 @@ pub(super) struct Refused {
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
-        let lines: Vec<String> = refused.told.errors.iter().map(|error| error.at("request")).collect();
-        let message = if lines.is_empty() { refused.told.detail } else { lines.join("\n") };
-        Self { exit: refused.exit, message }
+        let lines: Vec<String> = refused
+            .told
+            .errors
+            .iter()
+            .map(|error| error.at("request"))
+            .collect();
+        let message = if lines.is_empty() {
+            refused.told.detail
+        } else {
+            lines.join("\n")
+        };
+        Self {
+            exit: refused.exit,
+            message,
+        }
     }
 }
 
 /// A path with a query.
 pub(super) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let pairs: Vec<String> = query
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encode(value)))
+        .collect();
     format!("{path}?{}", pairs.join("&"))
 }
 
 impl Client {
     /// A client of the engine at this address.
     pub(super) fn new(server: &str) -> Result<Self, Failure> {
-        let url = reqwest::Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = reqwest::Url::parse(server)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
         if url.is_none() {
-            return Err(Failure::usage(format!("`{server}` is not a server: write a URL such as `http://127.0.0.1:7878`")));
+            return Err(Failure::usage(format!(
+                "`{server}` is not a server: write a URL such as `http://127.0.0.1:7878`"
+            )));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let roots = rustls::RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Failure::new(error.to_string()))?
@@ -112,7 +133,10 @@ impl Client {
             .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::new(format!("cannot make a client: {error}")))?;
-        Ok(Self { http, server: server.trim_end_matches('/').to_owned() })
+        Ok(Self {
+            http,
+            server: server.trim_end_matches('/').to_owned(),
+        })
     }
 
     /// A request to a path of the server.
@@ -121,8 +145,14 @@ impl Client {
     }
 
     /// Sends a request; a refusal is told apart from a server that cannot be reached.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Result<Response, Refused>, Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Result<Response, Refused>, Failure> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(Ok(response));
@@ -134,7 +164,11 @@ impl Client {
         };
         let text = response.text().await.unwrap_or_default();
         let told = serde_json::from_str(&text).unwrap_or_else(|_| Told {
-            detail: format!("{} answered {status}: {}", self.server, text.chars().take(200).collect::<String>()),
+            detail: format!(
+                "{} answered {status}: {}",
+                self.server,
+                text.chars().take(200).collect::<String>()
+            ),
             errors: Vec::new(),
         });
         Ok(Err(Refused { exit, told }))
@@ -157,7 +191,10 @@ impl Client {
     /// Sends a request that answers with JSON.
     pub(super) async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
         let response = self.send(request).await??;
-        response.json().await.map_err(|error| Failure::new(format!("{} sent no JSON: {error}", self.server)))
+        response
+            .json()
+            .await
+            .map_err(|error| Failure::new(format!("{} sent no JSON: {error}", self.server)))
     }
 
     /// What is at a path.
@@ -166,7 +203,12 @@ impl Client {
     }
 
     /// All entries of a list, page by page; `query` without cursor and size.
-    pub(super) async fn list(&self, path: &str, query: &[(&str, &str)], most: Option<usize>) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn list(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        most: Option<usize>,
+    ) -> Result<Vec<Value>, Failure> {
         let mut items: Vec<Value> = Vec::new();
         let mut after: Option<String> = None;
         loop {

@@ -14,13 +14,21 @@ use crate::api::encode;
 pub(super) async fn run(command: &DlqCommand, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         DlqCommand::List { client } => {
-            let items = Client::new(&client.server)?.list("/v1/dlq", &[], None).await?;
+            let items = Client::new(&client.server)?
+                .list("/v1/dlq", &[], None)
+                .await?;
             print::list(out, client.output, &print::DEAD_LETTERS, &items)?;
         }
         DlqCommand::Show { id, client } => {
-            let letter = Client::new(&client.server)?.get(&format!("/v1/dlq/{}", encode(id))).await?;
+            let letter = Client::new(&client.server)?
+                .get(&format!("/v1/dlq/{}", encode(id)))
+                .await?;
             // A dead letter is too long for a row; whoever asks for one wants all of it.
-            let output = if client.output == Output::Table { Output::Yaml } else { client.output };
+            let output = if client.output == Output::Table {
+                Output::Yaml
+            } else {
+                client.output
+            };
             print::one(out, output, &print::DEAD_LETTERS, &letter)?;
         }
         DlqCommand::Send { ids, client } => {

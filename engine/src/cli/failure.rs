@@ -30,12 +30,18 @@ pub struct Failure {
 impl Failure {
     /// It failed.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into() }
+        Self {
+            exit: Exit::Failed,
+            message: message.into(),
+        }
     }
 
     /// It was asked wrongly.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into() }
+        Self {
+            exit: Exit::Usage,
+            message: message.into(),
+        }
     }
 }
 
@@ -51,7 +57,10 @@ impl From<EngineError> for Failure {
             EngineError::Config(_) => Exit::Usage,
             _ => Exit::Failed,
         };
-        Self { exit, message: error.to_string() }
+        Self {
+            exit,
+            message: error.to_string(),
+        }
     }
 }
 

@@ -34,7 +34,10 @@ pub(super) fn cell(value: &Value) -> String {
         Value::Bool(false) => "no".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         // A line break or an escape sequence in a device's text must not draw on the terminal.
-        Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+        Value::String(text) => text
+            .chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect(),
         other => other.to_string(),
     }
 }
@@ -48,7 +51,9 @@ fn count(value: &Value, name: &str) -> String {
 }
 
 fn counter(value: &Value, name: &str) -> String {
-    value.get("counters").map_or_else(|| "-".to_owned(), |counters| field(counters, name))
+    value
+        .get("counters")
+        .map_or_else(|| "-".to_owned(), |counters| field(counters, name))
 }
 
 /// Rules in a list.
@@ -59,9 +64,13 @@ pub(super) const RULES: Shape = Shape {
         ("NAME", |v| field(v, "name")),
         ("REVISION", |v| field(v, "revision")),
         ("ENABLED", |v| field(v, "enabled")),
-        ("HEALTH", |v| match v.get("quarantined").and_then(Value::as_str) {
-            Some(reason) if !reason.is_empty() => format!("quarantined: {}", cell(&Value::from(reason))),
-            _ => "ok".to_owned(),
+        ("HEALTH", |v| {
+            match v.get("quarantined").and_then(Value::as_str) {
+                Some(reason) if !reason.is_empty() => {
+                    format!("quarantined: {}", cell(&Value::from(reason)))
+                }
+                _ => "ok".to_owned(),
+            }
         }),
     ],
 };
@@ -127,17 +136,29 @@ pub(super) const DEAD_LETTERS: Shape = Shape {
 };
 
 /// Prints a list.
-pub(super) fn list(out: &mut dyn Write, output: Output, shape: &Shape, items: &[Value]) -> io::Result<()> {
+pub(super) fn list(
+    out: &mut dyn Write,
+    output: Output,
+    shape: &Shape,
+    items: &[Value],
+) -> io::Result<()> {
     match output {
         Output::Json => writeln!(out, "{:#}", json!({ "items": items })),
         Output::Yaml => out.write_all(yaml::text(&json!({ "items": items })).as_bytes()),
-        Output::Name => items.iter().try_for_each(|item| writeln!(out, "{}", name(shape, item))),
+        Output::Name => items
+            .iter()
+            .try_for_each(|item| writeln!(out, "{}", name(shape, item))),
         Output::Table => table(out, shape.columns, items),
     }
 }
 
 /// Prints one thing; as a table it is a list of one.
-pub(super) fn one(out: &mut dyn Write, output: Output, shape: &Shape, item: &Value) -> io::Result<()> {
+pub(super) fn one(
+    out: &mut dyn Write,
+    output: Output,
+    shape: &Shape,
+    item: &Value,
+) -> io::Result<()> {
     match output {
         Output::Json => writeln!(out, "{item:#}"),
         Output::Yaml => out.write_all(yaml::text(item).as_bytes()),
@@ -150,10 +171,21 @@ fn name(shape: &Shape, item: &Value) -> String {
 }
 
 fn table(out: &mut dyn Write, columns: &[Column], items: &[Value]) -> io::Result<()> {
-    let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(head, _)| (*head).to_owned()).collect()];
-    rows.extend(items.iter().map(|item| columns.iter().map(|(_, text)| text(item)).collect()));
+    let mut rows: Vec<Vec<String>> =
+        vec![columns.iter().map(|(head, _)| (*head).to_owned()).collect()];
+    rows.extend(
+        items
+            .iter()
+            .map(|item| columns.iter().map(|(_, text)| text(item)).collect()),
+    );
     let widths: Vec<usize> = (0..columns.len())
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     for row in rows {
         let mut line = String::new();
@@ -187,11 +219,20 @@ mod tests {
              boiler-overheats   12         yes       ok\n\
              means              1          no        quarantined: too\u{fffd}slow\n"
         );
-        assert_eq!(printed(Output::Name, &items), "rule/boiler-overheats\nrule/means\n");
+        assert_eq!(
+            printed(Output::Name, &items),
+            "rule/boiler-overheats\nrule/means\n"
+        );
         let json: Value = serde_json::from_str(&printed(Output::Json, &items)).unwrap();
         assert_eq!(json["items"][1]["name"], "means");
-        assert!(printed(Output::Yaml, &items).starts_with("items:\n- name: boiler-overheats\n  revision: 12\n"));
-        assert_eq!(printed(Output::Table, &[]), "NAME   REVISION   ENABLED   HEALTH\n");
+        assert!(
+            printed(Output::Yaml, &items)
+                .starts_with("items:\n- name: boiler-overheats\n  revision: 12\n")
+        );
+        assert_eq!(
+            printed(Output::Table, &[]),
+            "NAME   REVISION   ENABLED   HEALTH\n"
+        );
         assert_eq!(printed(Output::Name, &[]), "");
     }
 

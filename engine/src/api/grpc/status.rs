@@ -54,14 +54,24 @@ struct ErrorInfo {
 }
 
 fn any(name: &str, message: &impl Message) -> Any {
-    Any { type_url: format!("type.googleapis.com/google.rpc.{name}"), value: message.encode_to_vec() }
+    Any {
+        type_url: format!("type.googleapis.com/google.rpc.{name}"),
+        value: message.encode_to_vec(),
+    }
 }
 
 fn with_details(code: Code, message: String, reason: &str, more: Option<Any>) -> Status {
-    let info = ErrorInfo { reason: reason.to_owned(), domain: "tidegate".to_owned() };
+    let info = ErrorInfo {
+        reason: reason.to_owned(),
+        domain: "tidegate".to_owned(),
+    };
     let mut details = vec![any("ErrorInfo", &info)];
     details.extend(more);
-    let status = RpcStatus { code: code as i32, message: message.clone(), details };
+    let status = RpcStatus {
+        code: code as i32,
+        message: message.clone(),
+        details,
+    };
     Status::with_details(code, message, status.encode_to_vec().into())
 }
 
@@ -75,11 +85,21 @@ pub(super) fn invalid(issues: &[Issue]) -> Status {
         if issue.mark.line > 0 {
             description = format!("{}:{}: {description}", issue.mark.line, issue.mark.column);
         }
-        FieldViolation { field: issue.path.clone(), description }
+        FieldViolation {
+            field: issue.path.clone(),
+            description,
+        }
     });
-    let bad = BadRequest { field_violations: violations.collect() };
+    let bad = BadRequest {
+        field_violations: violations.collect(),
+    };
     let lines: Vec<String> = issues.iter().map(ToString::to_string).collect();
-    with_details(Code::InvalidArgument, lines.join("\n"), "INVALID", Some(any("BadRequest", &bad)))
+    with_details(
+        Code::InvalidArgument,
+        lines.join("\n"),
+        "INVALID",
+        Some(any("BadRequest", &bad)),
+    )
 }
 
 /// A request that makes no sense.
@@ -89,7 +109,12 @@ pub(super) fn bad(message: impl Into<String>) -> Status {
 
 /// Something that is not there.
 pub(super) fn missing(what: &str) -> Status {
-    with_details(Code::NotFound, format!("there is no `{what}`"), "NOT_FOUND", None)
+    with_details(
+        Code::NotFound,
+        format!("there is no `{what}`"),
+        "NOT_FOUND",
+        None,
+    )
 }
 
 /// What the engine answered.
@@ -101,7 +126,10 @@ pub(super) fn of(error: EngineError) -> Status {
         EngineError::Unavailable(_) => (Code::Unavailable, "UNAVAILABLE"),
         EngineError::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED"),
         EngineError::Invalid(_) => (Code::InvalidArgument, "BAD_REQUEST"),
-        EngineError::Config(_) | EngineError::Port(_) | EngineError::Data(_) | EngineError::Internal(_) => {
+        EngineError::Config(_)
+        | EngineError::Port(_)
+        | EngineError::Data(_)
+        | EngineError::Internal(_) => {
             tracing::error!(%error, "call failed");
             (Code::Internal, "INTERNAL")
         }
@@ -130,15 +158,28 @@ mod tests {
     #[test]
     fn all_issues_are_in_the_message_and_in_the_details() {
         let issues = [
-            Issue::new("rule a: when", Mark { line: 3, column: 7 }, "unknown function `averge`").hint("did you mean `avg`?"),
+            Issue::new(
+                "rule a: when",
+                Mark { line: 3, column: 7 },
+                "unknown function `averge`",
+            )
+            .hint("did you mean `avg`?"),
             Issue::new("rule a: hold", Mark::default(), "no duration"),
         ];
         let status = invalid(&issues);
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert!(status.message().contains("3:7: rule a: when: unknown function `averge` (did you mean `avg`?)"));
+        assert!(
+            status
+                .message()
+                .contains("3:7: rule a: when: unknown function `averge` (did you mean `avg`?)")
+        );
         let details = RpcStatus::decode(status.details()).unwrap();
         assert_eq!(details.code, 3);
-        let bad = details.details.iter().find(|any| any.type_url.ends_with("/google.rpc.BadRequest")).unwrap();
+        let bad = details
+            .details
+            .iter()
+            .find(|any| any.type_url.ends_with("/google.rpc.BadRequest"))
+            .unwrap();
         let bad = BadRequest::decode(bad.value.as_slice()).unwrap();
         assert_eq!(bad.field_violations.len(), 2);
         assert_eq!(bad.field_violations[1].field, "rule a: hold");
@@ -146,10 +187,19 @@ mod tests {
 
     #[test]
     fn refusals_have_their_codes() {
-        let conflict = of(EngineError::Refused(Refusal::Conflict { expected: 2, actual: 3 }));
+        let conflict = of(EngineError::Refused(Refusal::Conflict {
+            expected: 2,
+            actual: 3,
+        }));
         assert_eq!(conflict.code(), Code::Aborted);
-        assert_eq!(conflict.message(), "expected revision 2, but it has revision 3");
+        assert_eq!(
+            conflict.message(),
+            "expected revision 2, but it has revision 3"
+        );
         assert_eq!(of(EngineError::not_found("rule/x")).code(), Code::NotFound);
-        assert_eq!(of(EngineError::Unavailable("x".into())).code(), Code::Unavailable);
+        assert_eq!(
+            of(EngineError::Unavailable("x".into())).code(),
+            Code::Unavailable
+        );
     }
 }
