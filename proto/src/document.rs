@@ -6,6 +6,7 @@
 mod action;
 mod canonical;
 mod definition;
+mod flow;
 mod formula;
 mod json;
 mod rule;

@@ -138,8 +138,20 @@ proptest! {
 
     #[test]
     fn any_bytes_end_in_rows_or_a_reason(bytes in proptest::collection::vec(any::<u8>(), 0..80), text in "[\\[\\]{}:,\"a-f0-9.eE+ \\-\\\\\n]{0,60}") {
-        for value in [bytes, text.into_bytes()] {
-            let mut decoder = Decoder::new(DecodeLimits::default(), SourceProfile::default());
+        let nested = SourceProfile {
+            resource: "a.b".parse().unwrap(),
+            time: "a.c".parse().unwrap(),
+            values: Some("a.d".into()),
+            ..SourceProfile::default()
+        };
+        let cloud = SourceProfile { format: SourceFormat::CloudEvents, ..SourceProfile::default() };
+        for (value, profile) in [
+            (bytes, SourceProfile::default()),
+            (text.clone().into_bytes(), SourceProfile::default()),
+            (text.clone().into_bytes(), nested),
+            (text.into_bytes(), cloud),
+        ] {
+            let mut decoder = Decoder::new(DecodeLimits::default(), profile);
             let (mut batch, mut bad) = (EventBatch::default(), Vec::new());
             let record = Record::new("k", value.clone());
             decoder.decode(SourceRecord { source: 0, offset: 0, record: &record, index: 0 }, &mut Names::default(), &mut Names::default(), &mut batch, &mut bad);

@@ -1,5 +1,6 @@
 //! Documents that are right: every field, the examples of the specification, positions.
 
+mod flow;
 mod hostile;
 mod refused;
 
@@ -346,44 +347,4 @@ fn line_ends_and_marks_of_other_systems() {
     };
     assert_eq!(found.document, rule(OVERHEATS).document);
     assert_eq!(documents[1].name(), "b");
-}
-
-/// The character at a position of a text.
-fn at(text: &str, mark: Mark) -> Option<char> {
-    let line = text.lines().nth(mark.line as usize - 1)?;
-    line.chars().nth(mark.column as usize - 1)
-}
-
-#[test]
-fn positions_inside_formulas() {
-    for (fields, line) in [
-        ("when: x > Y", 1),
-        ("when:   'x > Y'", 1),
-        ("when: \"x > Y\"", 1),
-        ("when: |\n   x > Y", 1),
-        ("when: |\n\n   x > Y", 2),
-        ("when: |2\n   x > Y", 1),
-        ("when: |-\n    a &&\n      Y", 2),
-        ("when: >\n    x > Y", 1),
-    ] {
-        let text = format!(
-            "\nkind: Rule\nname: r\nfor: all\n---\nkind: Rule\nname: s\nfor: all\n{fields}\n"
-        );
-        let text = text.replacen("---", "when: ä\n---", 1);
-        let rule = rule(&text);
-        let Body::When(when) = rule.body else {
-            panic!("a condition");
-        };
-        let source = when.when.source.as_ref();
-        let written = source.lines().nth(line - 1).unwrap();
-        let column = written.find('Y').unwrap() + 1;
-        let mark = when.when.mark_at(line as u32, column as u32);
-        assert_eq!(at(&text, mark), Some('Y'), "{fields}: {mark:?}");
-    }
-    let unplaced = FormulaText {
-        source: "x".into(),
-        path: "when".into(),
-        mark: Mark::default(),
-    };
-    assert_eq!(unplaced.mark_at(3, 4), Mark::default());
 }

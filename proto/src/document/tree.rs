@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
+use crate::document::flow::{self, Inserted};
 use crate::document::json;
 use crate::issue::{Issue, Mark};
 
@@ -154,7 +155,7 @@ pub(super) fn read(piece: Piece<'_>) -> (Vec<Node>, Option<Issue>) {
         return (nodes, Some(Issue::new("", mark, problem)));
     }
     if !piece.text.trim_start().starts_with('{') {
-        let issue = yaml(piece, &mut nodes).err();
+        let issue = written(piece, &mut nodes).err();
         return (nodes, issue);
     }
     match json::read(piece, &mut nodes) {
@@ -162,7 +163,7 @@ pub(super) fn read(piece: Piece<'_>) -> (Vec<Node>, Option<Issue>) {
         // A flow map of YAML begins like JSON; only what is neither is told in the words of JSON.
         Err(issue) => {
             let mut flow = Vec::new();
-            match yaml(piece, &mut flow) {
+            match written(piece, &mut flow) {
                 Ok(()) => (flow, None),
                 Err(_) => (nodes, Some(issue)),
             }
@@ -178,7 +179,28 @@ pub(super) fn place(lines: u32, line: usize, column: usize) -> Mark {
     }
 }
 
-fn yaml(piece: Piece<'_>, nodes: &mut Vec<Node>) -> Result<(), Issue> {
+/// Reads YAML as people write it: formulas inside flow maps and lists may hold commas and quotes.
+fn written(piece: Piece<'_>, nodes: &mut Vec<Node>) -> Result<(), Issue> {
+    let outcome = yaml(piece, &Inserted::default(), nodes);
+    if outcome.is_ok() && !flow::is_torn(nodes) {
+        return outcome;
+    }
+    if let Some((text, inserted)) = flow::quoted(piece.text) {
+        let mut again = Vec::new();
+        let text = Piece {
+            lines: piece.lines,
+            text: &text,
+        };
+        if yaml(text, &inserted, &mut again).is_ok() {
+            *nodes = again;
+            return Ok(());
+        }
+    }
+    outcome
+}
+
+fn yaml(piece: Piece<'_>, inserted: &Inserted, nodes: &mut Vec<Node>) -> Result<(), Issue> {
+    let place = |lines, line, column| place(lines, line, inserted.original(line, column));
     let mut builder = Builder::default();
     for event in Parser::new_from_str(piece.text) {
         let (event, span) = event.map_err(|error| {
@@ -190,7 +212,8 @@ fn yaml(piece: Piece<'_>, nodes: &mut Vec<Node>) -> Result<(), Issue> {
         plain(&event, mark)?;
         let done = match event {
             Event::Scalar(text, style, ..) => {
-                let mark = content(piece, &span.start, &text, style).unwrap_or(mark);
+                let mark = content(&span.start, &text, style)
+                    .map_or(mark, |(line, column)| place(piece.lines, line, column));
                 builder.scalar(mark, scalar(text, style))?
             }
             Event::SequenceStart(..) => {
@@ -232,18 +255,17 @@ fn plain(event: &Event<'_>, mark: Mark) -> Result<(), Issue> {
     Ok(())
 }
 
-/// Where the content of a scalar begins: behind the quote, or on the first line of a block.
-fn content(piece: Piece<'_>, start: &Marker, text: &str, style: ScalarStyle) -> Option<Mark> {
+/// Line and column where the content of a scalar begins: behind the quote, or on the first line of a block.
+fn content(start: &Marker, text: &str, style: ScalarStyle) -> Option<(usize, usize)> {
     match style {
         ScalarStyle::Plain => None,
         ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
-            Some(place(piece.lines, start.line(), start.col() + 1))
+            Some((start.line(), start.col() + 1))
         }
         ScalarStyle::Literal | ScalarStyle::Folded => {
             // The scanner says where the first line stands that is not blank.
             let blank = text.len() - text.trim_start_matches('\n').len();
-            let line = start.line().saturating_sub(blank);
-            Some(place(piece.lines, line, start.col()))
+            Some((start.line().saturating_sub(blank), start.col()))
         }
     }
 }

@@ -419,3 +419,62 @@ fn every_problem_of_a_document_is_told_at_once() {
         ],
     );
 }
+
+/// The examples of the specification, as they stand there: what this version does not have is named, nothing else.
+#[test]
+fn the_specification_is_read_as_far_as_this_version_goes() {
+    let text = r#"kind: Rule
+name: boiler-overheats
+for: { type: boiler }                       # every match gets a task; also `all`, ids, labels; left out: one task over everything
+inputs:                                     # the resource's own metrics are in scope by name; others are named here
+  load: { resource: "${meta.line}", metric: load }
+when: avg(temperature, "5m") > 90.0 && corr(temperature, load, "10m") < 0.2
+hold: 2m                                    # must stay true
+clear: avg(temperature, "5m") < 85.0        # hysteresis; without it: when `when` turns false
+then:
+  - alarm: { severity: MAJOR, text: "mean ${avg(temperature, \"5m\")} °C" }
+  - set: { resource: "${meta.valve}", values: { open: true } }
+  - handler: { use: ops-mail, with: { subject: "Boiler ${resource}" } }
+---
+kind: Rule
+name: means
+for: { type: boiler }
+window: { tumbling: 5m, lateness: 30s }     # hopping {size, every}, sliding, session {gap, max}, count, cumulate, calendar {unit, zone}, state {start, end, min, max}
+emit: { mean: avg(temperature), n: count(temperature), r: corr(temperature, load) }
+to: [ results, series ]
+---
+kind: Rule
+name: door-left-open
+for: { type: room }
+pattern:
+  within: 10m
+  steps:
+    - opened: door == "open"
+    - not: motion > 0
+      for: 2m
+then: [ { alarm: { severity: WARNING } } ]
+---
+kind: Rule
+name: both-hot                              # the full form: a graph of sensors, gates, triggers, actuators
+graph:
+  nodes:
+    a: { formula: temperature, of: boiler1, states: { Above: "> 90", Below: "<= 90" }, evict: 5s }
+    b: { formula: temperature, of: boiler2, states: { Above: "> 90", Below: "<= 90" }, evict: 5s }
+    g: { gate: AND, of: [a, b], true_when: [[Above, Above]] }
+  triggers:
+    - { from: g, on: { becomes: TRUE }, do: mail, at_most_every: 60s }
+  actuators:
+    mail: { handler: { use: ops-mail } }
+"#;
+    check(
+        text,
+        &[
+            "4:1: rule boiler-overheats: inputs: `inputs` is not available yet in this version",
+            "11:5: rule boiler-overheats: then[1].set: `set` is not available yet in this version",
+            "19:16: rule means: to[1]: `series` is not available yet in this version",
+            "24:1: rule door-left-open: pattern: `pattern` is not available yet in this version",
+            "32:1: rule both-hot: a rule without `for` (one task over everything) is not available yet in this version (write `for: all` for a task per resource)",
+            "34:1: rule both-hot: graph: `graph` is not available yet in this version",
+        ],
+    );
+}
