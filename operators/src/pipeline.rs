@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidegate_proto::{EventBatch, Names, Outcome, Span, Timestamp, Trigger};
 
 use crate::plan::{Plan, PlanBody};
-use crate::watermark::{Clocks, Line, NEVER, Tick};
+use crate::watermark::{Clocks, Line, NEVER, Tick, cell};
 
 mod api;
 mod apply;
@@ -15,6 +15,7 @@ mod apply_window;
 mod arguments;
 mod cells;
 mod describe;
+mod filter;
 mod group;
 mod judge;
 mod keys;
@@ -74,6 +75,7 @@ pub struct Pipeline {
     window_scratch: WindowScratch,
     ticks: Vec<Tick>,
     water: Vec<Vec<i64>>,
+    columns: Vec<Option<u32>>,
     /// Whose rows are being judged: whom to suspect when it panics.
     working: Option<Working>,
 }
@@ -144,6 +146,7 @@ impl Pipeline {
             window_scratch: WindowScratch::default(),
             ticks: Vec::new(),
             water: Vec::new(),
+            columns: Vec::new(),
             working: None,
         }
     }
@@ -219,6 +222,10 @@ impl Pipeline {
         for ((line, _), water) in self.lines.iter_mut().zip(&mut self.water) {
             line.take(&self.clocks, &self.ticks, water);
         }
+        self.columns.clear();
+        for (index, column) in (0..).zip(&batch.metrics) {
+            *cell(&mut self.columns, column.metric, None) = Some(index);
+        }
         self.group_picker.pick(&self.ticks);
         self.window_picker.pick(&self.ticks);
         let push = Push {
@@ -226,6 +233,7 @@ impl Pipeline {
             rows: rows.clone(),
             picked: None,
             ticks: &self.ticks,
+            columns: &self.columns,
             water: &[],
             sequence: self.sequence,
             view,

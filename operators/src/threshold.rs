@@ -205,7 +205,8 @@ impl Table {
         carried.is_some_and(|resources| resources.contains(&resource))
     }
 
-    fn release(&mut self, unit: u32, resource: u32) {
+    /// Lets go that a rule was raised on a resource before its condition changed.
+    pub(crate) fn release(&mut self, unit: u32, resource: u32) {
         if let Some(resources) = self.carried.get_mut(&unit) {
             resources.remove(&resource);
             if resources.is_empty() {

@@ -83,11 +83,35 @@ impl Pipeline {
             None => self.find_group(plan, condition, &identity, (metrics, change), old),
         };
         let severity = self.seat(target, plan, condition, baggage, change.view);
+        self.clear_strangers(target, &plan.name, change);
         if let Some((unit, raised)) = severity {
             self.tell_updated(target, unit, &raised, change);
         }
         if let Some((group, _)) = old.filter(|(group, _)| *group != target) {
             self.sweep(group);
+        }
+    }
+
+    /// Clears what a revised rule raised on resources that it no longer looks at.
+    fn clear_strangers(&mut self, target: usize, rule: &str, change: &mut Change<'_>) {
+        let Some(Seat::Condition { unit, .. }) = self.rules.get(rule).copied() else {
+            return;
+        };
+        let Some(group) = self.groups.get(target).and_then(Option::as_ref) else {
+            return;
+        };
+        let members = &group.state.members;
+        let strangers: Vec<u32> = group
+            .raised(unit)
+            .into_iter()
+            .filter(|resource| !members.has(*resource))
+            .collect();
+        for resource in strangers {
+            let who: (&[usize], u32) = (&[unit], resource);
+            self.clear_for(target, who, "no longer matches", change);
+            if let Some(group) = self.groups.get_mut(target).and_then(Option::as_mut) {
+                group.drop_task(unit, resource);
+            }
         }
     }
 
@@ -205,7 +229,11 @@ impl Pipeline {
             .as_ref()
             .filter(|b| b.condition.alarm.is_some() && condition.alarm.is_some())
             .filter(|b| severity(&b.condition) != severity(condition))
-            .map(|b| (number, b.raised.clone()));
+            .map(|b| {
+                let raised = b.raised.iter().copied();
+                let members = &group.state.members;
+                (number, raised.filter(|r| members.has(*r)).collect())
+            });
         let mut unit = Unit::new(plan, condition);
         let mut raised = BTreeSet::new();
         if let Some(baggage) = baggage {

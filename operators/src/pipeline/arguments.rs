@@ -4,11 +4,86 @@ use arrow_array::Array;
 use tidegate_proto::Value;
 use tidegate_scripts::Column;
 
+use super::group::Push;
+use super::judge::columns_of;
+use super::steps::{Blame, Cause};
 use crate::aggregate::AggregateKind;
+use crate::plan::slots::Bound;
 use crate::plan::window::{AggregatePlan, Take};
 
+/// Evaluates arguments over the used rows of a push.
+pub(crate) struct Taker<'a> {
+    push: &'a Push<'a>,
+    /// Numbers of the used rows in the batch.
+    rows: &'a [u32],
+    /// What the rows carry themselves, by place.
+    own: &'a [Column],
+    /// The same with the latest values where a row carries none.
+    now: &'a [Column],
+    blames: &'a mut Vec<Blame>,
+}
+
+impl<'a> Taker<'a> {
+    pub(crate) fn new(
+        push: &'a Push<'a>,
+        rows: &'a [u32],
+        (own, now): (&'a [Column], &'a [Column]),
+        blames: &'a mut Vec<Blame>,
+    ) -> Self {
+        Self {
+            push,
+            rows,
+            own,
+            now,
+            blames,
+        }
+    }
+
+    fn evaluate(&mut self, bound: &Bound, asked: impl Fn(usize) -> bool) -> Column {
+        let columns = columns_of(bound, self.now);
+        let result = bound.formula.evaluate(&columns, self.rows.len());
+        for (place, error) in result.errors {
+            let Some(number) = self.rows.get(place as usize) else {
+                continue;
+            };
+            if !asked(place as usize) {
+                continue;
+            }
+            let row = *number as usize;
+            self.blames.push(Blame {
+                resource: self.push.batch.resource.get(row).copied().unwrap_or(0),
+                time: self.push.batch.time.get(row).copied().unwrap_or(0),
+                cause: Cause::Row(*number),
+                trigger: self.push.trigger(row),
+                message: error.to_string(),
+            });
+        }
+        result.column
+    }
+
+    /// What an aggregate takes.
+    pub(crate) fn take(&mut self, aggregate: &AggregatePlan) -> Argument {
+        let own = self.own;
+        let carried = |row: usize| carries(aggregate, own, row);
+        let filter = aggregate.filter.as_ref();
+        let passes = filter.map(|bound| self.evaluate(bound, carried));
+        let takes =
+            |row: usize| carried(row) && passes.as_ref().is_none_or(|passes| passes.is_true(row));
+        let column = match (&aggregate.argument, aggregate.bare) {
+            (_, Some(place)) => own.get(place).cloned(),
+            (Some(bound), None) => Some(self.evaluate(bound, takes)),
+            (None, None) => None,
+        };
+        let (rows, batch) = (self.rows, self.push.batch);
+        Argument::of(aggregate, column.as_ref(), rows.len(), takes, |row| {
+            let number = rows.get(row).copied().unwrap_or_default();
+            batch.time.get(number as usize).copied().unwrap_or_default()
+        })
+    }
+}
+
 /// Whether a row carries what an aggregate's argument asks of the row itself.
-pub(crate) fn carries(aggregate: &AggregatePlan, own: &[Column], row: usize) -> bool {
+fn carries(aggregate: &AggregatePlan, own: &[Column], row: usize) -> bool {
     if aggregate.bare.is_some() || aggregate.metrics.is_empty() {
         return true;
     }
@@ -31,7 +106,7 @@ pub(crate) struct Argument {
 }
 
 impl Argument {
-    pub(crate) fn of(
+    fn of(
         aggregate: &AggregatePlan,
         column: Option<&Column>,
         rows: usize,

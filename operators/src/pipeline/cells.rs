@@ -84,8 +84,15 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(batch: &'a EventBatch, metric: u32, from: usize) -> Self {
-        let column = batch.metric(metric);
+    /// `columns` says where in the batch the column of a metric is.
+    pub(crate) fn new(
+        batch: &'a EventBatch,
+        columns: &[Option<u32>],
+        metric: u32,
+        from: usize,
+    ) -> Self {
+        let column = columns.get(metric as usize).copied().flatten();
+        let column = column.and_then(|column| batch.metrics.get(column as usize));
         let at = column.map_or(0, |c| c.rows.partition_point(|row| (*row as usize) < from));
         Self { column, at }
     }

@@ -213,10 +213,22 @@ impl super::group::Group {
     }
 
     fn drop_tasks(&mut self, resource: u32) {
-        for unit in self.units.iter_mut().flatten() {
-            if let Some(task) = unit.state.tasks.get_mut(resource as usize) {
-                *task = Task::default();
-            }
+        for number in 0..self.units.len() {
+            self.drop_task(number, resource);
+        }
+    }
+
+    /// Lets one task go.
+    pub(crate) fn drop_task(&mut self, number: usize, resource: u32) {
+        let Some(unit) = self.units.get_mut(number).and_then(Option::as_mut) else {
+            return;
+        };
+        if let Some(task) = unit.state.tasks.get_mut(resource as usize) {
+            *task = Task::default();
+        }
+        let table = unit.state.table.and_then(|t| self.state.tables.get_mut(t));
+        if let Some(table) = table {
+            table.release(u32::try_from(number).unwrap_or(u32::MAX), resource);
         }
     }
 

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use tidegate_proto::{EventBatch, EventRef, Names, Order, Outcome, Trigger};
 
 use super::View;
+use super::cells::Cursor;
 use super::members::Members;
 use super::sight::{Gaze, Sight};
-use super::steps::{Late, Step};
+use super::steps::{Blame, Late, Step};
 use super::unit::Unit;
 use crate::order::Waiting;
 use crate::plan::condition::ConditionPlan;
@@ -71,6 +72,8 @@ pub(crate) struct Push<'a> {
     /// Which of the rows can concern this group, counted from the first; `None`: all.
     pub(crate) picked: Option<&'a [u32]>,
     pub(crate) ticks: &'a [Tick],
+    /// Where in the batch the column of each metric is.
+    pub(crate) columns: &'a [Option<u32>],
     /// Watermark of the group's line at each row.
     pub(crate) water: &'a [i64],
     /// Log order of the first row.
@@ -80,9 +83,23 @@ pub(crate) struct Push<'a> {
     pub(crate) groups: usize,
 }
 
-impl Push<'_> {
+impl<'a> Push<'a> {
+    /// Cursors over the metrics of a sight, at the first row.
+    pub(crate) fn cursors(&self, sight: &Sight) -> Vec<Cursor<'a>> {
+        let (batch, columns, from) = (self.batch, self.columns, self.rows.start);
+        let metrics = sight.metrics.iter();
+        metrics
+            .map(|cells| Cursor::new(batch, columns, cells.metric, from))
+            .collect()
+    }
+
+    /// What a line of a row names as its trigger.
+    pub(crate) fn trigger(&self, number: usize) -> Trigger {
+        Trigger::Record(self.batch.record.get(number).copied().unwrap_or_default())
+    }
+
     /// Rows that can concern the group: place among the rows, and number in the batch.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (usize, usize)> + use<'_> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = (usize, usize)> + use<'_, 'a> {
         let count = self.picked.map_or(self.rows.len(), <[u32]>::len);
         (0..count).map(|place| {
             let picked = self.picked.and_then(|picked| picked.get(place));
@@ -106,6 +123,7 @@ pub(crate) struct Scratch {
     pub(crate) filter: Gaze,
     pub(crate) steps: Vec<Step>,
     pub(crate) late: Vec<Late>,
+    pub(crate) blames: Vec<Blame>,
     /// Causes that are no row of the batch at hand.
     pub(crate) causes: Vec<EventRef>,
     /// Resources whose next deadline may have changed.
@@ -199,6 +217,12 @@ impl Group {
         out: &mut Vec<Outcome>,
     ) {
         let timed = self.waits || self.state.sight.wakes() || self.order == Order::Time;
+        if !timed && !self.condition.every_row && self.filter.is_none() {
+            let mut cursors = push.cursors(&self.state.sight).into_iter();
+            if !cursors.any(|cursor| cursor.is_live()) {
+                return;
+            }
+        }
         self.open(scratch);
         match self.order {
             Order::Arrival => self.arrival(push, timed, scratch),
@@ -237,6 +261,7 @@ impl Group {
         }
         scratch.steps.clear();
         scratch.late.clear();
+        scratch.blames.clear();
         scratch.causes.clear();
         scratch.touched.clear();
     }

@@ -86,6 +86,7 @@ impl Group {
         out: &mut Vec<Outcome>,
     ) {
         self.tell_late(batch, scratch, out);
+        self.tell_blames(batch, scratch, out);
         if scratch.steps.is_empty() {
             return;
         }
@@ -101,6 +102,30 @@ impl Group {
         for number in &self.singles {
             if let Some(unit) = self.units.get_mut(*number).and_then(Option::as_mut) {
                 unit.judge(&scene, &mut self.state.deadline, out);
+            }
+        }
+    }
+
+    fn tell_blames(
+        &mut self,
+        batch: Option<&EventBatch>,
+        scratch: &Scratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        for blame in &scratch.blames {
+            let tale = Tale {
+                kind: OutcomeKind::Error,
+                resource: blame.resource,
+                time: blame.time,
+                cause: match blame.cause {
+                    Cause::Row(row) => batch.map(|batch| batch.event_ref(row as usize)),
+                    Cause::Kept(kept) => scratch.causes.get(kept as usize).cloned(),
+                    Cause::None => None,
+                },
+                trigger: blame.trigger,
+            };
+            for unit in self.units.iter_mut().flatten() {
+                out.extend(unit.fail(&tale, &blame.message));
             }
         }
     }

@@ -10,6 +10,7 @@ use tidegate_scripts::{Column, ScriptError};
 
 use super::View;
 use super::keys::Key;
+use super::steps::{Blame, Cause};
 use super::unit::{Tale, line};
 use super::windows::{CLOCK, WindowUnit};
 use crate::plan::window::{ResultFormula, Source};
@@ -296,23 +297,49 @@ impl WindowUnit {
             let Some(result) = results.get(*index as usize) else {
                 continue;
             };
-            let resource = result.key.resource;
-            self.state.counters.entry(resource).or_default().errors += 1;
-            let hour = result.row.end.div_euclid(3_600_000);
-            let last = self.state.hours.get(&resource).copied();
-            if last.is_some_and(|last| last >= hour) {
-                continue;
-            }
-            self.state.hours.insert(resource, hour);
             let tale = Tale {
                 kind: OutcomeKind::Error,
-                resource,
+                resource: result.key.resource,
                 time: result.row.end,
                 cause: Some(result.row.last.clone()),
                 trigger: trigger(batch, result.row.trigger),
             };
-            let values = vec![(Arc::from("message"), Value::text(&error.to_string()))];
-            out.push(line(&self.plan.name, &tale, values));
+            self.fail(&tale, &error.to_string(), out);
+        }
+    }
+
+    /// Counts a failed formula; a line about it at most once per task and hour.
+    fn fail(&mut self, tale: &Tale, message: &str, out: &mut Vec<Outcome>) {
+        let counters = self.state.counters.entry(tale.resource).or_default();
+        counters.errors += 1;
+        let hour = tale.time.div_euclid(3_600_000);
+        let last = self.state.hours.get(&tale.resource).copied();
+        if last.is_none_or(|last| last < hour) {
+            self.state.hours.insert(tale.resource, hour);
+            let values = vec![(Arc::from("message"), Value::text(message))];
+            out.push(line(&self.plan.name, tale, values));
+        }
+    }
+
+    /// Lines about formulas of rows that failed.
+    pub(crate) fn tell_blames(
+        &mut self,
+        batch: &EventBatch,
+        blames: &[Blame],
+        out: &mut Vec<Outcome>,
+    ) {
+        for blame in blames {
+            let tale = Tale {
+                kind: OutcomeKind::Error,
+                resource: blame.resource,
+                time: blame.time,
+                cause: match blame.cause {
+                    Cause::Row(row) => Some(batch.event_ref(row as usize)),
+                    Cause::Kept(_) | Cause::None => None,
+                },
+                trigger: blame.trigger,
+            };
+            self.fail(&tale, &blame.message, out);
         }
     }
 }

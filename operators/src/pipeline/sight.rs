@@ -44,6 +44,8 @@ pub(crate) struct Gaze {
     /// Whether the row carries what conditions ask for.
     pub(crate) judged: bool,
     arguments: Vec<Value>,
+    /// What failed since it was last asked.
+    pub(crate) faults: Vec<String>,
     /// Columns of the points so far.
     pub(crate) builders: Vec<Builder>,
     /// How many points.
@@ -60,6 +62,16 @@ impl Gaze {
         self.builders.clear();
         self.builders.resize(table.places.len(), Builder::default());
         self.points = 0;
+        self.faults.clear();
+    }
+
+    /// Puts the row's own values over the latest ones: a row is filtered and summed with what it says itself.
+    pub(crate) fn overlay(&mut self) {
+        for (now, own) in self.now.iter_mut().zip(&self.own) {
+            if !own.is_missing() {
+                now.clone_from(own);
+            }
+        }
     }
 
     /// Makes the values as of now a point; answers with its number.
@@ -83,10 +95,24 @@ fn gather(places: &[usize], values: &[Value], into: &mut Vec<Value>) {
     into.extend(places.iter().map(value));
 }
 
-/// The value of a formula over values by place; what fails has none.
-pub(crate) fn evaluate(bound: &Bound, values: &[Value], scratch: &mut Vec<Value>) -> Value {
+/// The value of a formula over values by place; what fails has none and says so.
+pub(crate) fn evaluate(
+    bound: &Bound,
+    values: &[Value],
+    scratch: &mut Vec<Value>,
+    faults: &mut Vec<String>,
+) -> Value {
+    if let Some(place) = bound.bare {
+        return values.get(place).cloned().unwrap_or_default();
+    }
     gather(&bound.places, values, scratch);
-    bound.formula.evaluate_row(scratch).unwrap_or_default()
+    match bound.formula.evaluate_row(scratch) {
+        Ok(value) => value,
+        Err(error) => {
+            faults.push(error.to_string());
+            Value::Missing
+        }
+    }
 }
 
 impl Sight {
@@ -158,6 +184,7 @@ impl Sight {
             return;
         }
         self.plain(table, row.resource, row.at, view, &mut gaze.now);
+        gaze.overlay();
         for stream in &mut self.streams {
             let Some(Form::Stream(plan)) = table.places.get(stream.place).map(|p| &p.form) else {
                 continue;
@@ -249,7 +276,7 @@ impl Sight {
 /// What a stream call takes of a row, `None` if it does not take it.
 fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
     if let Some(filter) = &plan.filter
-        && evaluate(filter, &gaze.now, &mut gaze.arguments) != Value::Bool(true)
+        && evaluate(filter, &gaze.now, &mut gaze.arguments, &mut gaze.faults) != Value::Bool(true)
     {
         return None;
     }
@@ -263,14 +290,14 @@ fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
             if !plan.metrics.is_empty() && !plan.metrics.iter().any(carries) {
                 return None;
             }
-            evaluate(bound, &gaze.now, &mut gaze.arguments)
+            evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults)
         }
         (Some(_), Some(place)) => gaze.own.get(place).cloned().unwrap_or_default(),
         (Some(bound), None) => {
             if !plan.call.nulls && !plan.metrics.iter().all(carries) {
                 return None;
             }
-            evaluate(bound, &gaze.now, &mut gaze.arguments)
+            evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults)
         }
     };
     let takes = plan.call.nulls || plan.call.function == StreamFunction::Silent;

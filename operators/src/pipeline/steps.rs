@@ -2,10 +2,10 @@
 
 use tidegate_proto::{EventRef, Order, Trigger, Value};
 
-use super::View;
 use super::cells::Cursor;
 use super::group::{Group, Push, Scratch};
-use super::sight::{Row, Sight, evaluate};
+use super::sight::{Row, Sight};
+use super::{View, filter};
 use crate::order::WaitingRow;
 use crate::watermark::{NEVER, at, cell};
 
@@ -48,18 +48,34 @@ pub(crate) struct Late {
     pub(crate) forced: bool,
 }
 
-fn trigger(push: &Push<'_>, row: usize) -> Trigger {
-    Trigger::Record(push.batch.record.get(row).copied().unwrap_or_default())
+/// A formula that failed before anything was judged.
+#[derive(Clone, Debug)]
+pub(crate) struct Blame {
+    pub(crate) resource: u32,
+    pub(crate) time: i64,
+    pub(crate) cause: Cause,
+    pub(crate) trigger: Trigger,
+    pub(crate) message: String,
+}
+
+/// Notes what failed while a row was taken.
+fn blame(step: &Step, scratch: &mut Scratch) {
+    for message in scratch.gaze.faults.drain(..) {
+        scratch.blames.push(Blame {
+            resource: step.resource,
+            time: step.at,
+            cause: step.cause,
+            trigger: step.trigger,
+            message,
+        });
+    }
 }
 
 impl Group {
     /// Rows in the order of arrival.
     pub(crate) fn arrival(&mut self, push: &Push<'_>, timed: bool, scratch: &mut Scratch) {
         let mask = self.mask(push, scratch);
-        let metrics = self.state.sight.metrics.iter();
-        let mut cursors: Vec<Cursor<'_>> = metrics
-            .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
-            .collect();
+        let mut cursors = push.cursors(&self.state.sight);
         if !timed && !self.condition.every_row && !cursors.iter().any(Cursor::is_live) {
             return;
         }
@@ -70,7 +86,7 @@ impl Group {
             if !self.state.members.has(tick.resource) {
                 continue;
             }
-            let trigger = trigger(push, row);
+            let trigger = push.trigger(row);
             if timed {
                 scratch.touched.push(tick.resource);
                 self.leave(tick.resource, *water, (trigger, push.view), scratch);
@@ -118,6 +134,7 @@ impl Group {
             self.state
                 .sight
                 .take(table, &row, push.view, &mut scratch.gaze);
+            blame(&step, scratch);
             if point {
                 let gaze = &mut scratch.gaze;
                 let sight = &mut self.state.sight;
@@ -178,54 +195,13 @@ impl Group {
         judged
     }
 
-    /// Which rows `where` lets pass, judged with the latest values of all rows.
+    /// Which rows `where` lets pass.
     fn mask(&mut self, push: &Push<'_>, scratch: &mut Scratch) -> Option<Vec<bool>> {
-        let plan = self.filter.clone()?;
+        let plan = self.filter.as_ref()?;
         let sight = self.state.filter.as_mut()?;
-        let gaze = &mut scratch.filter;
-        let metrics = sight.metrics.iter();
-        let mut cursors: Vec<Cursor<'_>> = metrics
-            .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
-            .collect();
-        let mut rows = Vec::new();
-        for (index, row) in push.each() {
-            let Some(tick) = push.ticks.get(index) else {
-                break;
-            };
-            if !self.state.members.has(tick.resource) {
-                continue;
-            }
-            for (cursor, own) in cursors.iter_mut().zip(&mut gaze.own) {
-                *own = cursor.value(u32::try_from(row).unwrap_or(u32::MAX));
-            }
-            let row = Row {
-                resource: tick.resource,
-                time: push.batch.time.get(row).copied().unwrap_or_default(),
-                sequence: push.sequence + index as u64,
-                at: tick.latest,
-            };
-            sight.seed(row.resource, i64::MAX, push.view);
-            sight.take(&plan.table, &row, push.view, gaze);
-            sight.look(
-                &plan.table,
-                row.resource,
-                row.time,
-                push.view,
-                &mut gaze.now,
-            );
-            gaze.point();
-            rows.push(index);
-        }
-        let columns = gaze.columns();
-        let passed = super::judge::columns_of(&plan.bound, &columns);
-        let result = plan.bound.formula.evaluate(&passed, rows.len());
-        let mut mask = vec![false; push.ticks.len()];
-        for (place, index) in rows.into_iter().enumerate() {
-            if let Some(pass) = mask.get_mut(index) {
-                *pass = result.column.is_true(place);
-            }
-        }
-        Some(mask)
+        let (gaze, blames) = (&mut scratch.filter, &mut scratch.blames);
+        let members = &self.state.members;
+        Some(filter::mask(plan, sight, members, push, gaze, blames))
     }
 
     /// Timer points up to a watermark.
@@ -293,11 +269,10 @@ impl Group {
 
     /// Rows of `order: time`: they wait, and what the watermark has passed is taken.
     pub(crate) fn in_time_order(&mut self, push: &Push<'_>, scratch: &mut Scratch) {
-        let filter = self.state.filter.iter().flat_map(|sight| &sight.metrics);
-        let metrics = self.state.sight.metrics.iter().chain(filter);
-        let mut cursors: Vec<Cursor<'_>> = metrics
-            .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
-            .collect();
+        let mut cursors = push.cursors(&self.state.sight);
+        if let Some(filter) = &self.state.filter {
+            cursors.extend(push.cursors(filter));
+        }
         for (index, row) in push.each() {
             let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
                 break;
@@ -305,7 +280,7 @@ impl Group {
             if !self.state.members.has(tick.resource) {
                 continue;
             }
-            let trigger = trigger(push, row);
+            let trigger = push.trigger(row);
             let number = u32::try_from(row).unwrap_or(u32::MAX);
             let time = push.batch.time.get(row).copied().unwrap_or_default();
             let values = cursors.iter_mut().map(|cursor| cursor.value(number));
@@ -387,7 +362,7 @@ impl Group {
         };
         let metrics = self.state.sight.metrics.len();
         let (own, of_filter) = waiting.values.split_at(metrics.min(waiting.values.len()));
-        if !self.passes(&row, of_filter, view, scratch) {
+        if !self.passes(&row, of_filter, (trigger, view), scratch) {
             return;
         }
         let limit = Sight::limit(true, row.time);
@@ -401,36 +376,44 @@ impl Group {
         let carried = places.any(|(value, place)| place.judged && !value.is_missing());
         gaze.judged = self.condition.every_row || carried;
         sight.take(table, &row, view, gaze);
-        if !gaze.judged {
+        let kept = u32::try_from(scratch.causes.len()).unwrap_or(u32::MAX);
+        let mut step = Step {
+            resource,
+            at: row.at,
+            bound: row.at,
+            point: NO_POINT,
+            cause: Cause::Kept(kept),
+            trigger,
+        };
+        blame(&step, scratch);
+        if !scratch.gaze.judged {
+            scratch.causes.push(waiting.cause);
             return;
         }
-        sight.look(table, resource, row.at, view, &mut gaze.now);
-        let kept = u32::try_from(scratch.causes.len()).unwrap_or(u32::MAX);
+        let sight = &mut self.state.sight;
+        let table = &self.condition.table;
+        sight.look(table, resource, row.at, view, &mut scratch.gaze.now);
         if self.state.sight.wakes() {
             *cell(&mut self.state.causes, resource, EventRef::default()) = waiting.cause.clone();
         }
         scratch.causes.push(waiting.cause);
-        scratch.steps.push(Step {
-            resource,
-            at: row.at,
-            bound: row.at,
-            point: scratch.gaze.point(),
-            cause: Cause::Kept(kept),
-            trigger,
-        });
+        step.point = scratch.gaze.point();
+        scratch.steps.push(step);
     }
 
     /// Whether `where` lets a waiting row pass.
-    fn passes(&mut self, row: &Row, own: &[Value], view: &dyn View, scratch: &mut Scratch) -> bool {
+    fn passes(
+        &mut self,
+        row: &Row,
+        own: &[Value],
+        (trigger, view): (Trigger, &dyn View),
+        scratch: &mut Scratch,
+    ) -> bool {
         let (Some(plan), Some(sight)) = (&self.filter, &mut self.state.filter) else {
             return true;
         };
-        let gaze = &mut scratch.filter;
+        let (gaze, blames) = (&mut scratch.filter, &mut scratch.blames);
         gaze.own.clone_from_slice(own);
-        sight.seed(row.resource, Sight::limit(true, row.time), view);
-        sight.take(&plan.table, row, view, gaze);
-        sight.look(&plan.table, row.resource, row.time, view, &mut gaze.now);
-        let mut values = Vec::new();
-        evaluate(&plan.bound, &gaze.now, &mut values) == Value::Bool(true)
+        filter::passes(plan, sight, row, (trigger, view), gaze, blames)
     }
 }

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod laws;
+mod naive;
 mod revisions;
 mod windows;
 
@@ -110,9 +111,8 @@ impl World {
 
     pub(super) fn describe(&mut self, resource: &str, traits: Traits) {
         let resource = self.house.resources.intern(resource);
-        self.house
-            .traits
-            .resize(resource as usize + 1, Traits::default());
+        let known = self.house.traits.len().max(resource as usize + 1);
+        self.house.traits.resize(known, Traits::default());
         self.house.traits[resource as usize] = traits;
         let trigger = Trigger::Record(0);
         let timing = (None, None);

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_proto::{Names, Outcome, Value};
 
-use super::arguments::{Argument, carries};
+use super::arguments::{Argument, Taker};
 use super::cells::{Builder, Cursor};
 use super::group::{Push, Watch};
-use super::judge::columns_of;
 use super::keys::Keys;
 use super::members::Members;
 use super::results::Told;
 use super::sight::{Gaze, Row, Sight};
+use super::steps::{Blame, Cause};
 use super::{TaskCounters, View};
+use crate::plan::Plan;
 use crate::plan::window::WindowPlan;
-use crate::plan::{FilterPlan, Plan};
 use crate::timer::{IDLE, Timers};
 use crate::watermark::NEVER;
 use crate::window::{NumberRows, RowKey, WindowOutput, WindowSpec, Windows};
@@ -60,11 +60,10 @@ pub(crate) struct WindowScratch {
     keys: Vec<u32>,
     sequences: Vec<u64>,
     water: Vec<i64>,
-    /// What each aggregate takes of each used row.
-    builders: Vec<Builder>,
     /// Values that the row itself carries, by place.
     own: Vec<Builder>,
     touched: Vec<u32>,
+    blames: Vec<Blame>,
     output: WindowOutput,
 }
 
@@ -132,6 +131,7 @@ impl WindowUnit {
         self.open(scratch);
         let uses = self.gather(push, scratch);
         self.run(push, &uses, scratch);
+        self.tell_blames(push.batch, &scratch.blames, out);
         self.tell(Some(push.batch), push.view, &mut scratch.output, out);
         self.rearm(watch, &scratch.touched);
     }
@@ -166,7 +166,7 @@ impl WindowUnit {
         scratch.water.clear();
         scratch.own.clear();
         scratch.own.resize(metrics, Builder::default());
-        scratch.builders.clear();
+        scratch.blames.clear();
         scratch.touched.clear();
         scratch.output.clear();
     }
@@ -196,13 +196,8 @@ impl WindowUnit {
 
     /// Rows that the rule uses: their values by place, their keys, in log order.
     fn gather(&mut self, push: &Push<'_>, scratch: &mut WindowScratch) -> Vec<Use> {
-        let mut cursors = cursors_of(&self.state.sight, push);
-        let filter = self.plan.filter.clone();
-        let mut filter_cursors = self
-            .state
-            .filter
-            .as_ref()
-            .map(|sight| cursors_of(sight, push));
+        let mut cursors = push.cursors(&self.state.sight);
+        let mask = self.mask(push, scratch);
         let simple = !self.window.looks && self.window.by.is_empty();
         let mut uses = Vec::new();
         for (index, number) in push.each() {
@@ -225,13 +220,10 @@ impl WindowUnit {
                 at: tick.latest,
             };
             scratch.touched.push(tick.resource);
-            let mut used = match (&filter, &mut filter_cursors) {
-                (Some(plan), Some(cursors)) => {
-                    self.passes(plan, cursors, (row, number), push.view, &mut scratch.filter)
-                }
-                _ => true,
-            };
-            used = used && self.read(&mut cursors, number, &mut scratch.gaze);
+            let passes = mask
+                .as_ref()
+                .is_none_or(|mask| mask.get(index) == Some(&true));
+            let used = passes && self.read(&mut cursors, number, &mut scratch.gaze);
             let key = if !used {
                 None
             } else if simple {
@@ -239,6 +231,15 @@ impl WindowUnit {
             } else {
                 self.look(row, push, &mut scratch.gaze)
             };
+            for message in scratch.gaze.faults.drain(..) {
+                scratch.blames.push(Blame {
+                    resource: tick.resource,
+                    time: row.time,
+                    cause: Cause::Row(number),
+                    trigger: push.trigger(number as usize),
+                    message,
+                });
+            }
             match key {
                 Some(key) => {
                     let entry = u32::try_from(scratch.rows.len()).unwrap_or(u32::MAX);
@@ -255,25 +256,15 @@ impl WindowUnit {
         uses
     }
 
-    fn passes(
-        &mut self,
-        plan: &FilterPlan,
-        cursors: &mut [Cursor<'_>],
-        (row, number): (Row, u32),
-        view: &dyn View,
-        gaze: &mut Gaze,
-    ) -> bool {
-        let Some(sight) = &mut self.state.filter else {
-            return true;
-        };
-        for (cursor, own) in cursors.iter_mut().zip(&mut gaze.own) {
-            *own = cursor.value(number);
-        }
-        sight.seed(row.resource, i64::MAX, view);
-        sight.take(&plan.table, &row, view, gaze);
-        sight.look(&plan.table, row.resource, row.time, view, &mut gaze.now);
-        let mut values = Vec::new();
-        super::sight::evaluate(&plan.bound, &gaze.now, &mut values) == Value::Bool(true)
+    /// Which rows `where` lets pass.
+    fn mask(&mut self, push: &Push<'_>, scratch: &mut WindowScratch) -> Option<Vec<bool>> {
+        let plan = self.plan.filter.as_ref()?;
+        let sight = self.state.filter.as_mut()?;
+        let (gaze, blames) = (&mut scratch.filter, &mut scratch.blames);
+        let members = &self.state.members;
+        Some(super::filter::mask(
+            plan, sight, members, push, gaze, blames,
+        ))
     }
 
     /// Reads what a row carries; answers whether the rule uses it.
@@ -299,13 +290,16 @@ impl WindowUnit {
             push.view,
             &mut gaze.now,
         );
+        gaze.overlay();
         if self.window.by.is_empty() {
             return Some(self.state.keys.plain(row.resource));
         }
         let mut scratch = Vec::new();
         let by = self.window.by.iter();
         let values: Vec<Value> = by
-            .map(|(_, bound)| super::sight::evaluate(bound, &gaze.now, &mut scratch))
+            .map(|(_, bound)| {
+                super::sight::evaluate(bound, &gaze.now, &mut scratch, &mut gaze.faults)
+            })
             .collect();
         let key = self.state.keys.grouped(row.resource, values, push.groups);
         if key.is_none() {
@@ -314,48 +308,18 @@ impl WindowUnit {
         key
     }
 
-    /// What each aggregate takes of the used rows, as columns.
-    fn arguments(&self, push: &Push<'_>, scratch: &mut WindowScratch) -> Vec<Argument> {
-        let rows = scratch.rows.len();
-        let own: Vec<_> = scratch.own.iter_mut().map(Builder::finish).collect();
-        let mut now = scratch.gaze.columns();
-        if !self.window.looks {
-            now.clone_from(&own);
-        }
-        let aggregates = self.window.aggregates.iter();
-        aggregates
-            .map(|aggregate| {
-                let passes = aggregate.filter.as_ref().map(|bound| {
-                    let columns = columns_of(bound, &now);
-                    bound.formula.evaluate(&columns, rows).column
-                });
-                let column = match (&aggregate.argument, aggregate.bare) {
-                    (_, Some(place)) => own.get(place).cloned(),
-                    (Some(bound), None) => {
-                        let columns = columns_of(bound, &now);
-                        Some(bound.formula.evaluate(&columns, rows).column)
-                    }
-                    (None, None) => None,
-                };
-                let takes = |row: usize| {
-                    passes.as_ref().is_none_or(|passes| passes.is_true(row))
-                        && carries(aggregate, &own, row)
-                };
-                Argument::of(aggregate, column.as_ref(), rows, takes, |row| {
-                    let number = scratch.rows.get(row).copied().unwrap_or_default();
-                    push.batch
-                        .time
-                        .get(number as usize)
-                        .copied()
-                        .unwrap_or_default()
-                })
-            })
-            .collect()
-    }
-
     /// Runs rows and time through the windows in log order.
     fn run(&mut self, push: &Push<'_>, uses: &[Use], scratch: &mut WindowScratch) {
-        let arguments = self.arguments(push, scratch);
+        let own: Vec<_> = scratch.own.iter_mut().map(Builder::finish).collect();
+        let now = if self.window.looks {
+            scratch.gaze.columns()
+        } else {
+            own.clone()
+        };
+        let blames = &mut scratch.blames;
+        let mut taker = Taker::new(push, &scratch.rows, (&own, &now), blames);
+        let aggregates = self.window.aggregates.iter();
+        let arguments: Vec<Argument> = aggregates.map(|a| taker.take(a)).collect();
         let numeric = arguments.iter().all(|a| a.odd.is_none()) && self.window.by.is_empty();
         let mut from = 0;
         let mut pending = i64::MAX;
@@ -493,13 +457,6 @@ fn rows_before(uses: &[Use], entry: usize) -> usize {
         Use::Time(..) => None,
     });
     rows.next().unwrap_or(0)
-}
-
-fn cursors_of<'a>(sight: &Sight, push: &Push<'a>) -> Vec<Cursor<'a>> {
-    let metrics = sight.metrics.iter();
-    metrics
-        .map(|cells| Cursor::new(push.batch, cells.metric, push.rows.start))
-        .collect()
 }
 
 impl WindowScratch {

@@ -64,6 +64,8 @@ pub(crate) struct Bound {
     pub(crate) formula: Formula,
     /// Place of each slot.
     pub(crate) places: Vec<usize>,
+    /// The place, when the formula is nothing but one slot.
+    pub(crate) bare: Option<usize>,
 }
 
 /// One thing that formulas ask for.
@@ -178,7 +180,15 @@ impl SlotTable {
     /// A formula with its places here; every slot was gathered before.
     pub(crate) fn bind(&self, formula: Formula) -> Bound {
         let places = self.places_of(formula.slots());
-        Bound { formula, places }
+        let bare = match formula.slots() {
+            [slot] if formula.normal_text().as_ref() == slot.to_string() => places.first().copied(),
+            _ => None,
+        };
+        Bound {
+            formula,
+            places,
+            bare,
+        }
     }
 
     /// Places of slots.
@@ -244,9 +254,6 @@ impl SlotTable {
 
 /// The place of the only slot of a formula that is nothing but a metric.
 pub(crate) fn bare_metric(bound: &Bound) -> Option<usize> {
-    let [slot @ Slot::Metric(_)] = bound.formula.slots() else {
-        return None;
-    };
-    let same = bound.formula.normal_text().as_ref() == slot.to_string();
-    same.then(|| bound.places.first().copied()).flatten()
+    let metric = matches!(bound.formula.slots(), [Slot::Metric(_)]);
+    bound.bare.filter(|_| metric)
 }

@@ -2,16 +2,34 @@
 
 use proptest::prelude::*;
 use tidegate_proto::rule::{Body, Rule};
-use tidegate_proto::{Severity, Span, WindowForm};
+use tidegate_proto::{Selector, Severity, Span, Traits, WindowForm};
 
 use super::{Event, World, event, formula, in_time, tumbling, when, window, with_alarm};
 use crate::pipeline::PipelineSettings;
 
 /// What happens to a world.
 #[derive(Clone, Debug)]
-enum Act {
+pub(super) enum Act {
     Push(Event),
     Tick(i64),
+    /// The type of a resource becomes `hot`, or stops being it.
+    Type(&'static str, bool),
+}
+
+impl Act {
+    fn run(&self, world: &mut World) {
+        match self {
+            Self::Push(event) => world.push(std::slice::from_ref(event)),
+            Self::Tick(clock) => world.tick(*clock),
+            Self::Type(resource, hot) => world.describe(
+                resource,
+                Traits {
+                    kind: hot.then(|| "hot".into()),
+                    ..Traits::default()
+                },
+            ),
+        }
+    }
 }
 
 fn rules() -> Vec<Rule> {
@@ -29,8 +47,24 @@ fn rules() -> Vec<Rule> {
     if let Body::Window(window) = &mut grouped.body {
         window.by.push(("b".into(), formula("by.b", "b")));
     }
-    let mut filtered = when("filtered", "avg(a, \"6s\") > 4", 0);
-    filtered.filter = Some(formula("where", "b > 2"));
+    let filtered = filtered(when("filtered", "avg(a, \"6s\") > 4", 0), "b > 2");
+    let mut quick = window("quick", tumbling(2_000), &[("n", "count(a)")]);
+    quick.timing.disorder = Some(Span(1_000));
+    quick.timing.idle = Some(Span(3_000));
+    let mut patient = in_time(when("patient", "a > 4", 1_000));
+    patient.timing = tidegate_proto::Timing {
+        disorder: Some(Span(2_000)),
+        idle: Some(Span(4_000)),
+        ..patient.timing
+    };
+    patient.selector = Selector::Match {
+        kind: Some("hot".into()),
+        labels: Default::default(),
+    };
+    let mut picked = when("picked", "a > 4", 0);
+    picked.selector = Selector::Ids(vec!["r2".into(), "r9".into()]);
+    let mut picked_window = window("picked-window", tumbling(3_000), &[("n", "count(a)")]);
+    picked_window.selector = patient.selector.clone();
     let hops = WindowForm::Hopping {
         size: Span(6_000),
         every: Span(2_000),
@@ -47,6 +81,10 @@ fn rules() -> Vec<Rule> {
         in_time(when("ordered", "a > prev(a) && sum(b, \"4s\") > 3", 0)),
         in_time(when("ordered-hold", "a > 3", 2_500)),
         filtered,
+        quick,
+        patient,
+        picked,
+        picked_window,
         late,
         grouped,
         window("hops", hops, &[("mean", "avg(a)"), ("n", "count(b)")]),
@@ -58,7 +96,12 @@ fn rules() -> Vec<Rule> {
     ]
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
+fn filtered(mut rule: Rule, filter: &str) -> Rule {
+    rule.filter = Some(formula("where", filter));
+    rule
+}
+
+pub(super) fn acts() -> impl Strategy<Value = Vec<Act>> {
     let value = prop_oneof![3 => (0..10_i32).prop_map(f64::from), 1 => Just(f64::NAN)];
     let row = (0..3_usize, -6..3_i64, value.clone(), value, 0..12_u8);
     proptest::collection::vec(row, 1..60).prop_map(|rows| {
@@ -72,6 +115,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
                 continue;
             }
             let name = ["r1", "r2", "r3"][resource];
+            if kind == 1 {
+                acts.push(Act::Type(name, shift > -4));
+                continue;
+            }
             let mut values = Vec::new();
             if !a.is_nan() {
                 values.push(("a", a));
@@ -86,7 +133,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 /// Runs with batches of at most `cut` events, restoring after every `restore`-th act.
-fn run(world: &mut World, acts: &[Act], cut: usize, restore: usize) -> Vec<String> {
+pub(super) fn run(world: &mut World, acts: &[Act], cut: usize, restore: usize) -> Vec<String> {
     let mut batch = Vec::new();
     for (index, act) in acts.iter().enumerate() {
         match act {
@@ -96,9 +143,9 @@ fn run(world: &mut World, acts: &[Act], cut: usize, restore: usize) -> Vec<Strin
                     world.push(&std::mem::take(&mut batch));
                 }
             }
-            Act::Tick(clock) => {
+            other => {
                 world.push(&std::mem::take(&mut batch));
-                world.tick(*clock);
+                other.run(world);
             }
         }
         if restore > 0 && index % restore == restore - 1 {
@@ -133,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn a_rule_alone_says_the_same(acts in acts(), which in 0..14_usize) {
+    fn a_rule_alone_says_the_same(acts in acts(), which in 0..18_usize) {
         let of = |lines: Vec<String>, name: &str| {
             let prefix = format!(" {name}/");
             lines.into_iter().filter(|line| line.contains(&prefix)).collect::<Vec<_>>()
@@ -147,7 +194,7 @@ proptest! {
 
     #[test]
     fn rules_that_come_and_go_change_no_other(
-        acts in acts(), at in 0..60_usize, gone in 0..60_usize, which in 0..14_usize
+        acts in acts(), at in 0..60_usize, gone in 0..60_usize, which in 0..18_usize
     ) {
         let all = rules();
         let base = &all[which];
@@ -174,10 +221,7 @@ proptest! {
                 }
             }
             for world in [&mut alone, &mut busy] {
-                match act {
-                    Act::Push(event) => world.push(std::slice::from_ref(event)),
-                    Act::Tick(clock) => world.tick(*clock),
-                }
+                act.run(world);
             }
         }
         alone.until(1_000_000);
@@ -194,6 +238,8 @@ proptest! {
             in_time(when("ordered", "a > prev(a) && sum(a, \"4s\") > 3", 0)),
             in_time(when("held", "a > 4", 1_500)),
             window("means", tumbling(5_000), &[("mean", "avg(a)"), ("last", "last(a)")]),
+            window("twice", tumbling(5_000), &[("n", "sum(a * 2, a > 3)"), ("r", "rate(a)")]),
+            filtered(window("some", tumbling(5_000), &[("n", "count_if(a > 3)")]), "a != 5"),
         ];
         let events: Vec<Event> = (0..).zip(&rows).map(|(index, (resource, value))| {
             event(["r1", "r2"][*resource], 10_000 + index * 301, &[("a", f64::from(*value))])
@@ -231,10 +277,7 @@ proptest! {
                 world.apply(&rule(index, *constant, *op));
             }
             for (index, act) in acts.iter().enumerate() {
-                match act {
-                    Act::Push(event) => world.push(std::slice::from_ref(event)),
-                    Act::Tick(clock) => world.tick(*clock),
-                }
+                act.run(&mut world);
                 if index == revise {
                     for (index, (constant, op)) in constants.iter().enumerate().skip(half / 2) {
                         world.apply(&rule(index, constant + 1, *op));

@@ -1,0 +1,105 @@
+//! `where`: which rows a rule sees. It is judged with the latest values of all rows, also of those that it rejects.
+
+use tidegate_proto::{Trigger, Value};
+
+use super::View;
+use super::cells::Cursor;
+use super::group::Push;
+use super::judge::columns_of;
+use super::members::Members;
+use super::sight::{Gaze, Row, Sight, evaluate};
+use super::steps::{Blame, Cause};
+use crate::plan::FilterPlan;
+
+/// Which rows of a push pass, by their place among the rows.
+pub(crate) fn mask(
+    plan: &FilterPlan,
+    sight: &mut Sight,
+    members: &Members,
+    push: &Push<'_>,
+    gaze: &mut Gaze,
+    blames: &mut Vec<Blame>,
+) -> Vec<bool> {
+    let mut cursors = push.cursors(sight);
+    let mut rows = Vec::new();
+    for (index, number) in push.each() {
+        let Some(tick) = push.ticks.get(index).filter(|t| members.has(t.resource)) else {
+            continue;
+        };
+        read(&mut cursors, number, gaze);
+        let row = Row {
+            resource: tick.resource,
+            time: push.batch.time.get(number).copied().unwrap_or_default(),
+            sequence: push.sequence + index as u64,
+            at: tick.latest,
+        };
+        see(plan, sight, &row, (i64::MAX, push.view), gaze);
+        gaze.point();
+        rows.push((index, row));
+    }
+    let columns = gaze.columns();
+    let asked = columns_of(&plan.bound, &columns);
+    let result = plan.bound.formula.evaluate(&asked, rows.len());
+    let mut mask = vec![false; push.ticks.len()];
+    for (place, (index, _)) in rows.iter().enumerate() {
+        if let Some(pass) = mask.get_mut(*index) {
+            *pass = result.column.is_true(place);
+        }
+    }
+    for (place, error) in result.errors {
+        if let Some((index, row)) = rows.get(place as usize) {
+            let number = push.rows.start + index;
+            blames.push(Blame {
+                resource: row.resource,
+                time: row.time,
+                cause: Cause::Row(u32::try_from(number).unwrap_or(u32::MAX)),
+                trigger: push.trigger(number),
+                message: error.to_string(),
+            });
+        }
+    }
+    mask
+}
+
+/// Whether one row passes whose own values are in `gaze.own`.
+pub(crate) fn passes(
+    plan: &FilterPlan,
+    sight: &mut Sight,
+    row: &Row,
+    (trigger, view): (Trigger, &dyn View),
+    gaze: &mut Gaze,
+    blames: &mut Vec<Blame>,
+) -> bool {
+    see(plan, sight, row, (row.time, view), gaze);
+    let mut values = Vec::new();
+    let mut faults = Vec::new();
+    let passes = evaluate(&plan.bound, &gaze.now, &mut values, &mut faults) == Value::Bool(true);
+    blames.extend(faults.into_iter().map(|message| Blame {
+        resource: row.resource,
+        time: row.time,
+        cause: Cause::None,
+        trigger,
+        message,
+    }));
+    passes
+}
+
+fn read(cursors: &mut [Cursor<'_>], number: usize, gaze: &mut Gaze) {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    for (cursor, own) in cursors.iter_mut().zip(&mut gaze.own) {
+        *own = cursor.value(number);
+    }
+}
+
+fn see(
+    plan: &FilterPlan,
+    sight: &mut Sight,
+    row: &Row,
+    (limit, view): (i64, &dyn View),
+    gaze: &mut Gaze,
+) {
+    sight.seed(row.resource, limit, view);
+    sight.take(&plan.table, row, view, gaze);
+    sight.look(&plan.table, row.resource, row.time, view, &mut gaze.now);
+    gaze.overlay();
+}
