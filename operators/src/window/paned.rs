@@ -16,6 +16,9 @@ use super::{
 };
 use crate::aggregate::{AggregateKind, Ends};
 
+/// How many panes are looked through for a row that is a little out of order.
+const NEWEST_PANES: usize = 4;
+
 /// All keys of tumbling or hopping windows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Paned {
@@ -90,7 +93,7 @@ impl Paned {
         self.push_any(key, row, arguments, out);
     }
 
-    /// The slot of a row in the newest pane of its key when nothing is due and all windows of the pane are open.
+    /// The slot of a row in one of the newest panes of its key when nothing is due and all windows of the pane are open.
     #[inline]
     fn ordinary(&self, key: u32, row: &RowKey, watermark: i64) -> Option<u32> {
         let at = key as usize;
@@ -98,10 +101,11 @@ impl Paned {
             return None;
         }
         let state = self.keys.get(at)?;
-        let pane = state.panes.last()?;
-        let inside = (row.time.wrapping_sub(pane.start) as u64) < self.shape.width as u64;
-        let end = pane.start.saturating_add(self.shape.width);
-        (inside && watermark.max(state.closed_to) < end).then_some(pane.slot)
+        let width = self.shape.width;
+        let inside = |pane: &&Pane| (row.time.wrapping_sub(pane.start) as u64) < width as u64;
+        let pane = state.panes.iter().rev().take(NEWEST_PANES).find(inside)?;
+        let end = pane.start.saturating_add(width);
+        (watermark.max(state.closed_to) < end).then_some(pane.slot)
     }
 
     fn push_any(&mut self, key: u32, row: &RowKey, arguments: &[Value], out: &mut WindowOutput) {
