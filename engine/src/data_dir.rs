@@ -65,7 +65,9 @@ pub enum DataDirError {
         reason: String,
     },
     /// The directory holds a log, but no `format.json`.
-    #[error("{0} is missing, but the directory is not empty: restore it, or start with an empty directory")]
+    #[error(
+        "{0} is missing, but the directory is not empty: restore it, or start with an empty directory"
+    )]
     Missing(PathBuf),
     /// A file operation failed.
     #[error("{doing} {path}: {source}")]
@@ -106,11 +108,7 @@ impl DataDir {
     ///
     /// # Errors
     /// Another process, another format version, another partition count, damage, or a failing disk.
-    pub fn open(
-        root: &Path,
-        configured: Option<u32>,
-        default: u32,
-    ) -> Result<Self, DataDirError> {
+    pub fn open(root: &Path, configured: Option<u32>, default: u32) -> Result<Self, DataDirError> {
         if let Some(count) = configured.filter(|count| !(1..=MOST_PARTITIONS).contains(count)) {
             return Err(DataDirError::Count(count));
         }
@@ -266,7 +264,10 @@ mod tests {
         assert_eq!(DataDir::open(&root, Some(4), 8).unwrap().partitions(), 4);
         let refused = DataDir::open(&root, Some(8), 8).unwrap_err().to_string();
         assert!(refused.contains("set `partitions` to 4"), "{refused}");
-        assert!(matches!(DataDir::open(&root, Some(0), 8), Err(DataDirError::Count(0))));
+        assert!(matches!(
+            DataDir::open(&root, Some(0), 8),
+            Err(DataDirError::Count(0))
+        ));
     }
 
     #[test]
@@ -274,7 +275,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let first = DataDir::open(root.path(), None, 1).unwrap();
         let refused = DataDir::open(root.path(), None, 1).unwrap_err().to_string();
-        assert!(refused.contains(&root.path().display().to_string()), "{refused}");
+        assert!(
+            refused.contains(&root.path().display().to_string()),
+            "{refused}"
+        );
         drop(first);
         DataDir::open(root.path(), None, 1).unwrap();
     }
@@ -285,8 +289,17 @@ mod tests {
         let file = root.path().join("format.json");
         fs::write(&file, "{\"version\":9,\"shards\":{}}").unwrap();
         let refused = DataDir::open(root.path(), None, 1).unwrap_err().to_string();
-        assert!(refused.contains("has format 9") && refused.contains("backup"), "{refused}");
-        for damaged in ["", "{", "{\"version\":1}", "{\"version\":1,\"partitions\":0}", "[1]"] {
+        assert!(
+            refused.contains("has format 9") && refused.contains("backup"),
+            "{refused}"
+        );
+        for damaged in [
+            "",
+            "{",
+            "{\"version\":1}",
+            "{\"version\":1,\"partitions\":0}",
+            "[1]",
+        ] {
             fs::write(&file, damaged).unwrap();
             let refused = DataDir::open(root.path(), None, 1).unwrap_err();
             assert!(matches!(refused, DataDirError::Damaged { .. }), "{refused}");
@@ -298,6 +311,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         drop(DataDir::open(root.path(), None, 3).unwrap());
         fs::remove_file(root.path().join("format.json")).unwrap();
-        assert!(matches!(DataDir::open(root.path(), None, 3), Err(DataDirError::Missing(_))));
+        assert!(matches!(
+            DataDir::open(root.path(), None, 3),
+            Err(DataDirError::Missing(_))
+        ));
     }
 }
