@@ -60,14 +60,7 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
         }
         AggregateKind::Delta | AggregateKind::Rate => {
             rows.retain(|row| row.1.as_number().is_some());
-            let (first, last) = (rows[0], rows[count - 1]);
-            let delta = last.1.as_number().unwrap() - first.1.as_number().unwrap();
-            let seconds = (last.0.time - first.0.time) as f64 / 1000.0;
-            return match kind {
-                AggregateKind::Delta if count > 1 => Value::number(delta),
-                AggregateKind::Rate if seconds > 0.0 => Value::number(delta / seconds),
-                _ => Value::Missing,
-            };
+            return naive_change(kind, rows[0], rows[count - 1]);
         }
         _ => {}
     }
@@ -97,6 +90,16 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
         AggregateKind::Median => (numbers[count / 2 - 1] + numbers[count / 2]) / 2.0,
         _ => unreachable!(),
     })
+}
+
+fn naive_change(kind: AggregateKind, first: &(RowOrder, Value), last: &(RowOrder, Value)) -> Value {
+    let delta = last.1.as_number().unwrap() - first.1.as_number().unwrap();
+    let seconds = (last.0.time - first.0.time) as f64 / 1000.0;
+    match kind {
+        AggregateKind::Delta if first.0 != last.0 => Value::number(delta),
+        AggregateKind::Rate if seconds > 0.0 => Value::number(delta / seconds),
+        _ => Value::Missing,
+    }
 }
 
 pub(crate) fn value() -> impl Strategy<Value = Value> {
