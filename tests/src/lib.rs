@@ -1,6 +1,8 @@
 //! The proof: scenarios, deterministic simulation, and what tests of several kinds share.
 
+pub mod checker;
 pub mod nab;
+pub mod process;
 pub mod random;
 pub mod scenario;
 pub mod simulation;

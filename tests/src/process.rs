@@ -1,0 +1,137 @@
+//! The real program as a process: built once, started on a port of its own, killed at will.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Longest wait for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program, built like the tests are.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let status = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--package",
+                "tidegate",
+                "--bin",
+                "tidegate",
+            ])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .expect("cargo can be called");
+        assert!(status.success(), "the program does not build");
+        // This test lies in `<target>/<profile>/deps`.
+        let test = std::env::current_exe().expect("a test knows where it is");
+        let profile = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("a test lies in deps");
+        profile.join("tidegate")
+    })
+}
+
+/// A client for the doors. It speaks plain HTTP only, but will not be built without a TLS provider.
+pub fn client() -> reqwest::Client {
+    // A second test of the same process finds it installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(20))
+        .build()
+        .expect("a client can be built")
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Process {
+    /// Starts `tidegate serve` on a data folder; does not wait.
+    pub fn start(data: &Path, settings: &[(&str, &str)]) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = free.local_addr().expect("a socket has an address").port();
+        drop(free);
+        let mut command = Command::new(program());
+        command
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .arg(data)
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null());
+        for (name, value) in settings {
+            command.env(name, value);
+        }
+        let child = command.spawn().expect("the program starts");
+        Self {
+            child,
+            url: format!("http://127.0.0.1:{port}"),
+        }
+    }
+
+    /// Waits until every shard has recovered; answers how long that took.
+    ///
+    /// # Panics
+    /// When it never happens, or the process ends.
+    pub async fn ready(&mut self, client: &reqwest::Client) -> Duration {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                panic!("the engine ended: {status}");
+            }
+            let answer = client.get(format!("{}/readyz", self.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return began.elapsed();
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "the engine did not become ready"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a killed child ends");
+    }
+
+    /// SIGTERM, and the exit status.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill can be called");
+        assert!(status.success());
+        self.child
+            .wait()
+            .expect("a child that was told to stop ends")
+    }
+
+    /// Runs a client command of the program against this engine.
+    pub fn ask(&self, arguments: &[&str]) -> Output {
+        Command::new(program())
+            .args(arguments)
+            .args(["--server", &self.url])
+            .output()
+            .expect("the program starts")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A test that failed half-way must not leave an engine behind; one that ended is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
