@@ -68,14 +68,7 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
     numbers.sort_by(f64::total_cmp);
     let (least, largest) = (numbers[0], numbers[count - 1]);
     let n = count as f64;
-    let variance = || {
-        // As the text says it: double-double from the exact sums would give the same; here n·Q − S² is exact.
-        let mut squares = ExactSum::new();
-        numbers
-            .iter()
-            .for_each(|number| squares.add_square(*number));
-        squares.determinant(count as u64, &sum, &sum) / (n * (n - 1.0))
-    };
+    let variance = || naive_variance(&numbers, &sum);
     Value::number(match kind {
         AggregateKind::Sum => sum.round(),
         AggregateKind::Avg => sum.round() / n,
@@ -90,6 +83,16 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
         AggregateKind::Median => (numbers[count / 2 - 1] + numbers[count / 2]) / 2.0,
         _ => unreachable!(),
     })
+}
+
+/// n·Q − S² is exact here: where double-double arithmetic does not cancel, it gives the same.
+fn naive_variance(numbers: &[f64], sum: &ExactSum) -> f64 {
+    let mut squares = ExactSum::new();
+    numbers
+        .iter()
+        .for_each(|number| squares.add_square(*number));
+    let n = numbers.len() as f64;
+    squares.determinant(numbers.len() as u64, sum, sum) / (n * (n - 1.0))
 }
 
 fn naive_change(kind: AggregateKind, first: &(RowOrder, Value), last: &(RowOrder, Value)) -> Value {
