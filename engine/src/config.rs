@@ -42,7 +42,11 @@ pub struct Problem {
 
 impl Problem {
     fn new(setting: String, origin: Origin, problem: String) -> Self {
-        Self { setting, origin, problem }
+        Self {
+            setting,
+            origin,
+            problem,
+        }
     }
 }
 
@@ -82,7 +86,10 @@ impl Sources {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             name.into_string().ok().zip(value.into_string().ok())
         };
-        Self { environment: std::env::vars_os().filter_map(text).collect(), ..Self::default() }
+        Self {
+            environment: std::env::vars_os().filter_map(text).collect(),
+            ..Self::default()
+        }
     }
 }
 

@@ -159,13 +159,13 @@ pub fn event_json(event: &ingest::v1::Event) -> String {
             out.push_str(name);
             out.push_str("\":");
             object(map.iter(), &mut out, |text, out| {
-                crate::json::write_text(text, out)
+                crate::json::write_text(text, out);
             });
         }
     }
     out.push_str(",\"values\":");
     object(event.values.iter(), &mut out, |value, out| {
-        Value::from(value).write_json(out)
+        Value::from(value).write_json(out);
     });
     out.push('}');
     out

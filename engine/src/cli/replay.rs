@@ -20,7 +20,9 @@ const TOLD: usize = 20;
 /// Runs `replay`.
 pub(super) fn run(arguments: &ReplayArguments, out: &mut dyn Write) -> Result<(), Failure> {
     if arguments.data.is_some() {
-        return Err(Failure::new("`replay --data` is not available in this build: replay from a file with --events"));
+        return Err(Failure::new(
+            "`replay --data` is not available in this build: replay from a file with --events",
+        ));
     }
     let options = ReplayOptions {
         batch: usize::try_from(arguments.batch).unwrap_or(usize::MAX),
@@ -31,17 +33,31 @@ pub(super) fn run(arguments: &ReplayArguments, out: &mut dyn Write) -> Result<()
     };
     let events = arguments.events.as_deref().unwrap_or(Path::new("-"));
     if events == Path::new("-") && arguments.files.iter().any(|file| file == Path::new("-")) {
-        return Err(Failure::usage("standard input can be the rules or the events, not both: give --events FILE"));
+        return Err(Failure::usage(
+            "standard input can be the rules or the events, not both: give --events FILE",
+        ));
     }
     let sources = read(&arguments.files)?;
-    let replay = Replay::new(&joined(&sources), options).map_err(|error| failed(error, &sources, events))?;
+    let replay =
+        Replay::new(&joined(&sources), options).map_err(|error| failed(error, &sources, events))?;
     let mut out = BufWriter::with_capacity(BUFFER, out);
     if events == Path::new("-") {
-        drive(replay, &mut std::io::stdin().lock(), (&sources, events), &mut out)?;
+        drive(
+            replay,
+            &mut std::io::stdin().lock(),
+            (&sources, events),
+            &mut out,
+        )?;
     } else {
-        let file = File::open(events)
-            .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", events.display())))?;
-        drive(replay, &mut BufReader::with_capacity(BUFFER, file), (&sources, events), &mut out)?;
+        let file = File::open(events).map_err(|error| {
+            Failure::usage(format!("cannot read `{}`: {error}", events.display()))
+        })?;
+        drive(
+            replay,
+            &mut BufReader::with_capacity(BUFFER, file),
+            (&sources, events),
+            &mut out,
+        )?;
     }
     out.flush()?;
     Ok(())
@@ -57,7 +73,9 @@ fn drive(
     let mut written: std::io::Result<()> = Ok(());
     let mut print = |text: &str| {
         if written.is_ok() {
-            written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n"));
+            written = out
+                .write_all(text.as_bytes())
+                .and_then(|()| out.write_all(b"\n"));
         }
     };
     loop {
@@ -67,16 +85,24 @@ fn drive(
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        replay.line(text, &mut print).map_err(|error| failed(error, sources, events))?;
+        replay
+            .line(text, &mut print)
+            .map_err(|error| failed(error, sources, events))?;
     }
-    let summary = replay.end(&mut print).map_err(|error| failed(error, sources, events))?;
+    let summary = replay
+        .end(&mut print)
+        .map_err(|error| failed(error, sources, events))?;
     written?;
     let name = events.display();
     for (line, reason) in summary.unusable.iter().take(TOLD) {
         writeln!(std::io::stderr(), "{name}:{line}: not used: {reason}")?;
     }
     if summary.unusable.len() > TOLD {
-        writeln!(std::io::stderr(), "{name}: {} lines were not used", summary.unusable.len())?;
+        writeln!(
+            std::io::stderr(),
+            "{name}: {} lines were not used",
+            summary.unusable.len()
+        )?;
     }
     Ok(())
 }
@@ -111,18 +137,26 @@ fn place(sources: &[Source], line: u32) -> (&str, u32) {
 
 fn failed(error: ReplayError, sources: &[Source], events: &Path) -> Failure {
     let message = match error {
-        ReplayError::Documents(issues) => {
-            issues.iter().map(|issue| told(issue, sources)).collect::<Vec<_>>().join("\n")
-        }
+        ReplayError::Documents(issues) => issues
+            .iter()
+            .map(|issue| told(issue, sources))
+            .collect::<Vec<_>>()
+            .join("\n"),
         ReplayError::Line { line, problem } => format!("{}:{line}: {problem}", events.display()),
         ReplayError::Step(problem) => format!("the engine failed: {problem}"),
     };
-    Failure { exit: Exit::Failed, message }
+    Failure {
+        exit: Exit::Failed,
+        message,
+    }
 }
 
 fn told(issue: &Issue, sources: &[Source]) -> String {
     let (file, line) = match issue.mark.line {
-        0 => (sources.first().map_or("-", |source| source.name.as_str()), 0),
+        0 => (
+            sources.first().map_or("-", |source| source.name.as_str()),
+            0,
+        ),
         line => place(sources, line),
     };
     let item = ToldItem {
@@ -148,10 +182,21 @@ mod tests {
     fn replay(folder: &Path, words: &[&str]) -> Result<String, Failure> {
         let paths: Vec<String> = words
             .iter()
-            .map(|word| if word.contains('.') { folder.join(word).display().to_string() } else { (*word).to_owned() })
+            .map(|word| {
+                if word.contains('.') {
+                    folder.join(word).display().to_string()
+                } else {
+                    (*word).to_owned()
+                }
+            })
             .collect();
-        let words = ["tidegate", "replay"].into_iter().map(str::to_owned).chain(paths);
-        let Command::Replay(arguments) = Cli::try_parse_from(words).unwrap().command else { panic!("not replay") };
+        let words = ["tidegate", "replay"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(paths);
+        let Command::Replay(arguments) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("not replay")
+        };
         let mut out = Vec::new();
         run(&arguments, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
@@ -167,18 +212,38 @@ mod tests {
     fn events_of_a_file_give_the_same_bytes_at_every_cut() {
         let folder = tempfile::tempdir().unwrap();
         let line = |id: &str, second: u32, value: f64| {
-            format!("{{\"resource\":\"{id}\",\"time\":\"2026-01-01T00:00:{second:02}Z\",\"values\":{{\"temperature\":{value}}}}}\r\n")
+            format!(
+                "{{\"resource\":\"{id}\",\"time\":\"2026-01-01T00:00:{second:02}Z\",\"values\":{{\"temperature\":{value}}}}}\r\n"
+            )
         };
-        let events = [line("a", 0, 91.0), line("b", 1, 20.0), line("a", 2, 10.0), line("b", 3, 99.0)].concat();
-        write(folder.path(), &[("rule.yaml", RULE), ("events.ndjson", &events)]);
+        let events = [
+            line("a", 0, 91.0),
+            line("b", 1, 20.0),
+            line("a", 2, 10.0),
+            line("b", 3, 99.0),
+        ]
+        .concat();
+        write(
+            folder.path(),
+            &[("rule.yaml", RULE), ("events.ndjson", &events)],
+        );
         let words = ["-f", "rule.yaml", "--events", "events.ndjson"];
         let whole = replay(folder.path(), &words).unwrap();
         let kinds: Vec<String> = whole
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].as_str().unwrap().to_owned())
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect();
         assert_eq!(kinds, ["raised", "cleared", "raised"], "{whole}");
-        for more in [&["--batch", "1"][..], &["--batch", "3", "--shards", "3"], &["--shards", "2"]] {
+        for more in [
+            &["--batch", "1"][..],
+            &["--batch", "3", "--shards", "3"],
+            &["--shards", "2"],
+        ] {
             let words: Vec<&str> = words.iter().chain(more).copied().collect();
             assert_eq!(replay(folder.path(), &words).unwrap(), whole, "{more:?}");
         }
@@ -188,8 +253,26 @@ mod tests {
     fn problems_of_documents_name_their_file_and_line() {
         let folder = tempfile::tempdir().unwrap();
         let wrong = format!("# second\n{}", RULE.replace("when:", "hold: soon\nwhen:"));
-        write(folder.path(), &[("one.yaml", RULE.trim_end()), ("two.yaml", &wrong), ("events.ndjson", "")]);
-        let failure = replay(folder.path(), &["-f", "one.yaml", "-f", "two.yaml", "--events", "events.ndjson"]).unwrap_err();
+        write(
+            folder.path(),
+            &[
+                ("one.yaml", RULE.trim_end()),
+                ("two.yaml", &wrong),
+                ("events.ndjson", ""),
+            ],
+        );
+        let failure = replay(
+            folder.path(),
+            &[
+                "-f",
+                "one.yaml",
+                "-f",
+                "two.yaml",
+                "--events",
+                "events.ndjson",
+            ],
+        )
+        .unwrap_err();
         assert_eq!(failure.exit, Exit::Failed);
         assert!(failure.message.contains("two.yaml:5:"), "{failure}");
         let failure = replay(folder.path(), &["-f", "-"]).unwrap_err();
@@ -198,7 +281,10 @@ mod tests {
 
     #[test]
     fn lines_fall_back_to_their_files() {
-        let source = |name: &str, text: &str| Source { name: name.into(), text: text.into() };
+        let source = |name: &str, text: &str| Source {
+            name: name.into(),
+            text: text.into(),
+        };
         let sources = [source("a", "1\n2"), source("b", "1\n2\n3\n")];
         assert_eq!(joined(&sources), "1\n2\n---\n1\n2\n3\n");
         assert_eq!(place(&sources, 2), ("a", 2));

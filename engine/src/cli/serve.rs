@@ -1,6 +1,8 @@
 //! `serve`: the engine and its doors, until somebody says stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::arguments::EngineArguments;
 use super::failure::Failure;
@@ -9,6 +11,11 @@ use crate::api::{self, Api};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::telemetry;
+
+/// How often the shards are asked whether they have recovered.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long nothing is said of a recovery that takes its time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs `serve`.
 pub(super) async fn run(arguments: &EngineArguments) -> Result<(), Failure> {
@@ -29,7 +36,8 @@ async fn serve(
     let running = Engine::start(config).await?;
     let (told, stopping) = tokio::sync::watch::channel(false);
     let doors = Api::new(Arc::new(running.engine.clone()), limits, server, stopping);
-    tracing::info!(%address, "tidegate is ready on http://{address}");
+    tracing::info!(%address, "listening");
+    let announcing = tokio::spawn(announce(running.engine.clone(), address));
     let served = api::serve(listener, doors, async move {
         stop.await;
         tracing::info!("stopping: no new intake");
@@ -37,9 +45,29 @@ async fn serve(
         let _ = told.send(true);
     })
     .await;
+    announcing.abort();
     running.stop().await?;
     tracing::info!("stopped");
     served.map_err(Failure::from)
+}
+
+/// Says that the engine is ready once all shards have recovered, and now and then why it is not yet.
+async fn announce(engine: Engine, address: SocketAddr) {
+    let began = Instant::now();
+    let mut told = began;
+    loop {
+        let trouble = engine.trouble().await;
+        if trouble.is_empty() {
+            let took_ms = began.elapsed().as_millis();
+            tracing::info!(%address, took_ms, "tidegate is ready on http://{address}");
+            return;
+        }
+        if told.elapsed() >= PATIENCE {
+            told = Instant::now();
+            tracing::warn!(trouble = trouble.join("; "), "not ready yet");
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Resolves on SIGTERM or Ctrl-C.

@@ -67,7 +67,12 @@ fn topic_prefix(reader: &mut Reader<'_>) -> String {
     let prefix = reader.text("topics.prefix", 0..=64);
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !prefix.chars().all(good) {
-        reader.problem("topics.prefix", format!("`{prefix}` cannot begin a topic's name: letters, digits, `.`, `_` and `-` can"));
+        reader.problem(
+            "topics.prefix",
+            format!(
+                "`{prefix}` cannot begin a topic's name: letters, digits, `.`, `_` and `-` can"
+            ),
+        );
     }
     prefix
 }
@@ -78,14 +83,20 @@ fn server(reader: &mut Reader<'_>) -> ServerConfig {
         request_timeout: reader.span("server.request_timeout", 100..=3_600_000),
         drain_timeout: reader.span("server.drain_timeout", 1..=3_600_000),
         heartbeat: reader.span("server.heartbeat", 100..=3_600_000),
-        hosts: reader.text("server.hosts", 0..=4096).split_whitespace().map(str::to_owned).collect(),
+        hosts: reader
+            .text("server.hosts", 0..=4096)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
 fn log(reader: &mut Reader<'_>) -> LogConfig {
     let bytes = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let embedded = EmbeddedLogSettings {
-        fsync: reader.parsed::<FsyncPolicy>("log.fsync").unwrap_or_default(),
+        fsync: reader
+            .parsed::<FsyncPolicy>("log.fsync")
+            .unwrap_or_default(),
         segment_bytes: reader.size("log.segment_bytes", MIB..=(1 << 40)),
         segment_age: reader.span("log.segment_age", 1_000..=316_224_000_000),
         queue_records: bytes(reader.number("log.queue_records", 1..=100_000_000)),
@@ -102,7 +113,10 @@ fn log(reader: &mut Reader<'_>) -> LogConfig {
         late: retention(reader, "late"),
         dlq: retention(reader, "dlq"),
     };
-    LogConfig { embedded, retention }
+    LogConfig {
+        embedded,
+        retention,
+    }
 }
 
 fn retention(reader: &mut Reader<'_>, topic: &str) -> Retention {
@@ -165,7 +179,10 @@ fn telemetry(reader: &mut Reader<'_>) -> TelemetryConfig {
     };
     let filter = reader.text("telemetry.filter", 1..=4096);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&filter) {
-        reader.problem("telemetry.filter", format!("`{filter}` is not a log filter: {error}"));
+        reader.problem(
+            "telemetry.filter",
+            format!("`{filter}` is not a log filter: {error}"),
+        );
     }
     TelemetryConfig { filter, format }
 }
@@ -173,17 +190,32 @@ fn telemetry(reader: &mut Reader<'_>) -> TelemetryConfig {
 /// What settings must be together.
 fn together(config: &Config, reader: &mut Reader<'_>) {
     if config.time.disorder > config.time.idle {
-        reader.problem("time.idle", format!("must be at least `time.disorder` ({})", config.time.disorder));
+        reader.problem(
+            "time.idle",
+            format!(
+                "must be at least `time.disorder` ({})",
+                config.time.disorder
+            ),
+        );
     }
     if config.limits.event_bytes > config.limits.body_bytes {
-        reader.problem("limits.event_bytes", "must not be larger than `limits.body_bytes`".to_owned());
+        reader.problem(
+            "limits.event_bytes",
+            "must not be larger than `limits.body_bytes`".to_owned(),
+        );
     }
     let record = usize::try_from(config.log.embedded.record_bytes).unwrap_or(usize::MAX);
     if config.limits.body_bytes >= record {
-        reader.problem("log.record_bytes", "must be larger than `limits.body_bytes`: a rule's document is one record".to_owned());
+        reader.problem(
+            "log.record_bytes",
+            "must be larger than `limits.body_bytes`: a rule's document is one record".to_owned(),
+        );
     }
     if config.log.embedded.record_bytes > config.log.embedded.queue_bytes {
-        reader.problem("log.queue_bytes", "must be at least `log.record_bytes`".to_owned());
+        reader.problem(
+            "log.queue_bytes",
+            "must be at least `log.record_bytes`".to_owned(),
+        );
     }
 }
 
@@ -200,8 +232,11 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, path: &str, problem: String) {
-        let origin = self.setting(path).map_or(Origin::Default, |setting| setting.origin.clone());
-        self.problems.push(Problem::new(path.to_owned(), origin, problem));
+        let origin = self
+            .setting(path)
+            .map_or(Origin::Default, |setting| setting.origin.clone());
+        self.problems
+            .push(Problem::new(path.to_owned(), origin, problem));
     }
 
     fn value(&mut self, path: &str) -> Option<Scalar> {
@@ -214,7 +249,8 @@ impl Reader<'_> {
 
     /// Whether a limit is switched off.
     fn is_none(&self, path: &str) -> bool {
-        self.setting(path).is_some_and(|setting| setting.value == Scalar::Text("none".to_owned()))
+        self.setting(path)
+            .is_some_and(|setting| setting.value == Scalar::Text("none".to_owned()))
     }
 
     fn text(&mut self, path: &str, length: RangeInclusive<usize>) -> String {
@@ -225,7 +261,10 @@ impl Reader<'_> {
                 text
             }
             Some(Scalar::Text(text)) => {
-                self.problem(path, format!("must be {} to {} bytes long", length.start(), length.end()));
+                self.problem(
+                    path,
+                    format!("must be {} to {} bytes long", length.start(), length.end()),
+                );
                 text
             }
             Some(other) => {
@@ -282,7 +321,14 @@ impl Reader<'_> {
         match number {
             Some(number) if range.contains(&number) => number,
             _ => {
-                self.problem(path, format!("must be a whole number, {} to {}", range.start(), range.end()));
+                self.problem(
+                    path,
+                    format!(
+                        "must be a whole number, {} to {}",
+                        range.start(),
+                        range.end()
+                    ),
+                );
                 fallback
             }
         }
@@ -295,7 +341,9 @@ impl Reader<'_> {
     fn size(&mut self, path: &str, range: RangeInclusive<u64>) -> u64 {
         let fallback = *range.start();
         let size = match self.value(path) {
-            Some(Scalar::Integer(number)) => u64::try_from(number).map_err(|_| "a size is not negative".to_owned()),
+            Some(Scalar::Integer(number)) => {
+                u64::try_from(number).map_err(|_| "a size is not negative".to_owned())
+            }
             Some(Scalar::Text(text)) => parse_size(&text),
             Some(other) => Err(format!("`{other}` is not a size")),
             None => return fallback,
@@ -303,7 +351,14 @@ impl Reader<'_> {
         match size {
             Ok(size) if range.contains(&size) => size,
             Ok(size) => {
-                self.problem(path, format!("{size} bytes are out of range: {} to {}", range.start(), range.end()));
+                self.problem(
+                    path,
+                    format!(
+                        "{size} bytes are out of range: {} to {}",
+                        range.start(),
+                        range.end()
+                    ),
+                );
                 fallback
             }
             Err(problem) => {

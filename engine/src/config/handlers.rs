@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use tidegate_proto::issue::Issues;
 use toml::{Table, Value};
 
+use super::Problem;
 use super::layer::{Origin, Scalar, Setting};
 use super::merged::{HANDLER_DEFAULTS, HANDLERS, Merged};
-use super::Problem;
 use crate::handler::{DispatcherSettings, HandlerSettings, HandlersSettings};
 
 /// Section of the dispatcher.
@@ -128,16 +128,31 @@ fn whole<T: DeserializeOwned + Default>(table: Table) -> T {
 /// What the settings say of themselves, with the place where the setting was written.
 fn report(issues: Issues, merged: &Merged, problems: &mut Vec<Problem>) {
     for issue in issues {
-        let default = issue.path.rsplit('.').next().map(|key| format!("{HANDLER_DEFAULTS}.{key}"));
+        let default = issue
+            .path
+            .rsplit('.')
+            .next()
+            .map(|key| format!("{HANDLER_DEFAULTS}.{key}"));
         let origin = merged
             .origin(&issue.path)
             .or_else(|| merged.origin(&default?))
             .cloned()
             .unwrap_or(Origin::Default);
-        let hint = if issue.hint.is_empty() { String::new() } else { format!(" ({})", issue.hint) };
-        let problem = Problem::new(issue.path.clone(), origin, format!("{}{hint}", issue.problem));
+        let hint = if issue.hint.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", issue.hint)
+        };
+        let problem = Problem::new(
+            issue.path.clone(),
+            origin,
+            format!("{}{hint}", issue.problem),
+        );
         // A key that did not read has already been told of; the default that stands in for it may be wrong as well.
-        if !problems.iter().any(|known| known.setting == problem.setting) {
+        if !problems
+            .iter()
+            .any(|known| known.setting == problem.setting)
+        {
             problems.push(problem);
         }
     }

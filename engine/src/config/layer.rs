@@ -88,20 +88,34 @@ pub(super) fn of_toml(text: &str, file: Option<&Path>, problems: &mut Vec<Proble
     match DeTable::parse(text) {
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
-            problems.push(Problem::new(String::new(), origin(at), error.message().to_owned()));
+            problems.push(Problem::new(
+                String::new(),
+                origin(at),
+                error.message().to_owned(),
+            ));
         }
-        Ok(table) => flatten(table.get_ref(), &mut Vec::new(), &mut |path, value, at| {
-            match scalar(value) {
+        Ok(table) => flatten(
+            table.get_ref(),
+            &mut Vec::new(),
+            &mut |path, value, at| match scalar(value) {
                 Ok(value) => {
-                    layer.insert(path.to_vec(), Setting { value, origin: origin(at) });
+                    layer.insert(
+                        path.to_vec(),
+                        Setting {
+                            value,
+                            origin: origin(at),
+                        },
+                    );
                 }
                 Err(what) => problems.push(Problem::new(
                     path.join("."),
                     origin(at),
-                    format!("{what} is no value for a setting: text, numbers and true or false are"),
+                    format!(
+                        "{what} is no value for a setting: text, numbers and true or false are"
+                    ),
                 )),
-            }
-        }),
+            },
+        ),
     }
     layer
 }
@@ -127,11 +141,16 @@ fn scalar(value: &DeValue<'_>) -> Result<Scalar, &'static str> {
         DeValue::Boolean(flag) => Ok(Scalar::Flag(*flag)),
         DeValue::Integer(number) => {
             let digits = number.as_str().replace('_', "");
-            i64::from_str_radix(&digits, number.radix()).map(Scalar::Integer).map_err(|_| "a number of that size")
+            i64::from_str_radix(&digits, number.radix())
+                .map(Scalar::Integer)
+                .map_err(|_| "a number of that size")
         }
-        DeValue::Float(number) => {
-            number.as_str().replace('_', "").parse().map(Scalar::Number).map_err(|_| "a number of that size")
-        }
+        DeValue::Float(number) => number
+            .as_str()
+            .replace('_', "")
+            .parse()
+            .map(Scalar::Number)
+            .map_err(|_| "a number of that size"),
         DeValue::Datetime(_) => Err("a date"),
         DeValue::Array(_) => Err("a list"),
         DeValue::Table(_) => Err("a table"),
@@ -151,7 +170,9 @@ pub(super) fn of_environment(
 ) -> Layer {
     let mut layer = Layer::new();
     for (name, value) in variables {
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
         if NOT_SETTINGS.contains(&name.as_str()) {
             continue;
         }
@@ -180,7 +201,13 @@ pub(super) fn of_environment(
         {
             *header = header.replace('_', "-");
         }
-        layer.insert(path, Setting { value: Scalar::Text(value), origin });
+        layer.insert(
+            path,
+            Setting {
+                value: Scalar::Text(value),
+                origin,
+            },
+        );
     }
     layer
 }
@@ -196,7 +223,10 @@ pub(super) fn of_flags(flags: &[(&'static str, String, &'static str)]) -> Layer 
         .iter()
         .map(|(path, value, flag)| {
             let path = path.split('.').map(str::to_owned).collect();
-            let setting = Setting { value: Scalar::Text(value.clone()), origin: Origin::Flag(flag) };
+            let setting = Setting {
+                value: Scalar::Text(value.clone()),
+                origin: Origin::Flag(flag),
+            };
             (path, setting)
         })
         .collect()

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use tidegate_proto::issue::nearest;
 
-use super::layer::{KeyPath, Layer, Origin, Scalar, Setting};
 use super::Problem;
+use super::layer::{KeyPath, Layer, Origin, Scalar, Setting};
 
 /// Section with the handlers' own defaults.
 pub(super) const HANDLER_DEFAULTS: &str = "handler_defaults";
@@ -24,7 +24,10 @@ pub struct Merged {
 impl Merged {
     /// Puts layers on the defaults, later ones on top; a key that the defaults do not have becomes a problem.
     pub(super) fn of(defaults: Layer, layers: Vec<Layer>, problems: &mut Vec<Problem>) -> Self {
-        let mut merged = Self { settings: defaults.clone(), defaults };
+        let mut merged = Self {
+            settings: defaults.clone(),
+            defaults,
+        };
         for layer in layers {
             for (path, setting) in layer {
                 match unknown(&path, &merged.defaults) {
@@ -77,7 +80,8 @@ impl Merged {
     /// Where a setting was written, by its path with dots.
     pub(super) fn origin(&self, path: &str) -> Option<&Origin> {
         let mut all = self.settings.iter();
-        all.find(|(key, _)| key.join(".") == path).map(|(_, setting)| &setting.origin)
+        all.find(|(key, _)| key.join(".") == path)
+            .map(|(_, setting)| &setting.origin)
     }
 
     /// All settings as TOML with full paths, one per line, secrets left out; with `origins`, each with where it was
@@ -93,7 +97,12 @@ impl Merged {
             };
             lines.push((format!("{} = {value}", written(path)), &setting.origin));
         }
-        let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
+        let width = lines
+            .iter()
+            .map(|(line, _)| line.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(60);
         let mut out = String::new();
         for (line, origin) in lines {
             // Writing to a String cannot fail.
@@ -111,16 +120,29 @@ impl Merged {
 fn is_secret(path: &[String]) -> bool {
     let is_handler = path.first().is_some_and(|section| section == HANDLERS);
     path.last().is_some_and(|last| last == "secret")
-        || is_handler && path.iter().skip(2).any(|part| part == "headers" || part == "url")
+        || is_handler
+            && path
+                .iter()
+                .skip(2)
+                .any(|part| part == "headers" || part == "url")
 }
 
 fn written(path: &[String]) -> String {
     let bare = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
     };
     let parts: Vec<String> = path
         .iter()
-        .map(|part| if bare(part) { part.clone() } else { format!("{part:?}") })
+        .map(|part| {
+            if bare(part) {
+                part.clone()
+            } else {
+                format!("{part:?}")
+            }
+        })
         .collect();
     parts.join(".")
 }
@@ -158,7 +180,8 @@ fn unknown(path: &KeyPath, defaults: &Layer) -> Option<String> {
     let known: Vec<String> = defaults.keys().map(|path| path.join(".")).collect();
     // A right name in a wrong section is the commonest mistake; the edit distance of whole paths would miss it.
     let elsewhere = known.iter().find(|known| {
-        path.last().is_some_and(|last| known.rsplit('.').next() == Some(last.as_str()))
+        path.last()
+            .is_some_and(|last| known.rsplit('.').next() == Some(last.as_str()))
     });
     let near = nearest(&word, known.iter().map(String::as_str)).or(elsewhere.map(String::as_str));
     Some(not_there(&word, near))

@@ -6,7 +6,9 @@
 /// A text that says what a size looks like.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let trimmed = text.trim();
-    let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+    let digits = trimmed
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at_checked(digits).unwrap_or((trimmed, ""));
     let factor: Option<u64> = match unit.trim() {
         "" | "B" => Some(1),

@@ -11,14 +11,25 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 
 fn load(text: &str, environment: &[(&str, &str)]) -> Result<(Config, Merged), ConfigError> {
     let file = file(text);
-    let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let sources = Sources { file: Some(file.path().to_owned()), environment, flags: Vec::new() };
+    let environment = environment
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+        .collect();
+    let sources = Sources {
+        file: Some(file.path().to_owned()),
+        environment,
+        flags: Vec::new(),
+    };
     Config::load(&sources)
 }
 
 fn problems(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
     let error = load(text, environment).unwrap_err();
-    error.problems.iter().map(|p| format!("{}: {}", p.setting, p.problem)).collect()
+    error
+        .problems
+        .iter()
+        .map(|p| format!("{}: {}", p.setting, p.problem))
+        .collect()
 }
 
 #[test]
@@ -33,7 +44,10 @@ fn the_embedded_defaults_are_whole_and_are_the_specified_ones() {
     assert_eq!(config.time.future, Span::seconds(600));
     assert_eq!(config.limits.body_bytes, 1 << 20);
     assert_eq!(config.log.embedded, EmbeddedLogSettings::default());
-    assert_eq!(config.log.retention.dlq.age, Some(Span::seconds(30 * 86_400)));
+    assert_eq!(
+        config.log.retention.dlq.age,
+        Some(Span::seconds(30 * 86_400))
+    );
     assert_eq!(config.log.retention.inbox.bytes, None);
     assert!(config.handlers.is_empty());
 }
@@ -60,7 +74,10 @@ fn later_layers_win() {
         flags: vec![("listen", "localhost:2".into(), "--listen")],
         file: None,
     };
-    assert_eq!(Config::load(&sources).unwrap().0.listen.to_string(), "127.0.0.1:2");
+    assert_eq!(
+        Config::load(&sources).unwrap().0.listen.to_string(),
+        "127.0.0.1:2"
+    );
 }
 
 #[test]
@@ -69,27 +86,55 @@ fn all_problems_are_told_at_once_with_their_places() {
     let found = problems(text, &[("TIDEGATE_LIMITS__PAGE", "many")]);
     let all = found.join("\n");
     assert_eq!(found.len(), 6, "{all}");
-    assert!(all.contains("there is no setting `partitons`; did you mean `partitions`?"), "{all}");
-    assert!(all.contains("log.fsync: `sometimes` is not an fsync policy"), "{all}");
-    assert!(all.contains("shard.tick: `5` is not a duration: write `\"5s\"`"), "{all}");
-    assert!(all.contains("shard.epoch_records: must be a whole number, 1 to 1000000"), "{all}");
+    assert!(
+        all.contains("there is no setting `partitons`; did you mean `partitions`?"),
+        "{all}"
+    );
+    assert!(
+        all.contains("log.fsync: `sometimes` is not an fsync policy"),
+        "{all}"
+    );
+    assert!(
+        all.contains("shard.tick: `5` is not a duration: write `\"5s\"`"),
+        "{all}"
+    );
+    assert!(
+        all.contains("shard.epoch_records: must be a whole number, 1 to 1000000"),
+        "{all}"
+    );
     assert!(all.contains("limits.page: must be a whole number"), "{all}");
-    assert!(all.contains("time.idle: must be at least `time.disorder` (5s)"), "{all}");
+    assert!(
+        all.contains("time.idle: must be at least `time.disorder` (5s)"),
+        "{all}"
+    );
 
     let error = load(text, &[]).unwrap_err();
-    let line = error.problems.iter().find(|p| p.setting == "shard.tick").unwrap();
+    let line = error
+        .problems
+        .iter()
+        .find(|p| p.setting == "shard.tick")
+        .unwrap();
     assert!(line.to_string().contains(":5: shard.tick: "), "{line}");
 }
 
 #[test]
 fn unknown_keys_of_the_environment_and_right_names_in_wrong_sections_are_refused() {
     let all = problems("tick = \"1s\"", &[("TIDEGATE_LOG__FSINC", "never")]).join("\n");
-    assert!(all.contains("no setting `tick`; did you mean `shard.tick`?"), "{all}");
-    assert!(all.contains("no setting `log.fsinc`; did you mean `log.fsync`?"), "{all}");
+    assert!(
+        all.contains("no setting `tick`; did you mean `shard.tick`?"),
+        "{all}"
+    );
+    assert!(
+        all.contains("no setting `log.fsinc`; did you mean `log.fsync`?"),
+        "{all}"
+    );
     let all = problems("log = 5", &[]).join("\n");
     assert!(all.contains("log: this is a section"), "{all}");
     let all = problems("a = [1]\nb = 1979-05-27", &[]).join("\n");
-    assert!(all.contains("a: a list is no value") && all.contains("b: a date is no value"), "{all}");
+    assert!(
+        all.contains("a: a list is no value") && all.contains("b: a date is no value"),
+        "{all}"
+    );
     let all = problems("x = = 1", &[]).join("\n");
     assert!(!all.is_empty());
 }
@@ -100,7 +145,11 @@ fn other_machines_are_kept_out() {
         let all = problems(&format!("listen = \"{address}\""), &[]).join("\n");
         assert!(all.contains("can be reached from other machines"), "{all}");
     }
-    assert!(problems("listen = \"here\"", &[]).join("").contains("is not an address"));
+    assert!(
+        problems("listen = \"here\"", &[])
+            .join("")
+            .contains("is not an address")
+    );
 }
 
 #[test]
@@ -117,18 +166,30 @@ fn handlers_take_what_they_leave_out_from_the_defaults() {
     ];
     let (config, merged) = load(text, &environment).unwrap();
     let handler = config.handlers.get("ops-mail").unwrap();
-    assert_eq!((handler.queue, handler.timeout, handler.jitter), (3, Span::seconds(9), 0.5));
+    assert_eq!(
+        (handler.queue, handler.timeout, handler.jitter),
+        (3, Span::seconds(9), 0.5)
+    );
     assert!(handler.allow_private && !handler.allow_http);
-    assert_eq!(handler.headers.get("Authorization").unwrap().reveal(), "Bearer abc");
+    assert_eq!(
+        handler.headers.get("Authorization").unwrap().reveal(),
+        "Bearer abc"
+    );
     assert_eq!(handler.headers.get("x-site").unwrap().reveal(), "north");
     assert_eq!(handler.secret.as_ref().unwrap().reveal(), "s3cret");
     assert_eq!(config.dispatcher.window, 77);
 
     let shown = merged.show(true);
     for hidden in ["s3cret", "Bearer abc", "token=x"] {
-        assert!(!shown.contains(hidden) && !format!("{config:?}").contains(hidden), "{shown}");
+        assert!(
+            !shown.contains(hidden) && !format!("{config:?}").contains(hidden),
+            "{shown}"
+        );
     }
-    assert!(shown.contains("TIDEGATE_HANDLERS__OPS_MAIL__SECRET_FILE"), "{shown}");
+    assert!(
+        shown.contains("TIDEGATE_HANDLERS__OPS_MAIL__SECRET_FILE"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -155,7 +216,10 @@ fn the_embedded_defaults_of_handlers_are_those_of_the_code() {
     let mut handler = config.handlers.get("a").unwrap().clone();
     handler.url = crate::handler::HandlerSettings::default().url;
     assert_eq!(handler, crate::handler::HandlerSettings::default());
-    assert_eq!(config.dispatcher, crate::handler::DispatcherSettings::default());
+    assert_eq!(
+        config.dispatcher,
+        crate::handler::DispatcherSettings::default()
+    );
 }
 
 #[test]
@@ -168,7 +232,13 @@ fn what_is_shown_reads_back_to_the_same_settings() {
 
 #[test]
 fn sizes_parse() {
-    for (text, bytes) in [("0", 0), ("1000", 1000), ("64KiB", 65_536), ("10 GiB", 10 << 30), ("1TiB", 1 << 40)] {
+    for (text, bytes) in [
+        ("0", 0),
+        ("1000", 1000),
+        ("64KiB", 65_536),
+        ("10 GiB", 10 << 30),
+        ("1TiB", 1 << 40),
+    ] {
         assert_eq!(parse_size(text), Ok(bytes), "{text}");
     }
     for bad in ["", "KiB", "1MB", "-1", "1.5GiB", "99999999999999999TiB"] {

@@ -76,7 +76,10 @@ impl IngestService for Service {
         &self,
         request: Request<Streaming<IngestRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let place = self.api.stream_place().map_err(status::of_problem)?;
+        let place = self
+            .api
+            .stream_place()
+            .map_err(|problem| status::of_problem(&problem))?;
         let api = self.api.clone();
         let stopping = self.api.clone();
         let answers = request

@@ -54,7 +54,7 @@ impl ResourceService for Service {
         let start = super::start(asked.start.as_ref())?;
         let wanted = asked.id;
         let followed = follow(&self.api, TailTopic::Changes, start, asked.stop_at_end)
-            .map_err(status::of_problem)?;
+            .map_err(|problem| status::of_problem(&problem))?;
         let changes = followed.filter_map(move |followed| {
             let change = match followed {
                 Err(error) => Some(Err(status::of(error))),

@@ -177,7 +177,7 @@ impl RuleService for Service {
             kinds: asked.kinds,
         };
         let followed = follow(&self.api, TailTopic::Results, start, asked.stop_at_end)
-            .map_err(status::of_problem)?;
+            .map_err(|problem| status::of_problem(&problem))?;
         let results = followed.filter_map(move |followed| {
             let result = match followed {
                 Err(error) => Some(Err(status::of(error))),

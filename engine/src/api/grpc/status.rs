@@ -118,6 +118,10 @@ pub(super) fn missing(what: &str) -> Status {
 }
 
 /// What the engine answered.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "it stands in `map_err`, which hands the error over"
+)]
 pub(super) fn of(error: EngineError) -> Status {
     let (code, reason) = match &error {
         EngineError::Refused(Refusal::Invalid { issues }) => return invalid(issues),
@@ -138,7 +142,7 @@ pub(super) fn of(error: EngineError) -> Status {
 }
 
 /// What the shared service layer answered.
-pub(super) fn of_problem(problem: Problem) -> Status {
+pub(super) fn of_problem(problem: &Problem) -> Status {
     let (code, reason) = match problem.kind {
         ProblemKind::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
         ProblemKind::Unavailable => (Code::Unavailable, "UNAVAILABLE"),
@@ -146,7 +150,7 @@ pub(super) fn of_problem(problem: Problem) -> Status {
         ProblemKind::Internal => (Code::Internal, "INTERNAL"),
         _ => (Code::InvalidArgument, "BAD_REQUEST"),
     };
-    with_details(code, problem.detail, reason, None)
+    with_details(code, problem.detail.clone(), reason, None)
 }
 
 #[cfg(test)]

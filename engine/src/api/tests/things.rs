@@ -1,0 +1,158 @@
+//! Resources, documents, tasks.
+
+use super::*;
+
+#[tokio::test]
+async fn resources_with_any_id_are_reached() {
+    let fake = Fake::default();
+    fake.with_resource("plant/line 1", "boiler");
+    fake.with_resource("x", "pump");
+    let (status, body) = call(&fake, "GET", "/v1/resources/plant%2Fline%201", &[], "").await;
+    assert_eq!(
+        (status, &body["id"], &body["type"]),
+        (StatusCode::OK, &json!("plant/line 1"), &json!("boiler"))
+    );
+    let (_, body) = call(&fake, "GET", "/v1/resources?type=pump", &[], "").await;
+    assert_eq!(body["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        call(&fake, "GET", "/v1/resources/y", &[], "").await.0,
+        StatusCode::NOT_FOUND
+    );
+
+    let (status, body) = call(
+        &fake,
+        "PUT",
+        "/v1/resources/b%2F1",
+        &[],
+        r#"{"type":"boiler","meta":{"line":"l1"}}"#,
+    )
+    .await;
+    assert_eq!(
+        (status, &body["outcome"]),
+        (StatusCode::CREATED, &json!("created")),
+        "{body}"
+    );
+    let Command::PutResource { definition, .. } =
+        fake.told(|told| told.requests[0].command.clone())
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            definition.id.as_ref(),
+            definition.traits.path("meta.line").as_deref()
+        ),
+        ("b/1", Some("l1"))
+    );
+    for wrong in [r#"{"id":"other"}"#, r#"{"tpye":"boiler"}"#, "[]", "x"] {
+        assert_eq!(
+            call(&fake, "PUT", "/v1/resources/b", &[], wrong).await.0,
+            StatusCode::BAD_REQUEST,
+            "{wrong}"
+        );
+    }
+    assert_eq!(
+        call(&fake, "DELETE", "/v1/resources/b", &[], "").await.0,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn many_documents_are_applied_in_order_or_not_at_all() {
+    let fake = Fake::default();
+    fake.with_rule("hot", 4, RULE.trim());
+    let text = format!(
+        "kind: ResourceType\nname: boiler\n---\nkind: Resource\nid: b1\ntype: boiler\n---\n{RULE}---\n# nothing\n"
+    );
+    let (status, body) = call(&fake, "POST", "/v1/apply?dryRun=true", &[], &text).await;
+    assert_eq!(status, StatusCode::OK, "{body:#}");
+    assert!(fake.told(|told| told.requests.is_empty()));
+    assert_eq!(body["items"][2]["outcome"], "unchanged");
+    let (status, body) = call(
+        &fake,
+        "POST",
+        "/v1/apply",
+        &[("idempotency-key", "k")],
+        &text,
+    )
+    .await;
+    assert_eq!(status, StatusCode::OK, "{body:#}");
+    let outcomes: Vec<String> = body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            format!(
+                "{}/{} {}",
+                item["kind"].as_str().unwrap(),
+                item["name"].as_str().unwrap(),
+                item["outcome"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            "type/boiler created",
+            "resource/b1 created",
+            "rule/hot unchanged"
+        ]
+    );
+    assert_eq!(
+        fake.told(|told| told
+            .requests
+            .iter()
+            .map(|r| r.request.clone())
+            .collect::<Vec<_>>()),
+        ["k-0", "k-1", "k-2"]
+    );
+
+    let wrong = format!("{text}---\nkind: Rule\nname: cold\nfor: all\nwhn: x\n");
+    let (status, body) = call(&fake, "POST", "/v1/apply", &[], &wrong).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(
+        body["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|error| error["line"].as_u64() > Some(14)),
+        "{body:#}"
+    );
+    assert_eq!(fake.told(|told| told.requests.len()), 3);
+}
+
+#[tokio::test]
+async fn tasks_are_found_by_their_ids() {
+    let fake = Fake::default();
+    for resource in ["b/1", "b/2"] {
+        let task = TaskView {
+            id: format!("hot/{resource}"),
+            rule: "hot".into(),
+            resource: resource.into(),
+            status: "raised".into(),
+            since: None,
+            health: "ok".into(),
+            unknown: 0,
+            late: 0,
+            errors: 0,
+            throttled: 0,
+            watermark: None,
+            outcomes: Vec::new(),
+        };
+        fake.told(|told| told.tasks.insert(task.id.clone(), task));
+    }
+    for path in ["/v1/tasks/hot/b/2", "/v1/tasks/hot%2Fb%2F2"] {
+        let (status, body) = call(&fake, "GET", path, &[], "").await;
+        assert_eq!(
+            (status, &body["resource"]),
+            (StatusCode::OK, &json!("b/2")),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        call(&fake, "GET", "/v1/tasks/hot/b3", &[], "").await.0,
+        StatusCode::NOT_FOUND
+    );
+    let (_, body) = call(&fake, "GET", "/v1/tasks?rule=hot&resource=b%2F1", &[], "").await;
+    assert_eq!(body["items"].as_array().unwrap().len(), 1);
+}
