@@ -4,6 +4,7 @@
 //! Tumbling and hopping windows are made of panes (`paned`): a row touches one pane, a close merges a few. Sliding
 //! windows keep their rows (`sliding`).
 
+mod change;
 mod paned;
 mod panes;
 mod rolling;

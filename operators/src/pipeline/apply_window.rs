@@ -51,27 +51,41 @@ impl Pipeline {
     }
 }
 
+/// What two revisions must have in common to go on with the same windows: rows, keys and form, not aggregates.
+fn frame(unit: &WindowUnit) -> String {
+    let by = unit.window.by.iter();
+    let by: Vec<&str> = by
+        .map(|(_, by)| by.formula.normal_text().as_ref())
+        .collect();
+    let (form, lateness) = (unit.window.form, unit.window.lateness);
+    format!(
+        "{}\n{by:?}\n{form:?}\n{lateness}",
+        unit.plan.input_identity()
+    )
+}
+
 impl WindowUnit {
-    /// Goes on with the windows of the last revision when they are the same windows of the same rows and aggregates.
+    /// Goes on with the windows of the last revision when they are the same windows of the same rows: aggregates that
+    /// are equal keep their state, new ones start empty.
     fn inherit(&mut self, old: Self) {
-        let identity = |plan: &WindowPlan| {
-            let aggregates = plan.aggregates.iter().map(|a| a.identity.clone());
-            let by = plan
-                .by
-                .iter()
-                .map(|(_, b)| b.formula.normal_text().to_string());
-            (
-                plan.form,
-                plan.lateness,
-                by.collect::<Vec<_>>(),
-                aggregates.collect::<Vec<_>>(),
-            )
+        if frame(self) != frame(&old) {
+            return;
+        }
+        let mut sight = std::mem::take(&mut self.state.sight);
+        sight.inherit(&self.window.table, &old.state.sight, &old.window.table);
+        let aggregates = &self.window.aggregates;
+        let kinds: Vec<_> = aggregates.iter().map(|a| a.kind).collect();
+        let place = |identity: &str| {
+            let old = &old.window.aggregates;
+            old.iter().position(|other| other.identity == identity)
         };
-        let same = old.plan.input_identity() == self.plan.input_identity()
-            && identity(&old.window) == identity(&self.window)
-            && old.window.table.identity() == self.window.table.identity();
-        if same {
-            self.state = old.state;
+        let from: Vec<_> = aggregates.iter().map(|a| place(&a.identity)).collect();
+        self.state = old.state;
+        self.state.sight = sight;
+        if from.iter().any(|from| from.is_some()) {
+            self.state.windows.change(&kinds, &from);
+        } else {
+            self.state.windows = self.no_windows();
         }
     }
 }

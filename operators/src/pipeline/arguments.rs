@@ -9,7 +9,7 @@ use super::judge::columns_of;
 use super::steps::{Blame, Cause};
 use crate::aggregate::AggregateKind;
 use crate::plan::slots::Bound;
-use crate::plan::window::{AggregatePlan, Take};
+use crate::plan::window::AggregatePlan;
 
 /// Evaluates arguments over the used rows of a push.
 pub(crate) struct Taker<'a> {
@@ -74,11 +74,7 @@ impl<'a> Taker<'a> {
             (Some(bound), None) => Some(self.evaluate(bound, takes)),
             (None, None) => None,
         };
-        let (rows, batch) = (self.rows, self.push.batch);
-        Argument::of(aggregate, column.as_ref(), rows.len(), takes, |row| {
-            let number = rows.get(row).copied().unwrap_or_default();
-            batch.time.get(number as usize).copied().unwrap_or_default()
-        })
+        Argument::of(aggregate, column.as_ref(), self.rows.len(), takes)
     }
 }
 
@@ -111,10 +107,9 @@ impl Argument {
         column: Option<&Column>,
         rows: usize,
         takes: impl Fn(usize) -> bool,
-        time: impl Fn(usize) -> i64,
     ) -> Self {
         let plain = aggregate.filter.is_none() && aggregate.bare.is_some();
-        if let (Some(Column::Float(array)), true, Take::Value) = (column, plain, aggregate.take)
+        if let (Some(Column::Float(array)), true) = (column, plain)
             && array.null_count() == 0
         {
             return Self {
@@ -127,14 +122,7 @@ impl Argument {
             if given.is_missing() || !takes(row) {
                 return Value::Missing;
             }
-            match aggregate.take {
-                Take::Value => given,
-                #[allow(
-                    clippy::cast_precision_loss,
-                    reason = "times are exact in a float for 285,000 years"
-                )]
-                Take::Time => Value::Number(time(row) as f64),
-            }
+            given
         };
         let values: Vec<Value> = (0..rows).map(value).collect();
         let plain = |value: &Value| matches!(value, Value::Number(_) | Value::Missing);

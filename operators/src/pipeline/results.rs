@@ -38,14 +38,9 @@ fn trigger(batch: Option<&EventBatch>, origin: u32) -> Trigger {
     }
 }
 
-fn number(row: &WindowRow, index: usize) -> Option<f64> {
-    row.values.get(index).and_then(Value::as_number)
-}
-
 fn value_of(source: &Source, result: &Result<'_>, view: &dyn View) -> Value {
     let row = result.row;
     let resource = result.key.resource;
-    let maybe = |number: Option<f64>| number.map_or(Value::Missing, Value::number);
     #[allow(
         clippy::cast_precision_loss,
         reason = "times are exact in a float for 285,000 years"
@@ -53,34 +48,6 @@ fn value_of(source: &Source, result: &Result<'_>, view: &dyn View) -> Value {
     let time = |time: i64| Value::Number(time as f64);
     match source {
         Source::Aggregate(index) => row.values.get(*index).cloned().unwrap_or_default(),
-        Source::Delta([first, last]) => maybe(
-            number(row, *last)
-                .zip(number(row, *first))
-                .map(|(l, f)| l - f),
-        ),
-        Source::Rate([first, last, from, to]) => {
-            let change = number(row, *last)
-                .zip(number(row, *first))
-                .map(|(l, f)| l - f);
-            let ms = number(row, *to).zip(number(row, *from)).map(|(t, f)| t - f);
-            maybe(
-                change
-                    .zip(ms.filter(|ms| *ms > 0.0))
-                    .map(|(c, ms)| c / (ms / 1000.0)),
-            )
-        }
-        Source::Zscore([last, mean, std]) => {
-            let parts = number(row, *last)
-                .zip(number(row, *mean))
-                .zip(number(row, *std));
-            maybe(parts.and_then(|((x, mean), std)| {
-                if std > 0.0 {
-                    Some((x - mean) / std)
-                } else {
-                    (x == mean).then_some(0.0)
-                }
-            }))
-        }
         Source::By(index) => result.key.values.get(*index).cloned().unwrap_or_default(),
         Source::Column(index) => result.columns.get(*index).cloned().unwrap_or_default(),
         Source::Trait(path) => {

@@ -30,7 +30,7 @@ pub(crate) struct WindowState {
     line: usize,
     pub(crate) members: Members,
     /// Latest values, for filters of aggregates and group keys.
-    sight: Sight,
+    pub(crate) sight: Sight,
     /// What `where` sees: every row.
     filter: Option<Sight>,
     pub(crate) windows: Windows,
@@ -76,6 +76,14 @@ enum Use {
     Time(u32, i64, u32),
 }
 
+fn windows(window: &WindowPlan) -> Windows {
+    Windows::new(WindowSpec {
+        form: window.form,
+        lateness: window.lateness,
+        aggregates: window.aggregates.iter().map(|a| a.kind).collect(),
+    })
+}
+
 impl WindowUnit {
     pub(crate) fn new(
         plan: &Arc<Plan>,
@@ -90,11 +98,7 @@ impl WindowUnit {
             members: Members::of(&plan.rule().selector, view),
             sight: Sight::new(&window.table, metrics),
             filter: filter.map(|f| Sight::new(&f.table, metrics)),
-            windows: Windows::new(WindowSpec {
-                form: window.form,
-                lateness: window.lateness,
-                aggregates: window.aggregates.iter().map(|a| a.kind).collect(),
-            }),
+            windows: windows(window),
             keys: Keys::default(),
             timers: Timers::default(),
             counters: BTreeMap::new(),
@@ -106,6 +110,11 @@ impl WindowUnit {
             window: Arc::clone(window),
             state,
         }
+    }
+
+    /// Windows without rows.
+    pub(crate) fn no_windows(&self) -> Windows {
+        windows(&self.window)
     }
 
     pub(crate) const fn line(&self) -> usize {

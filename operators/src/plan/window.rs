@@ -9,22 +9,12 @@ use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
 use crate::aggregate::AggregateKind;
 
-/// What an aggregate takes of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Take {
-    /// The value of the argument.
-    Value,
-    /// The time of a row whose argument has a value.
-    Time,
-}
-
 /// One aggregate of the windows.
 #[derive(Debug)]
 pub(crate) struct AggregatePlan {
     /// Equal for equal aggregates.
     pub(crate) identity: String,
     pub(crate) kind: AggregateKind,
-    pub(crate) take: Take,
     /// The argument; `None` for `count()`.
     pub(crate) argument: Option<Bound>,
     /// Place of the metric, when the argument is a bare metric.
@@ -40,12 +30,6 @@ pub(crate) struct AggregatePlan {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Aggregate(usize),
-    /// Last less first.
-    Delta([usize; 2]),
-    /// Last less first, per second between their times.
-    Rate([usize; 4]),
-    /// Last against mean and standard deviation.
-    Zscore([usize; 3]),
     By(usize),
     /// A column of the result.
     Column(usize),
@@ -250,7 +234,6 @@ impl<'a> Resolver<'a> {
 
     fn stream(&mut self, call: &StreamCall) -> Source {
         use AggregateKind as Kind;
-        let mut one = |kind| self.aggregate(call, kind, Take::Value);
         let kind = match call.function {
             StreamFunction::CountIf => Kind::CountIf,
             StreamFunction::Sum => Kind::Sum,
@@ -263,42 +246,20 @@ impl<'a> Resolver<'a> {
             StreamFunction::Last => Kind::Last,
             StreamFunction::Median => Kind::Median,
             StreamFunction::Spread => Kind::Spread,
-            StreamFunction::Delta => return Source::Delta([one(Kind::First), one(Kind::Last)]),
-            StreamFunction::Zscore => {
-                return Source::Zscore([one(Kind::Last), one(Kind::Avg), one(Kind::Std)]);
-            }
-            StreamFunction::Rate => {
-                let values = [one(Kind::First), one(Kind::Last)];
-                let first = self.aggregate(call, Kind::First, Take::Time);
-                let last = self.aggregate(call, Kind::Last, Take::Time);
-                let [low, high] = values;
-                return Source::Rate([low, high, first, last]);
-            }
+            StreamFunction::Delta => Kind::Delta,
+            StreamFunction::Rate => Kind::Rate,
+            StreamFunction::Zscore => Kind::Zscore,
             _ => Kind::Count,
         };
-        Source::Aggregate(one(kind))
+        Source::Aggregate(self.aggregate(call, kind))
     }
 
-    fn aggregate(&mut self, call: &StreamCall, kind: AggregateKind, take: Take) -> usize {
+    fn aggregate(&mut self, call: &StreamCall, kind: AggregateKind) -> usize {
         let argument = call.arguments.first().cloned();
         let filter = call.filter.clone();
-        self.intern(kind, take, argument, filter)
-    }
-
-    fn intern(
-        &mut self,
-        kind: AggregateKind,
-        take: Take,
-        argument: Option<Formula>,
-        filter: Option<Formula>,
-    ) -> usize {
         let text =
             |formula: &Option<Formula>| formula.as_ref().map(|f| f.normal_text().to_string());
-        let identity = format!(
-            "{kind:?} {take:?} {:?} {:?}",
-            text(&argument),
-            text(&filter)
-        );
+        let identity = format!("{kind:?} {:?} {:?}", text(&argument), text(&filter));
         if let Some(found) = self.aggregates.iter().position(|a| a.identity == identity) {
             return found;
         }
@@ -313,7 +274,6 @@ impl<'a> Resolver<'a> {
         self.aggregates.push(AggregatePlan {
             identity,
             kind,
-            take,
             bare: argument.as_ref().and_then(super::slots::bare_metric),
             metrics: places.filter(metric).collect(),
             filter: filter.map(|formula| self.table.bind(formula)),
@@ -333,7 +293,6 @@ impl<'a> Resolver<'a> {
         self.aggregates.push(AggregatePlan {
             identity,
             kind: AggregateKind::Latest,
-            take: Take::Value,
             argument: None,
             bare: place.first().copied(),
             filter: None,

@@ -3,6 +3,8 @@
 //! Invariants, per key: panes rise by start and none is empty; every window whose end is at or before `closed_to` is
 //! closed; every window whose end is at or before `final_to` is final and its panes may be gone.
 
+mod change;
+
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 

@@ -3,6 +3,8 @@
 //! Invariants, per key: rows lie in row order; the first `left` of them have left the running aggregates but may still
 //! be needed for corrections; up to `entered` they are inside; the rest wait for their windows.
 
+mod change;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};

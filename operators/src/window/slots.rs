@@ -45,6 +45,20 @@ impl Slots {
         }
     }
 
+    /// Goes on with other aggregates; new ones are empty in every slot.
+    pub(super) fn change(&mut self, change: &super::change::Change<'_>) {
+        let places = change.aggregates.iter().zip(change.from);
+        let columns = places.map(|(kind, from)| {
+            let kept = from.and_then(|from| self.columns.get(from)).cloned();
+            kept.unwrap_or_else(|| {
+                let mut column = Column::new(*kind);
+                self.extents.iter().for_each(|_| column.push());
+                column
+            })
+        });
+        self.columns = columns.collect();
+    }
+
     /// An empty slot.
     pub(super) fn take(&mut self) -> u32 {
         if let Some(slot) = self.free.pop() {

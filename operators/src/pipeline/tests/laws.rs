@@ -32,21 +32,8 @@ impl Act {
     }
 }
 
-fn rules() -> Vec<Rule> {
-    let mut clear = when("clear", "a > 6", 2_000);
-    if let Body::When(when) = &mut clear.body {
-        when.clear = Some(formula("clear", "b < 3"));
-        when.clear_hold = Span(1_000);
-    }
-    let mut late = window("late", tumbling(4_000), &[("sum", "sum(a)"), ("b", "b")]);
-    if let Body::Window(window) = &mut late.body {
-        window.lateness = Span(3_000);
-        window.having = Some(formula("having", "sum > 4"));
-    }
-    let mut grouped = window("grouped", tumbling(5_000), &[("n", "count()")]);
-    if let Body::Window(window) = &mut grouped.body {
-        window.by.push(("b".into(), formula("by.b", "b")));
-    }
+/// Rules with a filter, with time settings of their own, or for some resources only.
+fn special() -> [Rule; 5] {
     let filtered = filtered(when("filtered", "avg(a, \"6s\") > 4", 0), "b > 2");
     let mut quick = window("quick", tumbling(2_000), &[("n", "count(a)")]);
     quick.timing.disorder = Some(Span(1_000));
@@ -65,12 +52,30 @@ fn rules() -> Vec<Rule> {
     picked.selector = Selector::Ids(vec!["r2".into(), "r9".into()]);
     let mut picked_window = window("picked-window", tumbling(3_000), &[("n", "count(a)")]);
     picked_window.selector = patient.selector.clone();
+    [filtered, quick, patient, picked, picked_window]
+}
+
+fn rules() -> Vec<Rule> {
+    let mut clear = when("clear", "a > 6", 2_000);
+    if let Body::When(when) = &mut clear.body {
+        when.clear = Some(formula("clear", "b < 3"));
+        when.clear_hold = Span(1_000);
+    }
+    let mut late = window("late", tumbling(4_000), &[("sum", "sum(a)"), ("b", "b")]);
+    if let Body::Window(window) = &mut late.body {
+        window.lateness = Span(3_000);
+        window.having = Some(formula("having", "sum > 4"));
+    }
+    let mut grouped = window("grouped", tumbling(5_000), &[("n", "count()")]);
+    if let Body::Window(window) = &mut grouped.body {
+        window.by.push(("b".into(), formula("by.b", "b")));
+    }
     let hops = WindowForm::Hopping {
         size: Span(6_000),
         every: Span(2_000),
         offset: 1,
     };
-    vec![
+    let mut rules = vec![
         with_alarm(when("bare", "a > 5", 0), Severity::Major, "${a} of ${b}"),
         when("other", "a > 7", 0),
         when("below", "a <= 3", 0),
@@ -80,11 +85,6 @@ fn rules() -> Vec<Rule> {
         when("silent", "stale(b, \"7s\") || held(a > 2, \"3s\")", 1_000),
         in_time(when("ordered", "a > prev(a) && sum(b, \"4s\") > 3", 0)),
         in_time(when("ordered-hold", "a > 3", 2_500)),
-        filtered,
-        quick,
-        patient,
-        picked,
-        picked_window,
         late,
         grouped,
         window("hops", hops, &[("mean", "avg(a)"), ("n", "count(b)")]),
@@ -93,7 +93,9 @@ fn rules() -> Vec<Rule> {
             WindowForm::Sliding { size: Span(3_000) },
             &[("m", "max(a)")],
         ),
-    ]
+    ];
+    rules.extend(special());
+    rules
 }
 
 fn filtered(mut rule: Rule, filter: &str) -> Rule {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::{Selector, Severity, Traits};
+use tidegate_proto::{Selector, Severity, Span, Traits};
 
 use super::{MINUTE, World, event, tumbling, when, window, with_alarm};
 use crate::pipeline::PartState;
@@ -137,4 +137,24 @@ fn windows_of_an_equal_rule_go_on() {
         world.lines(),
         ["000000060000 w/r1 window average=2.0 [0,60000) r1 [1]"]
     );
+}
+
+#[test]
+fn an_added_aggregate_starts_empty_and_the_others_go_on() {
+    for form in [
+        tumbling(MINUTE),
+        tidegate_proto::WindowForm::Sliding { size: Span(MINUTE) },
+    ] {
+        let mut world = World::new();
+        let x = |time, value| event("r1", time, &[("x", value)]);
+        world.apply(&window("w", form, &[("low", "min(x)"), ("mean", "avg(x)")]));
+        world.push(&[x(0, 1.0), x(1_000, 3.0)]);
+        world.told.clear();
+        world.apply(&window("w", form, &[("n", "count(x)"), ("mean", "avg(x)")]));
+        world.restore();
+        world.push(&[x(2_000, 8.0)]);
+        world.until(2_000_000);
+        let last = super::print(world.told.last().unwrap(), &world.house);
+        assert!(last.contains("window n=1 mean=4.0"), "{last}");
+    }
 }
