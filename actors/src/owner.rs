@@ -225,12 +225,12 @@ impl<M: Machine> Owner<M> {
                 }
             }
             // The epoch is never journalled: nothing of it happened. What must be left out is, and replay obeys.
-            Err(fault) => asks.push(self.exclude(fault)),
+            Err(fault) => asks.push(self.exclude(&fault)),
         }
         asks
     }
 
-    fn exclude(&mut self, fault: StepFault) -> Ask {
+    fn exclude(&mut self, fault: &StepFault) -> Ask {
         let exclusion = Exclusion {
             epoch: fault.epoch,
             rule: fault.rule.clone(),

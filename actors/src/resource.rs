@@ -102,7 +102,7 @@ impl Actor for ResourceActor {
         };
         match message {
             ResourceMessage::Discovered { id } => {
-                turn.change(id, &changed(id, "discovered", self.first_seen))
+                turn.change(id, &changed(id, "discovered", self.first_seen));
             }
             ResourceMessage::Back { id, at } => {
                 self.online = true;

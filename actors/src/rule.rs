@@ -130,21 +130,7 @@ impl DefinitionActor {
         match &request.command {
             Command::PutRule { document, expected } => {
                 self.expect(*expected)?;
-                let (rule, _) =
-                    parse_rule(document).map_err(|issues| Refusal::Invalid { issues })?;
-                if self
-                    .document
-                    .as_ref()
-                    .is_some_and(|known| same_rule(known, &rule))
-                {
-                    return Ok(None);
-                }
-                if self.document.is_none() {
-                    self.enabled = true;
-                }
-                self.document = Some(Arc::from(document.as_str()));
-                self.revision += 1;
-                Ok(Some(self.rule_signal(request, rule.name.as_str())))
+                self.put_rule(document, request)
             }
             Command::EnableRule {
                 name,
@@ -189,6 +175,20 @@ impl DefinitionActor {
             }),
             Command::DeleteResource { id, .. } => Err(Refusal::NotFound { what: id.clone() }),
         }
+    }
+
+    fn put_rule(&mut self, document: &str, request: &Request) -> Result<Option<Signal>, Refusal> {
+        let (rule, _) = parse_rule(document).map_err(|issues| Refusal::Invalid { issues })?;
+        let known = self.document.as_ref();
+        if known.is_some_and(|known| same_rule(known, &rule)) {
+            return Ok(None);
+        }
+        if self.document.is_none() {
+            self.enabled = true;
+        }
+        self.document = Some(Arc::from(document));
+        self.revision += 1;
+        Ok(Some(self.rule_signal(request, rule.name.as_str())))
     }
 
     fn rule_signal(&self, request: &Request, name: &str) -> Signal {

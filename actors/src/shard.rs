@@ -171,7 +171,7 @@ impl Shard {
     /// A shard without history.
     #[must_use]
     pub fn new(settings: ShardSettings) -> Self {
-        let decoder = Decoder::new(settings.decode.clone(), settings.profile.clone());
+        let decoder = Decoder::new(settings.decode, settings.profile.clone());
         let pipeline = Pipeline::new(settings.pipeline);
         Self {
             settings,

@@ -74,7 +74,7 @@ impl Actor for TaskActor {
                 resource,
                 order,
             } => {
-                self.said(outcome, plan, resource, order, turn);
+                self.said(outcome, plan, resource, &order, turn);
             }
             TaskMessage::Delivered {
                 action,
@@ -116,7 +116,7 @@ impl TaskActor {
         outcome: &Outcome,
         plan: &Plan,
         resource: &Arc<str>,
-        order: OutputOrder,
+        order: &OutputOrder,
         turn: &mut Turn,
     ) {
         match outcome.kind {
@@ -133,12 +133,12 @@ impl TaskActor {
                 detail: detail(outcome),
             });
         }
-        let line: Arc<str> = result::line(outcome, resource, &order).into();
+        let line: Arc<str> = result::line(outcome, resource, order).into();
         let speaker = Speaker {
             outcome,
             plan,
             resource,
-            order: &order,
+            order,
             line: &line,
         };
         speaker.tell_targets(turn);

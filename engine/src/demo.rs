@@ -60,16 +60,25 @@ impl Said {
             return text.to_owned();
         }
         let shown = |value: &Value| match value {
-            Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |n| format!("{n:.2}")),
+            Value::Number(number) => number
+                .as_f64()
+                .map_or_else(|| number.to_string(), |n| format!("{n:.2}")),
             other => other.to_string(),
         };
-        let parts: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {}", shown(value))).collect();
+        let parts: Vec<String> = values
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", shown(value)))
+            .collect();
         parts.join(", ")
     }
 
     fn severity(&self) -> String {
         let values = self.values.as_ref();
-        values.and_then(|values| values.get("severity")).and_then(Value::as_str).unwrap_or("").to_owned()
+        values
+            .and_then(|values| values.get("severity"))
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned()
     }
 }
 
@@ -88,7 +97,9 @@ struct Shown {
 /// When the engine cannot start, or a rule of the demo is refused.
 pub async fn run(mut config: Config, options: DemoOptions) -> Result<(), EngineError> {
     let temporary = options.data.is_none();
-    config.data = options.data.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("tidegate-demo-{}", std::process::id())));
+    config.data = options.data.clone().unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("tidegate-demo-{}", std::process::id()))
+    });
     let data = config.data.clone();
     let running = Engine::start(config).await?;
     let engine = running.engine.clone();
@@ -106,7 +117,10 @@ pub async fn run(mut config: Config, options: DemoOptions) -> Result<(), EngineE
 async fn apply(engine: &Engine) -> Result<(), EngineError> {
     for document in document::parse(RULES).map_err(EngineError::issues)? {
         let command = match document {
-            Document::Rule(rule) => Command::PutRule { document: rule.document.as_ref().to_owned(), expected: None },
+            Document::Rule(rule) => Command::PutRule {
+                document: rule.document.as_ref().to_owned(),
+                expected: None,
+            },
             _ => continue,
         };
         let request = format!("demo-{}", command.key());
@@ -151,9 +165,16 @@ async fn show(engine: &Engine, options: &DemoOptions) -> Result<(), EngineError>
             }
         }
     }
-    screen.close().map_err(|error| EngineError::Internal(error.to_string()))?;
+    screen
+        .close()
+        .map_err(|error| EngineError::Internal(error.to_string()))?;
     let mut out = std::io::stdout().lock();
-    let text = format!("demo: {} events, {} results, {} raised at the end", shown.events, shown.results, shown.raised.len());
+    let text = format!(
+        "demo: {} events, {} results, {} raised at the end",
+        shown.events,
+        shown.results,
+        shown.raised.len()
+    );
     // A closed terminal at the very end harms nobody.
     let _ = writeln!(out, "{text}");
     Ok(())
@@ -185,5 +206,8 @@ impl Shown {
 /// Time of day of a line, for people.
 fn clock_of(time: &str) -> String {
     let parsed: Option<Timestamp> = time.parse().ok();
-    parsed.map_or_else(|| time.to_owned(), |time| time.to_string().chars().skip(11).take(10).collect())
+    parsed.map_or_else(
+        || time.to_owned(),
+        |time| time.to_string().chars().skip(11).take(10).collect(),
+    )
 }

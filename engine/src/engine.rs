@@ -16,7 +16,7 @@ use tidegate_actors::command::Request;
 use tidegate_actors::host::Topics;
 use tidegate_actors::observe::{Observation, Query, ResourceView, RuleView, ShardView, TaskView};
 use tidegate_actors::owner::Phase;
-use tidegate_actors::port::{EventLog as _, TopicPartition};
+use tidegate_actors::port::{EventLog, TopicPartition};
 use tidegate_actors::shard::ONCE_HEADER;
 use tidegate_proto::record::{Record, Topic, partition_of};
 
@@ -317,14 +317,8 @@ impl Engine {
             TailTopic::DeadLetters => &topics.dead,
             TailTopic::Actions => &topics.actions,
         };
-        let log: Arc<EmbeddedLog> = Arc::clone(&self.0.log);
-        tail(
-            log,
-            Topic::clone(topic),
-            self.0.partitions,
-            from,
-            stop_at_end,
-        )
+        let log = Arc::clone(&self.0.log) as Arc<dyn EventLog>;
+        tail(&log, topic, self.0.partitions, from, stop_at_end)
     }
 
     /// Whether every shard has recovered.

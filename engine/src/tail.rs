@@ -48,19 +48,20 @@ pub type Tail = Pin<Box<dyn Stream<Item = Result<TailEntry, EngineError>> + Send
 
 /// Reads a topic; ends at what is its end now, or never.
 pub fn tail(
-    log: Arc<dyn EventLog>,
-    topic: Topic,
+    log: &Arc<dyn EventLog>,
+    topic: &Topic,
     partitions: u32,
     from: TailFrom,
     stop_at_end: bool,
 ) -> Tail {
+    let from = Arc::new(from);
     let (sender, receiver) = mpsc::channel(WAITING);
     for partition in 0..partitions {
         let place = TopicPartition {
-            topic: Topic::clone(&topic),
+            topic: Topic::clone(topic),
             partition,
         };
-        let (log, from, sender) = (Arc::clone(&log), from.clone(), sender.clone());
+        let (log, from, sender) = (Arc::clone(log), Arc::clone(&from), sender.clone());
         tokio::spawn(async move {
             if let Err(error) = follow(log.as_ref(), &place, &from, stop_at_end, &sender).await {
                 // A reader that has gone needs no error.

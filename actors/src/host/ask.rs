@@ -49,7 +49,7 @@ pub(super) async fn answer(ask: Ask, shard: Partition, ports: Ports) -> Told {
                             source,
                             offset,
                             record,
-                        }))
+                        }));
                     }
                     Err(error) => return Told::Sources(Err(error)),
                 }
@@ -81,7 +81,7 @@ async fn load_snapshot(
         match ports.snapshots.get(name).await {
             Ok(bytes) => return Ok(Some((name, bytes))),
             Err(error) if error.kind == PortErrorKind::Corrupt => {
-                ports.snapshots.set_aside(name).await?
+                ports.snapshots.set_aside(name).await?;
             }
             Err(error) => return Err(error),
         }

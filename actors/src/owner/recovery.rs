@@ -96,7 +96,7 @@ impl<M: Machine> Owner<M> {
         match told {
             Told::Fenced(Ok(())) => vec![self.takeover()],
             Told::Appended(Ok(offset)) => self.taken_over(offset),
-            Told::Snapshot(Ok(snapshot)) => self.snapshot_loaded(snapshot),
+            Told::Snapshot(Ok(snapshot)) => self.snapshot_loaded(snapshot.as_ref()),
             Told::Journal(Ok(entries)) => self.journal_read(&entries),
             Told::Committed(Ok(epoch)) => self.committed_read(epoch),
             Told::Sources(Ok(records)) => self.sources_read(records),
@@ -135,8 +135,8 @@ impl<M: Machine> Owner<M> {
         vec![Ask::LoadSnapshot]
     }
 
-    fn snapshot_loaded(&mut self, snapshot: Option<(SnapshotName, Vec<u8>)>) -> Vec<Ask> {
-        let made = match &snapshot {
+    fn snapshot_loaded(&mut self, snapshot: Option<&(SnapshotName, Vec<u8>)>) -> Vec<Ask> {
+        let made = match snapshot {
             Some((_, bytes)) => postcard::take_from_bytes::<SnapshotHead>(bytes)
                 .map_err(|error| error.to_string())
                 .and_then(|(head, body)| {
@@ -155,7 +155,7 @@ impl<M: Machine> Owner<M> {
                 self.machine = Some(machine);
             }
         }
-        self.acknowledged = snapshot.as_ref().map_or(-1, |(name, _)| name.journal);
+        self.acknowledged = snapshot.map_or(-1, |(name, _)| name.journal);
         self.replay.from = self.acknowledged + 1;
         let to = if self.generation >= 0 {
             self.generation
@@ -275,7 +275,7 @@ impl<M: Machine> Owner<M> {
                 }
                 None
             }
-            Err(fault) => Some(vec![self.exclude(fault)]),
+            Err(fault) => Some(vec![self.exclude(&fault)]),
         }
     }
 

@@ -160,18 +160,9 @@ impl Shard {
 
     pub(super) fn signal(&mut self, index: u32, record: &IntakeRecord) {
         let trigger = Trigger::Record(index);
-        if let Some(id) = OutputId::of(&record.record) {
-            let place = (id.epoch, id.sequence);
-            if self
-                .state
-                .seen
-                .get(&id.shard)
-                .is_some_and(|seen| *seen >= place)
-            {
-                self.state.counters.repeats += 1;
-                return;
-            }
-            self.state.seen.insert(id.shard, place);
+        if self.is_old(record) {
+            self.state.counters.repeats += 1;
+            return;
         }
         match serde_json::from_slice(record.record.value.as_deref().unwrap_or_default()) {
             Ok(Signal::Rule {
@@ -221,6 +212,20 @@ impl Shard {
             Err(error) => self.dead(record, trigger, &format!("not a signal: {error}")),
         }
         self.settle();
+    }
+
+    /// Whether a signal is at or below its source's watermark: a repeat. Moves the watermark if it is not.
+    fn is_old(&mut self, record: &IntakeRecord) -> bool {
+        let Some(id) = OutputId::of(&record.record) else {
+            return false;
+        };
+        let place = (id.epoch, id.sequence);
+        let seen = self.state.seen.get(&id.shard);
+        if seen.is_some_and(|seen| *seen >= place) {
+            return true;
+        }
+        self.state.seen.insert(id.shard, place);
+        false
     }
 
     fn applied(

@@ -46,7 +46,13 @@ impl Plant {
     pub(super) fn events(&mut self, now: Timestamp, running: Duration) -> Vec<IngestEvent> {
         let seconds = running.as_secs_f64();
         (0..MACHINES)
-            .filter(|number| !Machine { number: *number, seconds }.is_out())
+            .filter(|number| {
+                !Machine {
+                    number: *number,
+                    seconds,
+                }
+                .is_out()
+            })
             .map(|number| self.event(&Machine { number, seconds }, now))
             .collect()
     }
@@ -66,7 +72,10 @@ impl Plant {
             machine.rpm() + 20.0 * self.noise(),
             machine.power() + 0.3 * self.noise(),
         );
-        IngestEvent { key: name, body: body.into() }
+        IngestEvent {
+            key: name,
+            body: body.into(),
+        }
     }
 }
 
@@ -80,7 +89,11 @@ impl Machine {
     }
 
     const fn hall(&self) -> &'static str {
-        if self.number % 2 == 0 { "north" } else { "south" }
+        if self.number.is_multiple_of(2) {
+            "north"
+        } else {
+            "south"
+        }
     }
 
     /// Whether a fault of a machine is on: from a second of the round on, for so long.
@@ -101,12 +114,20 @@ impl Machine {
 
     fn temperature(&self) -> f64 {
         let base = if self.kind() == "boiler" { 72.0 } else { 50.0 };
-        let heat = if self.fault(2, 8.0, 25.0) || self.fault(6, 48.0, 20.0) { 30.0 } else { 0.0 };
+        let heat = if self.fault(2, 8.0, 25.0) || self.fault(6, 48.0, 20.0) {
+            30.0
+        } else {
+            0.0
+        };
         self.wave().mul_add(6.0, base) + heat
     }
 
     fn pressure(&self) -> f64 {
-        let swing = if self.fault(10, 30.0, 20.0) { 1.6 * (self.seconds * 0.9).sin() } else { 0.0 };
+        let swing = if self.fault(10, 30.0, 20.0) {
+            1.6 * (self.seconds * 0.9).sin()
+        } else {
+            0.0
+        };
         self.wave().mul_add(0.2, 6.0) + swing
     }
 
@@ -115,7 +136,11 @@ impl Machine {
     }
 
     fn rpm(&self) -> f64 {
-        if self.fault(15, 15.0, 12.0) { 30.0 } else { self.wave().mul_add(80.0, 1450.0) }
+        if self.fault(15, 15.0, 12.0) {
+            30.0
+        } else {
+            self.wave().mul_add(80.0, 1450.0)
+        }
     }
 
     fn power(&self) -> f64 {

@@ -20,7 +20,12 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) const fn new(in_place: bool) -> Self {
-        Self { in_place, opened: false, last: (0, Duration::ZERO), rate: 0.0 }
+        Self {
+            in_place,
+            opened: false,
+            last: (0, Duration::ZERO),
+            rate: 0.0,
+        }
     }
 
     /// Without a terminal: one line for everything that is said.
@@ -74,7 +79,11 @@ impl Screen {
         line(String::new());
         line(format!("\x1b[1mRaised now ({})\x1b[0m", shown.raised.len()));
         for said in shown.raised.values().take(10) {
-            line(format!("  {}{}\x1b[0m", colour(&said.severity()), row(said)));
+            line(format!(
+                "  {}{}\x1b[0m",
+                colour(&said.severity()),
+                row(said)
+            ));
         }
         line(String::new());
         line("\x1b[1mNewest results\x1b[0m".to_owned());
@@ -100,7 +109,13 @@ impl Screen {
 
 fn row(said: &Said) -> String {
     let why: String = said.why().chars().take(WIDTH).collect();
-    format!("{} {:<16} {:<10} {:<8} {why}", clock_of(&said.time), said.rule, said.resource, said.severity())
+    format!(
+        "{} {:<16} {:<10} {:<8} {why}",
+        clock_of(&said.time),
+        said.rule,
+        said.resource,
+        said.severity()
+    )
 }
 
 const fn colour_of(rank: u8) -> &'static str {

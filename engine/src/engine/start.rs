@@ -60,39 +60,21 @@ pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
         snapshots,
         Arc::clone(&clock),
     );
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let (shard_config, shard_topics) = (config.clone(), Arc::clone(&topics));
-    let shards = Shards::start(partitions, threads, move |shard| {
-        actor(
-            shard,
-            partitions,
-            &shard_config,
-            &shard_topics,
-            ports.clone(),
-        )
-    })?;
-
+    let shards = shards(&config, &topics, partitions, ports)?;
     let answers = Answers::default();
-    let erased: Arc<dyn EventLog> = Arc::clone(&log) as Arc<dyn EventLog>;
+    let erased = Arc::clone(&log) as Arc<dyn EventLog>;
     let changes = tail(
-        Arc::clone(&erased),
-        Topic::clone(&topics.changes),
+        &erased,
+        &topics.changes,
         partitions,
         TailFrom::Latest,
         false,
     );
     let following = tokio::spawn(answers.clone().follow(changes));
-    let dispatcher_topics = DispatcherTopics {
-        actions: Topic::clone(&topics.actions),
-        inbox: Topic::clone(&topics.inbox),
-        dlq: Topic::clone(&topics.dead),
-        partitions,
-        group: GROUP.to_owned(),
-    };
     let mut dispatcher = Dispatcher::start(
         erased,
         clock,
-        dispatcher_topics,
+        dispatcher_topics(&topics, partitions),
         handlers,
         config.dispatcher.clone(),
     );
@@ -111,6 +93,29 @@ pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
         following,
         _data: data,
     })
+}
+
+fn shards(
+    config: &Config,
+    topics: &Arc<Topics>,
+    partitions: u32,
+    ports: Ports,
+) -> Result<Shards, EngineError> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (config, topics) = (config.clone(), Arc::clone(topics));
+    Shards::start(partitions, threads, move |shard| {
+        actor(shard, partitions, &config, &topics, ports.clone())
+    })
+}
+
+fn dispatcher_topics(topics: &Topics, partitions: u32) -> DispatcherTopics {
+    DispatcherTopics {
+        actions: Topic::clone(&topics.actions),
+        inbox: Topic::clone(&topics.inbox),
+        dlq: Topic::clone(&topics.dead),
+        partitions,
+        group: GROUP.to_owned(),
+    }
 }
 
 fn topics(config: &Config) -> Topics {
