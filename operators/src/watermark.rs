@@ -92,6 +92,11 @@ impl Clocks {
         }
     }
 
+    /// Highest event time of a resource.
+    pub(crate) fn latest(&self, resource: u32) -> i64 {
+        self.pair(resource).0
+    }
+
     /// Sets the resource's own time settings; answers whether they changed.
     pub(crate) fn set_own(&mut self, resource: u32, own: OwnTiming) -> bool {
         let cell = cell(&mut self.own, resource, (None, None));
@@ -144,6 +149,11 @@ impl Line {
             engine,
             water: Vec::new(),
         }
+    }
+
+    /// Other defaults of the engine from here on.
+    pub(crate) const fn set_engine(&mut self, engine: (Span, Span)) {
+        self.engine = engine;
     }
 
     fn timing(&self, clocks: &Clocks, resource: u32) -> (i64, i64) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_proto::{Names, Outcome, OutcomeKind, Trigger, Value};
+use tidegate_proto::{Names, Order, Outcome, OutcomeKind, Trigger, Value};
 
 use super::group::{Begun, Group, identity};
 use super::sight::Sight;
@@ -12,7 +12,7 @@ use super::{Pipeline, Seat, View};
 use crate::condition::{Phase, Task};
 use crate::plan::Plan;
 use crate::plan::condition::ConditionPlan;
-use crate::watermark::{Line, NEVER, OwnTiming};
+use crate::watermark::{Line, NEVER, OwnTiming, at};
 
 /// Everything outside that a change of rules needs.
 pub(crate) struct Change<'a> {
@@ -83,7 +83,9 @@ impl Pipeline {
             None => self.find_group(plan, condition, &identity, (metrics, change), old),
         };
         let severity = self.seat(target, plan, condition, baggage, change.view);
-        self.clear_strangers(target, &plan.name, change);
+        if old.is_some() {
+            self.clear_strangers(target, &plan.name, change);
+        }
         if let Some((unit, raised)) = severity {
             self.tell_updated(target, unit, &raised, change);
         }
@@ -340,13 +342,20 @@ impl Pipeline {
     ) -> Option<(Tale, Vec<Value>)> {
         let line = self.groups.get(group)?.as_ref()?.state.line;
         let time = self.mark(line, resource);
+        let latest = self.clocks.latest(resource);
         let group = self.groups.get_mut(group)?.as_mut()?;
+        // Lookbacks never go back: looking further than the last row would change what its other rules see next.
+        let judged = at(&group.state.judged, resource, NEVER);
+        let seen = match group.order {
+            Order::Arrival => judged.max(latest),
+            Order::Time => judged,
+        };
         let mut values = vec![Value::Missing; group.condition.table.places.len()];
         let sight = &mut group.state.sight;
         sight.look(
             &group.condition.table,
             resource,
-            time,
+            seen,
             change.view,
             &mut values,
         );
@@ -414,7 +423,7 @@ impl Group {
             &old.condition.table,
         );
         self.state.filter.clone_from(&old.state.filter);
-        if old.state.sight.wakes() || self.order == tidegate_proto::Order::Time {
+        if old.state.sight.wakes() || self.order == Order::Time {
             self.state.judged.clone_from(&old.state.judged);
             self.state.causes.clone_from(&old.state.causes);
         }

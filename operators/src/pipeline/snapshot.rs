@@ -150,6 +150,9 @@ pub(crate) fn read(
     pipeline.sequence = loaded.sequence;
     pipeline.clocks = loaded.clocks;
     pipeline.lines = loaded.lines;
+    for (line, _) in &mut pipeline.lines {
+        line.set_engine((settings.disorder, settings.idle));
+    }
     for group in loaded.groups {
         let group = group.map(|group| plans.group(group)).transpose()?;
         pipeline.groups.push(group);

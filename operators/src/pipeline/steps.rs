@@ -291,7 +291,7 @@ impl Group {
                 cause: push.batch.event_ref(row),
             };
             let used = self.condition.every_row || waiting.values.iter().any(|v| !v.is_missing());
-            if used && time < *water {
+            if time < *water && self.judges(&waiting) {
                 scratch.late.push(Late {
                     resource: tick.resource,
                     time,
@@ -299,13 +299,24 @@ impl Group {
                     trigger,
                     forced: false,
                 });
-            } else if used {
+            } else if used && time >= *water {
                 self.state.waiting.insert(tick.resource, waiting);
                 self.force(tick.resource, number, (trigger, push), scratch);
             }
             scratch.touched.push(tick.resource);
             self.pass(tick.resource, *water, (trigger, push.view), scratch);
         }
+    }
+
+    /// Whether a row carries what the condition asks for.
+    fn judges(&self, row: &WaitingRow) -> bool {
+        let mut carried = row.values.iter().zip(&self.condition.table.places);
+        let metrics = self.state.sight.metrics.len();
+        self.condition.every_row
+            || carried
+                .by_ref()
+                .take(metrics)
+                .any(|(value, place)| place.judged && !value.is_missing())
     }
 
     /// Takes the oldest row early when too many wait.

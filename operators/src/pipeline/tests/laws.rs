@@ -172,7 +172,7 @@ fn world(rules: &[Rule], thresholds: bool) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn cuts_and_snapshots_change_nothing(acts in acts(), cut in 2..20_usize, restore in 1..9_usize) {
@@ -210,6 +210,13 @@ proptest! {
             if index == at {
                 alone.apply(base);
                 busy.apply(base);
+                // One that shares everything with it, lookbacks too.
+                let mut equal = base.clone();
+                equal.name = tidegate_proto::Name::new("equal").unwrap();
+                busy.apply(&equal);
+            }
+            if index == gone {
+                busy.remove("equal");
             }
             for other in all.iter().filter(|rule| rule.name != base.name) {
                 let mut twin = base.clone();
