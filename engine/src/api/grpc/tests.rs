@@ -137,7 +137,7 @@ async fn results_are_watched_after_a_token() {
             partition: 1,
             offset: 8,
             record: Record::new("a", line),
-        }]
+        }];
     });
     let watch = rule::WatchResultsRequest {
         start: Some(StreamStart {
