@@ -62,10 +62,16 @@ impl From<PortError> for EngineError {
 
 fn refusal_text(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Conflict { expected, actual: 0 } => {
+        Refusal::Conflict {
+            expected,
+            actual: 0,
+        } => {
             format!("expected revision {expected}, but it does not exist")
         }
-        Refusal::Conflict { expected: 0, actual } => {
+        Refusal::Conflict {
+            expected: 0,
+            actual,
+        } => {
             format!("expected that it does not exist, but it has revision {actual}")
         }
         Refusal::Conflict { expected, actual } => {

@@ -18,7 +18,9 @@ pub fn start(config: &TelemetryConfig) {
         // The settings were checked, so their filter reads.
         .unwrap_or_else(|| EnvFilter::new(&config.filter));
     let is_terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let is_pretty = match config.format {
         LogFormat::Auto => is_terminal,
         LogFormat::Pretty => true,
