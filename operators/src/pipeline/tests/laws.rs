@@ -303,6 +303,23 @@ proptest! {
     }
 }
 
+#[test]
+fn thresholds_keep_nothing_per_pair_of_rule_and_resource() {
+    let bytes = |count: usize| {
+        let rules: Vec<Rule> = (0..count)
+            .map(|index| when(&format!("t{index}"), &format!("a > {index}"), 0))
+            .collect();
+        let mut world = world(&rules, true);
+        let events = (0..500).map(|index| event(&format!("r{index}"), index, &[("a", 1e9)]));
+        world.push(&events.collect::<Vec<_>>());
+        assert_eq!(world.told.len(), 500 * count);
+        world.pipeline.bytes()
+    };
+    // Each of the 500 resources is raised on every rule; a byte per pair would be 500 per rule.
+    let (few, many) = (bytes(10), bytes(1_000));
+    assert!(many - few < 400 * 990, "{few} {many}");
+}
+
 /// Not a law but a figure: `cargo test -p tidegate-operators --lib figures -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures, checks nothing"]
