@@ -129,24 +129,25 @@ impl Shard {
         let fresh = self.discover(batch);
         let mut start = 0;
         let mut attributes = batch.attributes.iter().peekable();
-        let horizon = self
-            .state
-            .clock
-            .map(|clock| clock.plus(self.settings.future));
-        let far = |time: i64| horizon.is_some_and(|horizon| time > horizon.0);
-        let any_far = batch.time.iter().any(|time| far(*time));
+        // A backlog is read with a clock from before it: what its rows may not be ahead of is their own arrival.
+        let clock = self.now().0;
+        let future = self.settings.future.0;
+        let far = |time: i64, arrival: i64| {
+            let known = clock.max(arrival);
+            known != i64::MIN && time > known.saturating_add(future)
+        };
+        let mut places = batch.time.iter().zip(&batch.arrival);
+        let any_far = places.any(|(time, arrival)| far(*time, *arrival));
         let mut cuts: Vec<usize> = batch
             .attributes
             .iter()
             .map(|(row, _)| *row as usize)
             .collect();
         if any_far {
+            let places = batch.time.iter().zip(&batch.arrival).enumerate();
             cuts.extend(
-                batch
-                    .time
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, time)| far(**time))
+                places
+                    .filter(|(_, (time, arrival))| far(**time, **arrival))
                     .map(|(row, _)| row),
             );
             cuts.sort_unstable();
@@ -156,7 +157,8 @@ impl Shard {
             let said = attributes
                 .next_if(|(at, _)| *at as usize == row)
                 .map(|(_, said)| said);
-            let is_far = batch.time.get(row).is_some_and(|time| far(*time));
+            let place = batch.time.get(row).zip(batch.arrival.get(row));
+            let is_far = place.is_some_and(|(time, arrival)| far(*time, *arrival));
             let resource = batch.resource.get(row).copied().unwrap_or_default();
             if is_far {
                 self.rows_between(batch, start, row);

@@ -6,7 +6,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let number = |name: &str, default: u64| {
         let at = arguments.iter().position(|argument| argument == name);
-        at.and_then(|at| arguments.get(at + 1)).and_then(|text| text.parse().ok()).unwrap_or(default)
+        at.and_then(|at| arguments.get(at + 1))
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
     };
     let (from, seeds) = (number("--from", 0), number("--seeds", 500));
     let mut failed = 0;
