@@ -17,7 +17,7 @@ mod watermark;
 pub mod window;
 
 pub use pipeline::{
-    ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineSettings, RestoreError,
-    TaskCounters, TaskState, View,
+    ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,
+    RestoreError, TaskCounters, TaskState, View,
 };
 pub use plan::{Plan, PlanTemplate, TemplateForm};

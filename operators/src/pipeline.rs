@@ -40,8 +40,8 @@ use self::picker::Picker;
 use self::windows::{WindowScratch, WindowUnit};
 
 pub use api::{
-    ApplyReport, Limits, PartReport, PartState, PipelineSettings, RestoreError, TaskCounters,
-    TaskState, View,
+    ApplyReport, Limits, PartReport, PartState, PipelineBreaks, PipelineSettings, RestoreError,
+    TaskCounters, TaskState, View,
 };
 
 /// Watermark lines that are always there: that of the engine's defaults, and that of holds in arrival order.
@@ -54,6 +54,20 @@ enum Seat {
     Condition { group: usize, unit: usize },
     /// Windows of its own.
     Window(usize),
+}
+
+impl PipelineBreaks {
+    /// Makes the watermarks of a batch wrong in the way that is asked for.
+    fn bend(self, line: &Line, ticks: &[Tick], water: &mut [i64]) {
+        for (tick, mark) in ticks.iter().zip(water) {
+            if self.watermark_per_batch {
+                *mark = line.mark(tick.resource);
+            }
+            if self.timer_after_row {
+                *mark -= 1;
+            }
+        }
+    }
 }
 
 /// All running rules of one shard.
@@ -221,6 +235,7 @@ impl Pipeline {
         self.water.resize_with(self.lines.len(), Vec::new);
         for ((line, _), water) in self.lines.iter_mut().zip(&mut self.water) {
             line.take(&self.clocks, &self.ticks, water);
+            self.settings.breaks.bend(line, &self.ticks, water);
         }
         self.columns.clear();
         for (index, column) in (0..).zip(&batch.metrics) {

@@ -99,6 +99,10 @@ impl Clocks {
 
     /// Sets the resource's own time settings; answers whether they changed.
     pub(crate) fn set_own(&mut self, resource: u32, own: OwnTiming) -> bool {
+        // Where nobody has any of their own, no row has to look for them.
+        if own == (None, None) && self.own.len() <= resource as usize {
+            return false;
+        }
         let cell = cell(&mut self.own, resource, (None, None));
         let changed = *cell != own;
         *cell = own;

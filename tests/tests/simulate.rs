@@ -19,17 +19,37 @@ fn every_seed_holds() {
 }
 
 /// A test that cannot fail proves nothing: without the guard some seed must fail.
-fn is_noticed(name: &str, atomic: Option<bool>, breaks: Breaks) {
+fn is_noticed_with(name: &str, break_it: impl Fn(&mut Plan)) {
     let noticed = (0..SEEDS).find_map(|seed| {
         let mut plan = Plan::new(seed);
-        plan.atomic = atomic.unwrap_or(plan.atomic);
-        plan.breaks = breaks;
+        break_it(&mut plan);
         run(plan).err()
     });
     assert!(
         noticed.is_some(),
         "nobody notices in {SEEDS} seeds that `{name}` is broken"
     );
+}
+
+fn is_noticed(name: &str, atomic: Option<bool>, breaks: Breaks) {
+    is_noticed_with(name, |plan| {
+        plan.atomic = atomic.unwrap_or(plan.atomic);
+        plan.breaks = breaks;
+    });
+}
+
+#[test]
+fn a_watermark_per_batch_is_noticed() {
+    is_noticed_with("watermark per batch", |plan| {
+        plan.shard.pipeline.breaks.watermark_per_batch = true;
+    });
+}
+
+#[test]
+fn a_timer_after_the_row_of_its_own_time_is_noticed() {
+    is_noticed_with("timer after the row of its own time", |plan| {
+        plan.shard.pipeline.breaks.timer_after_row = true;
+    });
 }
 
 #[test]

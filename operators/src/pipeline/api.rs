@@ -33,6 +33,15 @@ impl Default for Limits {
     }
 }
 
+/// Guards of the pipeline that a simulation switches off, one at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineBreaks {
+    /// The watermark moves once per batch instead of with every row.
+    pub watermark_per_batch: bool,
+    /// A timer at T comes after the row at T.
+    pub timer_after_row: bool,
+}
+
 /// Defaults of the engine that rules and resources may override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PipelineSettings {
@@ -45,6 +54,8 @@ pub struct PipelineSettings {
     /// Whether thresholds of many rules on one expression are looked up in a sorted table; `false` judges each singly,
     /// with the same answers (for tests and measurements).
     pub thresholds: bool,
+    /// Guards switched off on purpose: only a simulation does that, to show that it would notice.
+    pub breaks: PipelineBreaks,
 }
 
 impl Default for PipelineSettings {
@@ -54,6 +65,7 @@ impl Default for PipelineSettings {
             idle: Span::seconds(15),
             limits: Limits::default(),
             thresholds: true,
+            breaks: PipelineBreaks::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use tidegate_actors::epoch::{
 use tidegate_actors::journal::{History, HistoryRules, JournalEntry};
 use tidegate_actors::owner::Machine as _;
 use tidegate_actors::shard::Shard;
+use tidegate_operators::PipelineBreaks;
 use tidegate_proto::record::{Offset, OffsetRange};
 use tidegate_proto::time::Timestamp;
 
@@ -161,7 +162,9 @@ fn same_as_one_by_one(
     expected: &[Published],
     machine: &Shard,
 ) -> Result<(), String> {
-    let mut shard = Shard::new(plan.shard.clone());
+    let mut settings = plan.shard.clone();
+    settings.pipeline.breaks = PipelineBreaks::default();
+    let mut shard = Shard::new(settings);
     let mut lines = Vec::new();
     let total = machine.positions().first().copied().unwrap_or(0);
     for offset in 0..total {
