@@ -2,6 +2,7 @@
 //! and every number of shards. The scenario tests drive it too, with a restore after every epoch.
 
 mod lines;
+mod stored;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use tidegate_proto::record::{OffsetRange, Record, partition_of};
 use tidegate_proto::time::{Span, Timestamp};
 
 pub use lines::{Line, LineError, read_line};
+pub use stored::{Stored, replay_stored};
 
 /// How a replay is cut and driven. None of it changes what is printed.
 #[derive(Clone, Debug)]
@@ -61,6 +63,9 @@ pub enum ReplayError {
         /// What is wrong.
         problem: String,
     },
+    /// The stored log cannot be read.
+    #[error("{0}")]
+    Stored(String),
     /// A step could not be finished: a bug of ours.
     #[error("the engine failed: {0}")]
     Step(String),
@@ -90,7 +95,8 @@ pub struct ReplaySummary {
 pub struct Replay {
     options: ReplayOptions,
     shards: Vec<(ShardSettings, Shard)>,
-    pending: Vec<Vec<IntakeRecord>>,
+    /// Records by shard, each with its place among all lines.
+    pending: Vec<Vec<(i64, IntakeRecord)>>,
     waiting: usize,
     line: i64,
     clock: Option<Timestamp>,
@@ -106,7 +112,15 @@ impl Replay {
     /// # Errors
     /// All problems of all documents.
     pub fn new(documents: &str, options: ReplayOptions) -> Result<Self, ReplayError> {
-        let settings = |shard| ShardSettings::new(shard, options.shards, CauseStyle::Line);
+        Self::with_causes(documents, options, |_| CauseStyle::Line)
+    }
+
+    fn with_causes(
+        documents: &str,
+        options: ReplayOptions,
+        causes: impl Fn(u32) -> CauseStyle,
+    ) -> Result<Self, ReplayError> {
+        let settings = |shard| ShardSettings::new(shard, options.shards, causes(shard));
         let shards: Vec<_> = (0..options.shards.max(1))
             .map(|shard| (settings(shard), Shard::new(settings(shard))))
             .collect();
@@ -197,12 +211,20 @@ impl Replay {
     }
 
     fn push(&mut self, shard: usize, record: Record) {
+        self.push_at(shard, self.line, record);
+    }
+
+    fn push_at(&mut self, shard: usize, offset: i64, record: Record) {
         if let Some(pending) = self.pending.get_mut(shard) {
-            pending.push(IntakeRecord {
-                source: 0,
-                offset: self.line,
-                record,
-            });
+            let source = 0;
+            pending.push((
+                self.line,
+                IntakeRecord {
+                    source,
+                    offset,
+                    record,
+                },
+            ));
         }
     }
 
@@ -312,8 +334,7 @@ impl Replay {
         let clock = clock.or(self.clock).unwrap_or(Timestamp::MIN);
         let mut epochs = Vec::with_capacity(self.shards.len());
         for ((settings, shard), pending) in self.shards.iter_mut().zip(&mut self.pending) {
-            let records = std::mem::take(pending);
-            let lines: Vec<i64> = records.iter().map(|record| record.offset).collect();
+            let (lines, records): (Vec<i64>, Vec<_>) = std::mem::take(pending).into_iter().unzip();
             let ranges = vec![OffsetRange {
                 from: self.line,
                 to: self.line + 1,

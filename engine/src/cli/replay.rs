@@ -10,7 +10,7 @@ use super::apply::{Source, read};
 use super::arguments::ReplayArguments;
 use super::client::ToldItem;
 use super::failure::{Exit, Failure};
-use crate::replay::{Replay, ReplayError, ReplayOptions};
+use crate::replay::{Replay, ReplayError, ReplayOptions, Stored, replay_stored};
 
 /// Bytes that are read and written at once.
 const BUFFER: usize = 256 << 10;
@@ -19,10 +19,8 @@ const TOLD: usize = 20;
 
 /// Runs `replay`.
 pub(super) fn run(arguments: &ReplayArguments, out: &mut dyn Write) -> Result<(), Failure> {
-    if arguments.data.is_some() {
-        return Err(Failure::new(
-            "`replay --data` is not available in this build: replay from a file with --events",
-        ));
+    if let Some(data) = &arguments.data {
+        return stored(arguments, data, out);
     }
     let options = ReplayOptions {
         batch: usize::try_from(arguments.batch).unwrap_or(usize::MAX),
@@ -60,6 +58,37 @@ pub(super) fn run(arguments: &ReplayArguments, out: &mut dyn Write) -> Result<()
         )?;
     }
     out.flush()?;
+    Ok(())
+}
+
+/// The backtest of a draft on what an engine has stored; the engine must not run meanwhile.
+fn stored(arguments: &ReplayArguments, data: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let sources = read(&arguments.files)?;
+    let wanted = Stored {
+        data: data.to_owned(),
+        batch: usize::try_from(arguments.batch).unwrap_or(usize::MAX),
+        from: arguments.from,
+        to: arguments.to,
+        until: arguments.until,
+    };
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    let mut written: std::io::Result<()> = Ok(());
+    let mut print = |text: &str| {
+        if written.is_ok() {
+            written = writeln!(out, "{text}");
+        }
+    };
+    let runtime = super::calm()?;
+    let summary = runtime
+        .block_on(replay_stored(&joined(&sources), wanted, &mut print))
+        .map_err(|error| failed(error, &sources, data))?;
+    written?;
+    out.flush()?;
+    let (taken, unusable) = (summary.lines, summary.unusable.len());
+    writeln!(
+        std::io::stderr(),
+        "{taken} records taken, {unusable} not used"
+    )?;
     Ok(())
 }
 
@@ -143,6 +172,7 @@ fn failed(error: ReplayError, sources: &[Source], events: &Path) -> Failure {
             .collect::<Vec<_>>()
             .join("\n"),
         ReplayError::Line { line, problem } => format!("{}:{line}: {problem}", events.display()),
+        ReplayError::Stored(problem) => problem,
         ReplayError::Step(problem) => format!("the engine failed: {problem}"),
     };
     Failure {
