@@ -116,7 +116,7 @@ pub trait EventLog: Send + Sync + 'static {
     fn committed(&self, group: &str, of: &TopicPartition) -> PortFuture<'_, Option<Offset>>;
     /// Commits offsets of a group.
     fn commit(&self, group: &str, offsets: Vec<(TopicPartition, Offset)>) -> PortFuture<'_, ()>;
-    /// Tells the log that records of a partition before `offset` are still needed (a journal and its sources since the
+    /// Tells the log that records of a partition from `offset` on are still needed (a journal and its sources since the
     /// oldest kept snapshot): retention by size or time stops there and warns instead of outrunning it.
     fn hold(&self, of: &TopicPartition, offset: Offset) -> PortFuture<'_, ()>;
 }
