@@ -20,6 +20,9 @@ use crate::resource::ResourceActor;
 /// Slots that one epoch's sweep looks at: bounds the time it takes.
 const SWEEP: usize = 4096;
 
+/// Rows that are taken together: their twins stay in the cache from the first touch to the last value.
+const TOGETHER: usize = 256;
+
 /// An actor in memory, or as its bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Body {
@@ -230,6 +233,39 @@ impl Registry {
         clock: Timestamp,
     ) -> Vec<Heard> {
         let mut back = Vec::new();
+        for from in (start..end).step_by(TOGETHER) {
+            let to = end.min(from + TOGETHER);
+            let resources = batch.resource.get(from..to).unwrap_or_default();
+            std::hint::black_box(self.approach(resources));
+            self.take_some(batch, (from, to), clock, &mut back);
+            for column in &batch.metrics {
+                self.take_column(batch, column, from, to);
+            }
+        }
+        back
+    }
+
+    /// Reads a word of each twin that the next rows need. Twins lie anywhere in memory; reads that wait for nothing else
+    /// wait together, where a row at a time would wait for each.
+    fn approach(&self, resources: &[u32]) -> i64 {
+        let word = |resource: &u32| match self.slots.get(*resource as usize).map(|slot| &slot.body)
+        {
+            Some(Body::Active(actor)) => {
+                let first = actor.metrics.first().map_or(0, |last| last.time);
+                actor.latest ^ first
+            }
+            _ => 0,
+        };
+        resources.iter().map(word).fold(0, |all, word| all ^ word)
+    }
+
+    fn take_some(
+        &mut self,
+        batch: &EventBatch,
+        (start, end): (usize, usize),
+        clock: Timestamp,
+        back: &mut Vec<Heard>,
+    ) {
         let rows = batch
             .resource
             .iter()
@@ -255,10 +291,6 @@ impl Registry {
                 });
             }
         }
-        for column in &batch.metrics {
-            self.take_column(batch, column, start, end);
-        }
-        back
     }
 
     fn take_column(
