@@ -1,6 +1,8 @@
 //! [`TaskActor`]: one rule on one resource, from the first thing that it says. Turns outcomes into result lines and
 //! actions, keeps its status, health and the last 64 outcomes.
 
+mod remembered;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use crate::actor::{Actor, ActorError, Body, Effect, Turn};
 use crate::epoch::{Destination, OutputOrder};
 use crate::observe::TaskOutcome;
 use crate::result;
+use remembered::{DELIVERED, Remembered, UNDELIVERED};
 
 /// Outcomes that a task remembers.
 const REMEMBERED: usize = 64;
@@ -35,7 +38,7 @@ pub struct TaskActor {
     actions: Vec<ActionState>,
     throttled: u64,
     trouble: Option<Arc<str>>,
-    outcomes: VecDeque<TaskOutcome>,
+    outcomes: VecDeque<Remembered>,
 }
 
 /// What a task is told.
@@ -86,9 +89,9 @@ impl Actor for TaskActor {
                     .back()
                     .map_or(Timestamp(0), |outcome| outcome.time);
                 let kind = if error.is_some() {
-                    "undelivered"
+                    UNDELIVERED
                 } else {
-                    "delivered"
+                    DELIVERED
                 };
                 self.trouble = error.map(Arc::from);
                 let detail = match error {
@@ -96,13 +99,10 @@ impl Actor for TaskActor {
                     None => format!("{action} after {attempts} attempts"),
                 };
                 // A dispatcher that restarted may say the same again.
-                let known = |o: &TaskOutcome| o.kind == kind && o.detail.starts_with(action);
-                if !self.outcomes.iter().any(known) {
-                    self.remember(TaskOutcome {
-                        time: last,
-                        kind: kind.into(),
-                        detail,
-                    });
+                let told =
+                    |o: &Remembered| o.detail.as_deref().is_some_and(|d| d.starts_with(action));
+                if !self.outcomes.iter().any(|o| o.kind == kind && told(o)) {
+                    self.remember(Remembered::new(last, kind, detail));
                 }
             }
         }
@@ -126,12 +126,8 @@ impl TaskActor {
             _ => {}
         }
         if outcome.kind != OutcomeKind::Late {
-            let kind = outcome.kind.word().to_owned();
-            self.remember(TaskOutcome {
-                time: outcome.time,
-                kind,
-                detail: detail(outcome),
-            });
+            let kind = outcome.kind.word();
+            self.remember(Remembered::new(outcome.time, kind, detail(outcome)));
         }
         let line: Arc<str> = result::line(outcome, resource, order).into();
         let speaker = Speaker {
@@ -183,7 +179,7 @@ impl TaskActor {
         true
     }
 
-    fn remember(&mut self, outcome: TaskOutcome) {
+    fn remember(&mut self, outcome: Remembered) {
         if self.outcomes.len() >= REMEMBERED {
             self.outcomes.pop_front();
         }
@@ -211,7 +207,11 @@ impl TaskActor {
     /// Newest outcomes, oldest first.
     #[must_use]
     pub fn outcomes(&self) -> Vec<TaskOutcome> {
-        self.outcomes.iter().cloned().collect()
+        self.outcomes
+            .iter()
+            .cloned()
+            .map(TaskOutcome::from)
+            .collect()
     }
 }
 
