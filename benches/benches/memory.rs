@@ -104,12 +104,13 @@ fn main() {
     }
     let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
     let wants = |name: &str| wanted.as_deref().is_none_or(|wanted| name.contains(wanted));
-    if wants("memory/idle-resource") {
-        idle_resources();
-    }
     for count in [10, 10_000] {
         if wants(&format!("memory/rules/{count}")) {
             rules(count);
         }
+    }
+    // Last: what it leaves free would hide what comes after it.
+    if wants("memory/idle-resource") {
+        idle_resources();
     }
 }
