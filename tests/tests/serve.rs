@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidegate_tests::process::{Process, client, program};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,8 +33,12 @@ struct Desk {
 
 impl Desk {
     async fn open(data: &Path) -> Self {
+        Self::set(data, &[]).await
+    }
+
+    async fn set(data: &Path, settings: &[(&str, &str)]) -> Self {
         let client = client();
-        let mut engine = Process::start(data, &[]);
+        let mut engine = Process::start(data, settings);
         engine.ready(&client).await;
         Self { client, engine }
     }
@@ -355,58 +362,6 @@ async fn what_is_sent_twice_counts_once_and_what_collides_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_that_is_wrong_is_told_at_once_and_nothing_is_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let desk = Desk::open(&folder.path().join("data")).await;
-    let documents = folder.path().join("rules");
-    std::fs::create_dir(&documents).unwrap();
-    let write = |name: &str, text: &str| std::fs::write(documents.join(name), text).unwrap();
-    write(
-        "a.yaml",
-        "kind: Rule\nname: good\nfor: all\nwhen: t > 1.0\nthen: [ { log: { text: x } } ]\n",
-    );
-    write(
-        "b.yaml",
-        "kind: Rule\nname: bad\nfor: all\nwhne: t > 1.0\nthen:\n  - alarm: { severty: MAJOR }\n",
-    );
-    write(
-        "c.yaml",
-        "kind: Rule\nname: worse\nfor: all\nwhen: avgg(t, \"1m\") > 1.0\nthen: [ { log: { text: x } } ]\n",
-    );
-    let folder = documents.display().to_string();
-    let output = desk.engine.ask(&["apply", "-f", &folder]);
-    assert_eq!(output.status.code(), Some(1));
-    let problems = said(&output);
-    for wanted in [
-        "b.yaml:4:1: rule bad: whne: unknown field `whne` (did you mean `when`?)",
-        "b.yaml:6:12: rule bad: then[0].alarm: `severity` is missing",
-        "b.yaml:6:14: rule bad: then[0].alarm.severty: unknown field `severty` (did you mean `severity`?)",
-        "c.yaml:4:",
-        "did you mean `avg`?",
-    ] {
-        assert!(problems.contains(wanted), "{wanted} is not in\n{problems}");
-    }
-    assert!(!problems.contains("a.yaml"), "{problems}");
-    assert_eq!(desk.shown(&["get", "rules"]), json!({ "items": [] }));
-    for command in [
-        ["get", "resource", "nobody"],
-        ["describe", "resource", "nobody"],
-        ["get", "rule", "none"],
-        ["describe", "task", "none/nobody"],
-        ["delete", "resource", "nobody"],
-    ] {
-        let output = desk.engine.ask(&command);
-        assert_eq!(
-            output.status.code(),
-            Some(3),
-            "{command:?}: {}",
-            said(&output)
-        );
-        assert!(said(&output).contains(command[2]), "{}", said(&output));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revised_threshold_keeps_its_window() {
     let folder = tempfile::tempdir().unwrap();
     let desk = Desk::open(folder.path()).await;
@@ -429,4 +384,99 @@ async fn a_revised_threshold_keeps_its_window() {
     assert_eq!(alarms[0]["kind"], "raised");
     assert_eq!(alarms[0]["time"], "1970-01-01T00:02:00.000Z");
     assert_eq!(alarms[0]["values"]["avg(t,\"10m\")"], 82.0, "{}", alarms[0]);
+}
+
+/// A call of a webhook: its `Idempotency-Key` and its body.
+type Call = (String, Value);
+
+/// The other side of a webhook: tells of every call, refuses the first, never answers the second, takes all others.
+async fn hook(listener: TcpListener, calls: mpsc::Sender<Call>) {
+    let mut number = 0;
+    while let Ok((stream, _)) = listener.accept().await {
+        number += 1;
+        tokio::spawn(take(stream, number, calls.clone()));
+    }
+}
+
+async fn take(mut stream: TcpStream, number: u32, calls: mpsc::Sender<Call>) -> Option<()> {
+    let mut read = Vec::new();
+    let call = loop {
+        if stream.read_buf(&mut read).await.ok()? == 0 {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&read);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let Ok(body) = serde_json::from_str(body) else {
+            continue;
+        };
+        assert!(head.starts_with("POST /hook HTTP/1.1"), "{head}");
+        let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+        let (_, key) = headers.find(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"))?;
+        break (key.to_owned(), body);
+    };
+    calls.send(call).await.ok()?;
+    let status = match number {
+        1 => "503 Service Unavailable",
+        // Until the caller is gone.
+        2 => return stream.read_buf(&mut read).await.ok().map(|_| ()),
+        _ => "200 OK",
+    };
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await.ok()
+}
+
+async fn called(calls: &mut mpsc::Receiver<Call>, kind: &str) -> Call {
+    let call = tokio::time::timeout(PATIENCE, calls.recv()).await;
+    let (key, body) = call.expect("the webhook is called").unwrap();
+    assert_eq!(body["id"], key);
+    assert_eq!(
+        (&body["kind"], &body["resource"]),
+        (&json!(kind), &json!("d1"))
+    );
+    (key, body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_is_called_again_under_the_same_key_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = folder.path().join("tidegate.toml");
+    let address = listener.local_addr().unwrap();
+    let text = format!(
+        "[handlers.ops]\nurl = \"http://{address}/hook\"\nallow_private = true\nallow_http = true\nbackoff = \"50ms\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let (sender, mut calls) = mpsc::channel(100);
+    tokio::spawn(hook(listener, sender));
+    let settings = [("TIDEGATE_CONFIG", config.to_str().unwrap())];
+    let data = folder.path().join("data");
+    let desk = Desk::set(&data, &settings).await;
+    desk.rule("kind: Rule\nname: hot\nfor: all\nwhen: t > 10.0\nthen: [ { handler: { use: ops, with: { text: \"${t}\" } }, on: [ raised, cleared ] } ]").await;
+    desk.event("d1", 1, 11.0).await;
+    // Refused for the moment, then killed in the middle: both times it comes again, as the same call.
+    let first = called(&mut calls, "raised").await;
+    assert_eq!(first.1["with"], json!({ "text": "11.0" }));
+    assert_eq!(called(&mut calls, "raised").await, first);
+    desk.engine.kill();
+    let desk = Desk::set(&data, &settings).await;
+    assert_eq!(called(&mut calls, "raised").await, first);
+    // Killed when it was taken, maybe before that was noted.
+    desk.engine.kill();
+    let desk = Desk::set(&data, &settings).await;
+    desk.event("d1", 2, 9.0).await;
+    let (key, body) = loop {
+        let call = tokio::time::timeout(PATIENCE, calls.recv()).await;
+        let call = call.expect("the webhook is called").unwrap();
+        if call.1["kind"] == "cleared" {
+            break call;
+        }
+        assert_eq!(call, first);
+    };
+    assert_ne!(key, first.0);
+    assert_eq!(body["time"], "1970-01-01T00:00:02.000Z");
+    // What was settled before a clean stop is not told again; whatever still comes is one of the two.
+    assert_eq!(desk.engine.stop().code(), Some(0));
+    while let Ok(call) = calls.try_recv() {
+        assert!(call == first || call.0 == key, "{call:?}");
+    }
 }

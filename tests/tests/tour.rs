@@ -1,7 +1,7 @@
-//! The tour of `README.md`, command by command as a person pastes it, against the real program.
+//! What a person types: the tour of `README.md`, command by command as it is pasted, and what is told of mistakes.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use tidegate_tests::process::{Process, client, program};
@@ -221,4 +221,59 @@ async fn the_tour_of_the_readme_prints_what_it_promises() {
     let settings = terminal.paste("tidegate config show --origin");
     assert!(settings.contains("partitions = 4"), "{settings}");
     assert!(engine.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_wrong_is_told_at_once_and_nothing_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = Process::start(&folder.path().join("data"), &[]);
+    engine.ready(&client()).await;
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let documents = folder.path().join("rules");
+    std::fs::create_dir(&documents).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(documents.join(name), text).unwrap();
+    write(
+        "a.yaml",
+        "kind: Rule\nname: good\nfor: all\nwhen: t > 1.0\nthen: [ { log: { text: x } } ]\n",
+    );
+    write(
+        "b.yaml",
+        "kind: Rule\nname: bad\nfor: all\nwhne: t > 1.0\nthen:\n  - alarm: { severty: MAJOR }\n",
+    );
+    write(
+        "c.yaml",
+        "kind: Rule\nname: worse\nfor: all\nwhen: avgg(t, \"1m\") > 1.0\nthen: [ { log: { text: x } } ]\n",
+    );
+    let folder = documents.display().to_string();
+    let output = engine.ask(&["apply", "-f", &folder]);
+    assert_eq!(output.status.code(), Some(1));
+    let problems = said(&output);
+    for wanted in [
+        "b.yaml:4:1: rule bad: whne: unknown field `whne` (did you mean `when`?)",
+        "b.yaml:6:12: rule bad: then[0].alarm: `severity` is missing",
+        "b.yaml:6:14: rule bad: then[0].alarm.severty: unknown field `severty` (did you mean `severity`?)",
+        "c.yaml:4:",
+        "did you mean `avg`?",
+    ] {
+        assert!(problems.contains(wanted), "{wanted} is not in\n{problems}");
+    }
+    assert!(!problems.contains("a.yaml"), "{problems}");
+    let rules = engine.ask(&["get", "rules", "-o", "name"]);
+    assert_eq!((rules.status.code(), rules.stdout.len()), (Some(0), 0));
+    for command in [
+        ["get", "resource", "nobody"],
+        ["describe", "resource", "nobody"],
+        ["get", "rule", "none"],
+        ["describe", "task", "none/nobody"],
+        ["delete", "resource", "nobody"],
+    ] {
+        let output = engine.ask(&command);
+        assert_eq!(
+            output.status.code(),
+            Some(3),
+            "{command:?}: {}",
+            said(&output)
+        );
+        assert!(said(&output).contains(command[2]), "{}", said(&output));
+    }
 }
