@@ -142,8 +142,7 @@ impl Replay {
 
     /// Takes documents in at this place of the lines, as if applied there.
     fn apply(&mut self, documents: &str) -> Result<(), ReplayError> {
-        let parsed = document::parse(documents).map_err(ReplayError::Documents)?;
-        let mut issues = Issues::new();
+        let (parsed, mut issues) = document::read(documents);
         for document in parsed {
             match document {
                 Document::Rule(rule) => match parse_rule(&rule.document) {
@@ -182,10 +181,10 @@ impl Replay {
             }
         }
         if issues.is_empty() {
-            Ok(())
-        } else {
-            Err(ReplayError::Documents(issues))
+            return Ok(());
         }
+        issues.sort_by_key(|issue| issue.mark);
+        Err(ReplayError::Documents(issues))
     }
 
     fn tell_rule(&mut self, name: &str, document: Option<&str>, enabled: bool) {

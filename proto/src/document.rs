@@ -84,6 +84,18 @@ impl Document {
 /// # Errors
 /// Everything that is wrong with any of them, in the order of the text.
 pub fn parse(text: &str) -> Result<Vec<Document>, Issues> {
+    let (documents, issues) = read(text);
+    if issues.is_empty() {
+        Ok(documents)
+    } else {
+        Err(issues)
+    }
+}
+
+/// Reads as much of a text as can be read: the documents that make sense, and everything that is wrong, in the order of
+/// the text. Who looks further into the documents can so tell of all problems at once.
+#[must_use]
+pub fn read(text: &str) -> (Vec<Document>, Issues) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::default();
     let mut documents = Vec::new();
@@ -119,11 +131,8 @@ pub fn parse(text: &str) -> Result<Vec<Document>, Issues> {
         report.document.clear();
         report.add("", Mark::default(), "there is no document in the text");
     }
-    if report.issues.is_empty() {
-        return Ok(documents);
-    }
     report.issues.sort_by_key(|issue| issue.mark);
-    Err(report.issues)
+    (documents, report.issues)
 }
 
 /// What a document is called in its problems: `rule boiler-overheats`, or `document 3`.

@@ -56,8 +56,7 @@ pub(super) const fn outcome_of(before: u64, after: u64) -> Change {
 /// # Errors
 /// All problems of all documents at once, with their places in the text.
 pub(super) fn check(text: &str) -> Result<Vec<Document>, Issues> {
-    let documents = document::parse(text)?;
-    let mut issues = Issues::new();
+    let (documents, mut issues) = document::read(text);
     for document in &documents {
         if let Document::Rule(rule) = document {
             issues.extend(Plan::compile(rule).err().unwrap_or_default());
@@ -66,6 +65,7 @@ pub(super) fn check(text: &str) -> Result<Vec<Document>, Issues> {
     if issues.is_empty() {
         Ok(documents)
     } else {
+        issues.sort_by_key(|issue| issue.mark);
         Err(issues)
     }
 }

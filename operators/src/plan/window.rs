@@ -257,9 +257,16 @@ impl<'a> Resolver<'a> {
     fn aggregate(&mut self, call: &StreamCall, kind: AggregateKind) -> usize {
         let argument = call.arguments.first().cloned();
         let filter = call.filter.clone();
-        let text =
-            |formula: &Option<Formula>| formula.as_ref().map(|f| f.normal_text().to_string());
-        let identity = format!("{kind:?} {:?} {:?}", text(&argument), text(&filter));
+        // People read it too, in the report of `apply`: `avg(temperature where load>3)`.
+        let mut identity = format!("{kind:?}(").to_lowercase();
+        if let Some(argument) = &argument {
+            identity.push_str(argument.normal_text());
+        }
+        if let Some(filter) = &filter {
+            identity.push_str(" where ");
+            identity.push_str(filter.normal_text());
+        }
+        identity.push(')');
         if let Some(found) = self.aggregates.iter().position(|a| a.identity == identity) {
             return found;
         }
@@ -286,7 +293,7 @@ impl<'a> Resolver<'a> {
     /// The aggregate behind a bare metric.
     fn latest(&mut self, slot: &Slot) -> usize {
         let place = self.table.places_of(std::slice::from_ref(slot));
-        let identity = format!("Latest {slot}");
+        let identity = format!("latest({slot})");
         if let Some(found) = self.aggregates.iter().position(|a| a.identity == identity) {
             return found;
         }
