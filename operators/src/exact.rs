@@ -49,13 +49,6 @@ fn parts(number: f64) -> Option<(u64, u32, bool)> {
 }
 
 impl ExactSum {
-    /// Reads its first digits, so that it comes near.
-    #[inline]
-    pub(crate) fn approach(&self) -> u64 {
-        let digits = self.limbs.first().copied().unwrap_or(0);
-        digits as u64 ^ u64::from(self.pending)
-    }
-
     /// The sum of nothing.
     #[must_use]
     pub fn new() -> Self {

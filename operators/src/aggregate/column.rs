@@ -91,17 +91,6 @@ impl Column {
         each!(&mut self.cells, list => reset(list, slot));
     }
 
-    /// Reads a word of a slot, so that it comes near.
-    #[inline]
-    pub(crate) fn approach(&self, slot: u32) -> u64 {
-        let at = slot as usize;
-        match &self.cells {
-            Cells::Count(list) => list.get(at).copied().unwrap_or(0),
-            Cells::Total(list) => list.get(at).map_or(0, Total::approach),
-            _ => 0,
-        }
-    }
-
     /// Takes a value into a slot; what the aggregate does not take is skipped.
     pub fn add(&mut self, slot: u32, order: RowOrder, value: &Value) {
         if let Value::Number(number) = value {

@@ -19,12 +19,6 @@ pub struct Total {
 }
 
 impl Total {
-    /// Reads its words at both ends, so that it comes near.
-    #[inline]
-    pub(crate) fn approach(&self) -> u64 {
-        self.sum.approach() ^ self.count
-    }
-
     /// Takes a number.
     #[inline]
     pub fn add(&mut self, number: f64) {

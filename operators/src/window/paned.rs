@@ -21,9 +21,6 @@ use crate::aggregate::{AggregateKind, Ends};
 /// How many panes are looked through for a row that is a little out of order.
 const NEWEST_PANES: usize = 4;
 
-/// Rows that are taken together: what they need stays in the cache from the first touch to the last number.
-const TOGETHER: usize = 128;
-
 /// All keys of tumbling or hopping windows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Paned {
@@ -174,20 +171,7 @@ impl Paned {
         }
         let slot = self.slots.take();
         state.panes.insert(place, Pane { start, slot });
-        // The other panes ask for what they asked for before.
-        let shape = &self.shape;
-        let open = shape.start_after(state.closed_to.saturating_sub(shape.size));
-        let (first, last) = shape.starts(start);
-        let next = first.max(open);
-        let close = if next <= last {
-            shape.end(next)
-        } else {
-            i64::MAX
-        };
-        let release = shape.last_end(start).saturating_add(self.spec.lateness.0);
-        if let Some(deadline) = self.deadlines.get_mut(key as usize) {
-            *deadline = close.min(release).min(*deadline);
-        }
+        self.update_deadline(key);
         slot
     }
 
@@ -209,9 +193,6 @@ impl Paned {
     /// Tells corrections of the closed windows that a row touched: those that start in `first..=last`.
     fn correct(&mut self, key: u32, first: i64, last: i64, closed_to: i64, out: &mut WindowOutput) {
         let shape = self.shape;
-        if shape.end(first) > closed_to {
-            return;
-        }
         // A bare metric also looks back from windows after those that hold the row.
         let last = if self.older.is_empty() {
             last
@@ -363,12 +344,6 @@ impl Paned {
         let mut done = 0;
         let mut arguments = Vec::new();
         for (index, key) in rows.keys.iter().enumerate() {
-            if index % TOGETHER == 0 {
-                self.flush(rows, done, &mut slots);
-                done = index;
-                let next = index..rows.keys.len().min(index + TOGETHER);
-                std::hint::black_box(self.approach(rows.keys.get(next).unwrap_or_default()));
-            }
             let row = rows.row_key(index);
             let watermark = rows.watermarks.get(index).copied().unwrap_or(i64::MIN);
             if let Some(slot) = self.ordinary(*key, &row, watermark) {
@@ -385,17 +360,6 @@ impl Paned {
             out.trigger_since(mark, index);
         }
         self.flush(rows, done, &mut slots);
-    }
-
-    /// Reads a word of everything that the next rows are likely to need. With many keys it lies far away; reads that wait
-    /// for nothing else wait together, where a row at a time would wait for each.
-    fn approach(&self, keys: &[u32]) -> u64 {
-        let word = |key: &u32| {
-            let newest = self.keys.get(*key as usize).and_then(|k| k.panes.last());
-            let pane = newest.map_or(0, |pane| self.slots.approach(pane.slot));
-            self.deadline(*key) as u64 ^ pane
-        };
-        keys.iter().map(word).fold(0, |all, word| all ^ word)
     }
 
     /// Adds the numbers of consecutive rows, from row `first` on, to their slots.

@@ -80,15 +80,6 @@ impl Slots {
         self.free.push(slot);
     }
 
-    /// Reads a word of each part of a slot, so that it comes near.
-    #[inline]
-    pub(super) fn approach(&self, slot: u32) -> u64 {
-        let extent = self.extents.get(slot as usize);
-        let extent = extent.map_or(0, |extent| extent.rows ^ extent.last.sequence);
-        let cells = self.columns.iter().map(|column| column.approach(slot));
-        cells.fold(extent, |all, word| all ^ word)
-    }
-
     /// Notes a row in the extent of a slot; its values follow.
     #[inline]
     pub(super) fn note(&mut self, slot: u32, row: &RowKey) {
