@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use tidegate_actors::epoch::{EpochNumber, IntakeRecord, OutputId};
 use tidegate_actors::journal::JournalEntry;
-use tidegate_actors::owner::{Ask, Breaks, Owner, OwnerSettings, Phase, Told};
+use tidegate_actors::owner::{Ask, Breaks, Owner, OwnerSettings, Phase, Publish, Told};
 use tidegate_actors::port::{PortError, PortErrorKind, SnapshotName};
 use tidegate_actors::result::CauseStyle;
 use tidegate_actors::shard::{Shard, ShardSettings};
@@ -78,6 +78,33 @@ pub struct World {
     pub publisher: Option<(usize, u64)>,
     /// Wall clock.
     pub now: i64,
+}
+
+impl World {
+    fn publish(&mut self, publish: &Publish, atomic: bool) {
+        let outputs = publish.outputs.iter().map(check::published);
+        self.outputs.extend(outputs);
+        if atomic {
+            self.committed = Some(publish.epoch);
+        }
+    }
+
+    fn journal_between(&self, from: Offset, to: Offset) -> Vec<(Offset, JournalEntry)> {
+        let entries = (0..).zip(self.journal.iter().cloned());
+        entries.filter(|(at, _)| (from..to).contains(at)).collect()
+    }
+
+    fn newest_snapshot(&self) -> Option<(SnapshotName, Vec<u8>)> {
+        let newest = self.snapshots.iter().next_back();
+        newest.map(|(name, bytes)| (*name, bytes.clone()))
+    }
+
+    fn keep(&mut self, name: SnapshotName, bytes: Vec<u8>) {
+        self.snapshots.insert(name, bytes);
+        while self.snapshots.len() > 3 {
+            self.snapshots.pop_first();
+        }
+    }
 }
 
 /// An ask on its way: not carried out, or carried out and not reported.
@@ -361,24 +388,8 @@ impl Simulation {
                     Ok(offset)
                 })
             }
-            Ask::LoadSnapshot => {
-                let newest = world
-                    .snapshots
-                    .iter()
-                    .next_back()
-                    .map(|(name, bytes)| (*name, bytes.clone()));
-                Told::Snapshot(Ok(newest))
-            }
-            Ask::ReadJournal { from, to } => {
-                let entries = world
-                    .journal
-                    .iter()
-                    .enumerate()
-                    .map(|(at, entry)| (at as Offset, entry.clone()));
-                Told::Journal(Ok(entries
-                    .filter(|(at, _)| (from..to).contains(at))
-                    .collect()))
-            }
+            Ask::LoadSnapshot => Told::Snapshot(Ok(world.newest_snapshot())),
+            Ask::ReadJournal { from, to } => Told::Journal(Ok(world.journal_between(from, to))),
             Ask::ReadCommitted => Told::Committed(Ok(world.committed)),
             Ask::ReadSources(ranges) => {
                 let range = ranges.first().copied().unwrap_or_default();
@@ -389,24 +400,13 @@ impl Simulation {
                 Told::Published(Err(PortError::new(PortErrorKind::Closed, "fenced")))
             }
             Ask::Publish(publish) => {
-                world
-                    .outputs
-                    .extend(publish.outputs.iter().map(check::published));
-                if self.plan.atomic {
-                    world.committed = Some(publish.epoch);
-                }
-                Told::Published(if lost {
-                    Err(unavailable().in_doubt())
-                } else {
-                    Ok(())
-                })
+                world.publish(&publish, self.plan.atomic);
+                let doubt = lost.then(|| unavailable().in_doubt());
+                Told::Published(doubt.map_or(Ok(()), Err))
             }
             Ask::Keep { .. } if fails => Told::Kept(Err(unavailable())),
             Ask::Keep { name, bytes, .. } => {
-                world.snapshots.insert(name, bytes);
-                while world.snapshots.len() > 3 {
-                    world.snapshots.pop_first();
-                }
+                world.keep(name, bytes);
                 Told::Kept(Ok(()))
             }
         };

@@ -1,3 +1,5 @@
+//! What the command line prints and answers.
+
 use clap::CommandFactory as _;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Layers, checks and what is told of mistakes.
+
 use std::io::Write as _;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The gRPC doors over a real port.
+
 use std::sync::Arc;
 
 use tidegate_proto::record::Record;
