@@ -4,15 +4,26 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program, built like the tests are.
+/// The program: the one that `cargo test --workspace` built, or, when a source is newer than that, built now.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        // This test lies in `<target>/<profile>/deps`.
+        let test = std::env::current_exe().expect("a test knows where it is");
+        let profile = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("a test lies in deps");
+        let program = profile.join("tidegate");
+        let built = program.metadata().and_then(|metadata| metadata.modified());
+        if built.is_ok_and(|built| newest_source() < built) {
+            return program;
+        }
         let status = Command::new(env!("CARGO"))
             .args([
                 "build",
@@ -27,14 +38,30 @@ pub fn program() -> &'static Path {
             .status()
             .expect("cargo can be called");
         assert!(status.success(), "the program does not build");
-        // This test lies in `<target>/<profile>/deps`.
-        let test = std::env::current_exe().expect("a test knows where it is");
-        let profile = test
-            .parent()
-            .and_then(Path::parent)
-            .expect("a test lies in deps");
-        profile.join("tidegate")
+        program
     })
+}
+
+/// When the newest file that the program is made of was written.
+fn newest_source() -> SystemTime {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a member");
+    let mut newest = SystemTime::UNIX_EPOCH;
+    let members = ["proto", "scripts", "operators", "actors", "engine"];
+    let mut folders: Vec<PathBuf> = members.iter().map(|member| root.join(member)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a source folder can be read") {
+            let entry = entry.expect("an entry can be read");
+            let metadata = entry.metadata().expect("a file can be looked at");
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else {
+                newest = newest.max(metadata.modified().expect("a file has a time"));
+            }
+        }
+    }
+    newest
 }
 
 /// A client for the doors. It speaks plain HTTP only, but will not be built without a TLS provider.
