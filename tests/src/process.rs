@@ -94,6 +94,11 @@ impl Process {
             .arg(data)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null());
+        // Settings of whoever runs the tests are not those of the test.
+        let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for name in inherited.filter(|name| name.starts_with("TIDEGATE_")) {
+            command.env_remove(name);
+        }
         for (name, value) in settings {
             command.env(name, value);
         }

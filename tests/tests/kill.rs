@@ -1,5 +1,5 @@
 //! `kill -9` of the real process under load, and an offline checker: nothing lost, nothing twice, state equal to a fold.
-//! 20 rounds here; `TIDEGATE_KILL_ROUNDS=200` by hand.
+//! 20 rounds here; `KILL_ROUNDS=200` by hand.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -79,7 +79,7 @@ async fn submit(client: &reqwest::Client, url: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_engine_loses_nothing_and_repeats_nothing() {
-    let rounds: u32 = std::env::var("TIDEGATE_KILL_ROUNDS")
+    let rounds: u32 = std::env::var("KILL_ROUNDS")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(20);
