@@ -25,6 +25,7 @@ pub mod time;
 pub mod value;
 #[cfg(feature = "grpc")]
 pub mod wire;
+pub mod zone;
 
 pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
 pub use decode::{DecodeLimits, Decoder, SourceProfile, SourceRecord, Undecodable};
@@ -40,3 +41,4 @@ pub use rule::{
 };
 pub use time::{Span, Timestamp};
 pub use value::Value;
+pub use zone::{Zone, ZoneError};
