@@ -38,15 +38,52 @@ pub struct Intake {
     pub clock: Timestamp,
     /// What earlier attempts at this very epoch found to be harmful: obeyed by every replay.
     pub exclusions: Vec<Exclusion>,
+    /// Take records one at a time, so that a fault names the one that it happened at. Changes no result.
+    pub careful: bool,
 }
 
-/// A rule that must not take part from this epoch on, because a step with it could not be finished.
+/// Where a record of a shard's intake stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// Number of its source.
+    pub source: u16,
+    /// Its offset there.
+    pub offset: Offset,
+}
+
+impl Place {
+    /// The place of a record.
+    #[must_use]
+    pub const fn of(record: &IntakeRecord) -> Self {
+        Self {
+            source: record.source,
+            offset: record.offset,
+        }
+    }
+}
+
+/// Who broke a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Culprit {
+    /// Rules: one, or all that share the operator at work.
+    Rules(Vec<String>),
+    /// The twin of a resource.
+    Resource(String),
+    /// Nobody but the record itself: it could not be read, or not be obeyed.
+    Record,
+}
+
+/// What must not come together again, because a step with it could not be finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exclusion {
-    /// Epoch at whose beginning it is quarantined.
+    /// Epoch from whose beginning on every replay knows.
     pub epoch: EpochNumber,
-    /// Name of the rule.
-    pub rule: String,
+    /// Who broke it.
+    pub culprit: Culprit,
+    /// On which record; `None`: on the clock.
+    pub at: Option<Place>,
+    /// Whether a rule broke while it was coming, changing or going: there is no going on without the record then.
+    pub changing: bool,
     /// What happened.
     pub reason: String,
 }

@@ -188,7 +188,9 @@ impl ShardActor {
                     self.pull(ctx);
                 }
             }
-            Phase::Off | Phase::Recovering | Phase::Stuck => {}
+            // Nothing will come of it without a person: whoever waits to see it is told so.
+            Phase::Stuck => self.waiting.clear(),
+            Phase::Off | Phase::Recovering => {}
         }
     }
 
@@ -340,8 +342,10 @@ impl Handler<Look> for ShardActor {
 
     fn handle(&mut self, Look(query): Look, _: &mut Context<Self>) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.push((query, sender));
-        self.show();
+        if self.owner.phase() != Phase::Stuck {
+            self.waiting.push((query, sender));
+            self.show();
+        }
         Box::pin(async move { receiver.await.ok() })
     }
 }

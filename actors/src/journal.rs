@@ -11,7 +11,7 @@ use tidegate_proto::time::Timestamp;
 use crate::epoch::{EpochNumber, Exclusion};
 
 /// Version of the encoding; another one is refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// One record of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum JournalEntry {
     },
     /// One epoch.
     Epoch(EpochEntry),
-    /// A rule that must be left out from an epoch on.
+    /// What must be left out from an epoch on.
     Exclude {
         /// Generation of the owner.
         generation: Offset,

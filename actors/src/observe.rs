@@ -187,6 +187,8 @@ pub struct ShardView {
     pub tasks: u64,
     /// Rules that run.
     pub rules: u64,
+    /// What is quarantined here, with the reason: `rule/NAME`, `resource/ID`, `task/RULE/ID`.
+    pub quarantined: BTreeMap<String, String>,
     /// Counters since the shard began.
     pub counters: ShardCounters,
 }

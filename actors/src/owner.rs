@@ -70,6 +70,8 @@ pub struct Owner<M> {
     generation: Offset,
     known: Offset,
     acknowledged: Offset,
+    /// Generation of the record at `acknowledged`.
+    acknowledged_by: Offset,
     flight: Option<Flight>,
     queue: VecDeque<Pending>,
     publishing: Option<Vec<Pending>>,
@@ -77,6 +79,8 @@ pub struct Owner<M> {
     replay: Replay,
     since_snapshot: (u64, u64),
     keeping: bool,
+    /// Take records one at a time from this epoch on: a fault there did not say which record it was.
+    careful: Option<EpochNumber>,
 }
 
 impl<M> fmt::Debug for Owner<M> {
@@ -103,6 +107,7 @@ impl<M: Machine> Owner<M> {
             generation: -1,
             known: 0,
             acknowledged: -1,
+            acknowledged_by: -1,
             flight: None,
             queue: VecDeque::new(),
             publishing: None,
@@ -110,6 +115,7 @@ impl<M: Machine> Owner<M> {
             replay: Replay::default(),
             since_snapshot: (0, 0),
             keeping: false,
+            careful: None,
         }
     }
 
@@ -197,17 +203,18 @@ impl<M: Machine> Owner<M> {
         };
         self.since_snapshot.0 += 1;
         self.since_snapshot.1 += records.len() as u64;
-        let exclusions = self.replay.exclusions_of(epoch);
         let intake = Intake {
             epoch,
             ranges,
             records,
             clock,
-            exclusions,
+            exclusions: self.replay.exclusions_of(epoch),
+            careful: self.careful.is_some_and(|from| epoch >= from),
         };
         let mut asks = Vec::new();
         match machine.step(&intake) {
             Ok(step) => {
+                self.careful = None;
                 if self.settings.breaks.publish_before_ack {
                     asks.push(Ask::Publish(Publish {
                         epoch,
@@ -225,23 +232,36 @@ impl<M: Machine> Owner<M> {
                 }
             }
             // The epoch is never journalled: nothing of it happened. What must be left out is, and replay obeys.
-            Err(fault) => asks.push(self.exclude(&fault)),
+            Err(fault) => asks.extend(self.fault(fault)),
         }
         asks
     }
 
-    fn exclude(&mut self, fault: &StepFault) -> Ask {
+    /// A step broke: its memory goes. Without a culprit there is nothing to leave out, and trying again would break again.
+    fn fault(&mut self, fault: StepFault) -> Option<Ask> {
+        let why = fault.to_string();
+        if fault.vague {
+            self.careful = Some(fault.epoch);
+            self.lose(why);
+            return None;
+        }
+        let Some(culprit) = fault.culprit else {
+            self.drop_memory(Phase::Stuck, why);
+            return None;
+        };
         let exclusion = Exclusion {
             epoch: fault.epoch,
-            rule: fault.rule.clone(),
-            reason: fault.reason.clone(),
+            culprit,
+            at: fault.at,
+            changing: fault.changing,
+            reason: fault.reason,
         };
-        self.lose(fault.to_string());
+        self.lose(why);
         self.flight = Some(Flight::Exclude);
-        Ask::Append(JournalEntry::Exclude {
+        Some(Ask::Append(JournalEntry::Exclude {
             generation: self.generation,
             exclusion,
-        })
+        }))
     }
 
     /// Takes what came of an ask; answers with what to do next.
@@ -309,6 +329,7 @@ impl<M: Machine> Owner<M> {
     fn acknowledge(&mut self, pending: Pending, offset: Offset) -> Vec<Ask> {
         self.known = offset + 1;
         self.acknowledged = offset;
+        self.acknowledged_by = self.generation;
         if self.settings.breaks.publish_before_ack {
             self.published = pending.epoch;
         } else {
@@ -388,8 +409,12 @@ impl<M: Machine> Owner<M> {
         if self.acknowledged < 0 {
             return Vec::new();
         }
-        let bytes =
-            recovery::encode_snapshot(self.generation, machine.epoch(), &machine.snapshot());
+        let head = recovery::SnapshotHead {
+            // Not ours: what follows this epoch in the journal may still be of the owner who wrote it.
+            generation: self.acknowledged_by,
+            published: machine.epoch(),
+        };
+        let bytes = recovery::encode_snapshot(&head, &machine.snapshot());
         let positions = machine.positions();
         self.since_snapshot = (0, 0);
         self.keeping = true;

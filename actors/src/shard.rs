@@ -8,6 +8,7 @@ mod define;
 mod intake;
 mod look;
 mod settle;
+mod supervise;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,18 +25,19 @@ use tidegate_proto::resource::ResourceTypeDefinition;
 use tidegate_proto::time::{Span, Timestamp};
 
 use crate::actor::{Effect, Turn, panic_text};
-use crate::epoch::{Epoch, EpochNumber, Intake};
+use crate::epoch::{Epoch, EpochNumber, Exclusion, Intake, Place};
 use crate::observe::ShardCounters;
 use crate::owner::{Machine, StepFault};
 use crate::registry::Registry;
 use crate::result::CauseStyle;
 use crate::rule::DefinitionActor;
 use crate::task::TaskActor;
+use supervise::{Failures, Watch};
 
 pub use intake::ONCE_HEADER;
 
 /// Version of a snapshot's bytes; another one is refused.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// Settings of a shard. Equal settings are part of what makes a replay equal: a change of them takes effect at a
 /// snapshot, never in the middle of a history.
@@ -63,6 +65,18 @@ pub struct ShardSettings {
     pub twin_bytes: u64,
     /// Ids of records posted with an idempotency key that are remembered: a repeat within so many is dropped.
     pub remembered: usize,
+    /// Faults that a simulation asks for.
+    pub breaks: ShardBreaks,
+}
+
+/// Faults of a shard that a simulation asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardBreaks {
+    /// Twins of resources whose id begins with `brittle` panic on rows whose event time is a multiple of this, in ms;
+    /// 0: never.
+    pub brittle_twins: i64,
+    /// Bookkeeping that belongs to nobody panics when the clock reaches this, in ms; 0: never.
+    pub brittle_clock: i64,
 }
 
 impl ShardSettings {
@@ -81,6 +95,7 @@ impl ShardSettings {
             passivate: Span::seconds(900),
             twin_bytes: 256 << 20,
             remembered: 100_000,
+            breaks: ShardBreaks::default(),
         }
     }
 }
@@ -92,6 +107,8 @@ struct Installed {
     enabled: bool,
     document: String,
     quarantined: Option<String>,
+    /// How often this revision broke a step.
+    strikes: u32,
 }
 
 /// Rule, resource, group: in the order in which tasks are listed.
@@ -135,7 +152,11 @@ struct State {
     installed: BTreeMap<String, Installed>,
     types: BTreeMap<Arc<str>, ResourceTypeDefinition>,
     tasks: BTreeMap<TaskKey, TaskActor>,
-    strikes: BTreeMap<TaskKey, u32>,
+    /// Failed turns of tasks, and the last reason.
+    strikes: BTreeMap<TaskKey, (u32, String)>,
+    failures: BTreeMap<u32, Failures>,
+    /// What must be left out, by the record at which that is; `None`: the next move of the clock.
+    left_out: BTreeMap<Option<Place>, Vec<Exclusion>>,
     /// Newest signal seen from each shard: epoch and sequence.
     seen: BTreeMap<Partition, (EpochNumber, u32)>,
     once: Once,
@@ -165,6 +186,7 @@ struct Work {
     late: Vec<Outcome>,
     effects: Vec<Effect>,
     rows: usize,
+    watch: Watch,
 }
 
 impl Shard {
@@ -218,7 +240,20 @@ impl Shard {
     }
 
     /// Moves the clock and every watermark to a time: the end of a replay that says so.
-    pub fn until(&mut self, time: Timestamp) -> Epoch {
+    ///
+    /// # Errors
+    /// When a rule breaks on it; the shard must not be used again then.
+    pub fn until(&mut self, time: Timestamp) -> Result<Epoch, StepFault> {
+        self.work.watch = Watch::default();
+        let intake = Intake {
+            epoch: self.state.epoch + 1,
+            ..Intake::default()
+        };
+        catch_unwind(AssertUnwindSafe(|| self.inner_until(time)))
+            .map_err(|panic| self.fault(&intake, panic_text(panic.as_ref())))
+    }
+
+    fn inner_until(&mut self, time: Timestamp) -> Epoch {
         self.pipeline
             .until(time, &self.state.registry, &mut self.work.outcomes);
         self.state.clock = self.state.clock.max(Some(time));
@@ -246,38 +281,24 @@ impl Shard {
         Turn::new(trigger, self.settings.partitions)
     }
 
-    /// What must not take part from this epoch on.
-    fn exclude(&mut self, intake: &Intake) {
-        for exclusion in &intake.exclusions {
-            if let Some(installed) = self.state.installed.get_mut(&exclusion.rule) {
-                installed.quarantined = Some(exclusion.reason.clone());
-                self.remove_from_pipeline(&exclusion.rule, Trigger::Clock);
-                self.quarantined(
-                    &format!("rule/{}", exclusion.rule),
-                    &exclusion.reason,
-                    Trigger::Clock,
-                );
-            }
-        }
-    }
-
-    fn quarantined(&mut self, what: &str, reason: &str, trigger: Trigger) {
-        let mut turn = self.turn(trigger);
-        let change = crate::command::Change::Quarantined {
-            what: what.into(),
-            reason: reason.into(),
-        };
-        turn.change(&Arc::from(what), &change);
-        self.work.effects.extend(turn.into_effects());
-    }
-
     fn advance(&mut self, clock: Timestamp) {
         if self.state.clock >= Some(clock) || clock == Timestamp::MIN {
             return;
         }
+        self.bar_clock();
         self.state.clock = Some(clock);
-        self.pipeline
-            .advance(clock, &self.state.registry, &mut self.work.outcomes);
+        self.break_clock(clock);
+        let (
+            Work {
+                watch, outcomes, ..
+            },
+            registry,
+        ) = (&mut self.work, &self.state.registry);
+        self.pipeline.without(&watch.barred, |rules| {
+            rules.advance(clock, registry, outcomes)
+        });
+        self.work.watch.barred.clear();
+        self.work.watch.refused.clear();
         self.settle();
         self.fall_silent(clock);
         self.state
@@ -286,7 +307,6 @@ impl Shard {
     }
 
     fn inner_step(&mut self, intake: &Intake) -> Epoch {
-        self.exclude(intake);
         self.take(&intake.records);
         self.advance(intake.clock);
         self.state.epoch = intake.epoch;
@@ -298,12 +318,14 @@ impl Shard {
 impl Machine for Shard {
     fn step(&mut self, intake: &Intake) -> Result<Epoch, StepFault> {
         // Supervision of the last resort: single turns roll themselves back, formulas catch themselves; what arrives here
-        // is a bug in an operator. The state is suspect, so the owner throws it away and replays without the rule.
-        catch_unwind(AssertUnwindSafe(|| self.inner_step(intake))).map_err(|panic| StepFault {
-            epoch: intake.epoch,
-            rule: self.pipeline.suspect().unwrap_or_default(),
-            reason: panic_text(panic.as_ref()),
-        })
+        // is a bug. The state is suspect, so the owner throws it away and replays without who was at work.
+        self.work.watch = Watch {
+            careful: intake.careful,
+            ..Watch::default()
+        };
+        self.heed(intake)?;
+        catch_unwind(AssertUnwindSafe(|| self.inner_step(intake)))
+            .map_err(|panic| self.fault(intake, panic_text(panic.as_ref())))
     }
 
     fn epoch(&self) -> EpochNumber {

@@ -80,6 +80,7 @@ impl Station {
             }],
             clock: Timestamp(clock),
             exclusions: Vec::new(),
+            careful: false,
         }
     }
 

@@ -246,6 +246,10 @@ impl Engine {
             }
         }
         all.sort_by(|a: &RuleView, b| a.name.cmp(&b.name));
+        let shards = self.shards().await?;
+        for view in &mut all {
+            view.quarantined = quarantine_of(&shards, &format!("rule/{}", view.name));
+        }
         Ok(all)
     }
 
@@ -256,7 +260,12 @@ impl Engine {
     pub async fn rule(&self, name: &str) -> Result<Option<RuleView>, EngineError> {
         let home = partition_of(format!("rule/{name}").as_bytes(), self.0.partitions);
         match self.look(home, Query::Rule(name.to_owned())).await? {
-            Observation::Rule(view) => Ok(view.map(|view| *view)),
+            Observation::Rule(Some(mut view)) => {
+                let shards = self.shards().await?;
+                view.quarantined = quarantine_of(&shards, &format!("rule/{name}"));
+                Ok(Some(*view))
+            }
+            Observation::Rule(None) => Ok(None),
             _ => Err(EngineError::Internal(
                 "a shard answered another question".into(),
             )),
@@ -342,4 +351,14 @@ impl Engine {
             });
         trouble.collect()
     }
+}
+
+/// Why something is quarantined, in every shard where it is.
+fn quarantine_of(shards: &[ShardView], what: &str) -> Option<String> {
+    let why = shards.iter().filter_map(|shard| {
+        let reason = shard.quarantined.get(what)?;
+        Some(format!("shard {}: {reason}", shard.shard))
+    });
+    let why: Vec<String> = why.collect();
+    (!why.is_empty()).then(|| why.join("; "))
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tidegate_actors::command::Signal;
 use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output};
-use tidegate_actors::owner::Machine as _;
+use tidegate_actors::owner::{Machine as _, StepFault};
 use tidegate_actors::result::CauseStyle;
 use tidegate_actors::rule::parse_rule;
 use tidegate_actors::shard::{Shard, ShardSettings};
@@ -310,11 +310,11 @@ impl Replay {
         self.run(None, out)?;
         if let Some(until) = self.options.until {
             self.line += 1;
-            let epochs = self
-                .shards
-                .iter_mut()
-                .map(|(_, shard)| (Vec::new(), shard.until(until)))
-                .collect();
+            let shards = self.shards.iter_mut();
+            let epochs = shards.map(|(_, shard)| Ok((Vec::new(), shard.until(until)?)));
+            let epochs = epochs
+                .collect::<Result<_, StepFault>>()
+                .map_err(|fault| ReplayError::Step(fault.to_string()))?;
             self.print(epochs, out);
         }
         // Shards tell of them apart; people read them in the order of their lines.
@@ -344,6 +344,7 @@ impl Replay {
                 records,
                 clock,
                 exclusions: Vec::new(),
+                careful: false,
             };
             let epoch = shard
                 .step(&intake)

@@ -76,11 +76,21 @@ impl Shards {
         let look = address.send(Look(query));
         match tokio::time::timeout(std::time::Duration::from_secs(10), look).await {
             Ok(Ok(Some(observation))) => Ok(observation),
-            Ok(_) => Err(gone()),
+            Ok(_) => Err(self.stopped(shard, address).await),
             Err(_) => Err(EngineError::Unavailable(format!(
                 "shard {shard} is still recovering"
             ))),
         }
+    }
+
+    async fn stopped(&self, shard: u32, address: &Addr<ShardActor>) -> EngineError {
+        let why = match address.send(AskHealth).await {
+            Ok(Health { phase, why, .. }) => {
+                format!("shard {shard}: {phase:?}: {}", why.unwrap_or_default())
+            }
+            Err(_) => format!("shard {shard} is not running"),
+        };
+        EngineError::Unavailable(why)
     }
 
     /// How every shard is doing; `None`: gone.

@@ -18,6 +18,6 @@ pub mod window;
 
 pub use pipeline::{
     ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,
-    RestoreError, TaskCounters, TaskState, View,
+    RestoreError, Suspects, TaskCounters, TaskState, View,
 };
 pub use plan::{Plan, PlanTemplate, TemplateForm};

@@ -27,6 +27,7 @@ mod sight;
 pub(crate) mod snapshot;
 mod steps;
 mod streams;
+mod suspect;
 mod tables;
 mod unit;
 mod windows;
@@ -37,12 +38,14 @@ mod tests;
 use self::apply::Change;
 use self::group::{Begun, Group, Push, Scratch, Watch};
 use self::picker::Picker;
+use self::suspect::{Part, Working, break_if};
 use self::windows::{WindowScratch, WindowUnit};
 
 pub use api::{
     ApplyReport, Limits, PartReport, PartState, PipelineBreaks, PipelineSettings, RestoreError,
     TaskCounters, TaskState, View,
 };
+pub use suspect::Suspects;
 
 /// Watermark lines that are always there: that of the engine's defaults, and that of holds in arrival order.
 const STANDING_LINES: usize = 2;
@@ -90,15 +93,8 @@ pub struct Pipeline {
     ticks: Vec<Tick>,
     water: Vec<Vec<i64>>,
     columns: Vec<Option<u32>>,
-    /// Whose rows are being judged: whom to suspect when it panics.
-    working: Option<Working>,
-}
-
-/// A part of the pipeline at work.
-#[derive(Clone, Copy, Debug)]
-enum Working {
-    Group(usize),
-    Window(usize),
+    /// Who is at work: whom to suspect when it panics.
+    working: Working,
 }
 
 /// Time of all resources at the rows of a push.
@@ -161,7 +157,7 @@ impl Pipeline {
             ticks: Vec::new(),
             water: Vec::new(),
             columns: Vec::new(),
-            working: None,
+            working: Working::Nobody,
         }
     }
 
@@ -181,6 +177,11 @@ impl Pipeline {
     ) -> ApplyReport {
         let mut change = Change { view, trigger, out };
         let plan = &plan;
+        self.working = Working::Changing(Arc::clone(&plan.name));
+        break_if(
+            self.settings.breaks.brittle_apply,
+            std::iter::once(&plan.name),
+        );
         let report = self.report(plan);
         match (&plan.body, self.rules.get(&plan.name).copied()) {
             (PlanBody::Condition(_), Some(Seat::Window(window))) => self.remove_window(window),
@@ -196,6 +197,7 @@ impl Pipeline {
             }
             PlanBody::Window(window) => self.apply_window(plan, window, metrics, view),
         }
+        self.working = Working::Nobody;
         report
     }
 
@@ -208,6 +210,12 @@ impl Pipeline {
         out: &mut Vec<Outcome>,
     ) {
         let mut change = Change { view, trigger, out };
+        let name: Arc<str> = Arc::from(rule);
+        self.working = Working::Changing(Arc::clone(&name));
+        break_if(
+            self.settings.breaks.brittle_remove && self.rules.contains_key(rule),
+            std::iter::once(&name),
+        );
         match self.rules.remove(rule) {
             Some(Seat::Condition { group, unit }) => {
                 self.remove_condition((group, unit), "rule removed", &mut change);
@@ -215,6 +223,7 @@ impl Pipeline {
             Some(Seat::Window(window)) => self.remove_window(window),
             None => {}
         }
+        self.working = Working::Nobody;
     }
 
     /// Judges rows of a batch, which are in log order. `view.last` answers with the state before these rows: the shard
@@ -237,10 +246,7 @@ impl Pipeline {
             line.take(&self.clocks, &self.ticks, water);
             self.settings.breaks.bend(line, &self.ticks, water);
         }
-        self.columns.clear();
-        for (index, column) in (0..).zip(&batch.metrics) {
-            *cell(&mut self.columns, column.metric, None) = Some(index);
-        }
+        self.find_columns(batch);
         self.group_picker.pick(&self.ticks);
         self.window_picker.pick(&self.ticks);
         let push = Push {
@@ -256,6 +262,7 @@ impl Pipeline {
             groups: self.settings.limits.groups,
         };
         self.sequence += rows.len() as u64;
+        let hit = self.settings.breaks.hit(batch, rows);
         let times = Times {
             clocks: &self.clocks,
             lines: &self.lines,
@@ -265,7 +272,8 @@ impl Pipeline {
             let Some(group) = group else {
                 continue;
             };
-            self.working = Some(Working::Group(index));
+            self.working = Working::Judging(Part::Group(index));
+            break_if(hit, group.names());
             let all = group.state.members.is_all();
             let picked = self.group_picker.rows(index);
             if let Some((push, watch)) = times.of(&push, group.state.line, picked, all) {
@@ -276,14 +284,15 @@ impl Pipeline {
             let Some(window) = window else {
                 continue;
             };
-            self.working = Some(Working::Window(index));
+            self.working = Working::Judging(Part::Window(index));
+            break_if(hit, std::iter::once(&window.plan.name));
             let all = window.state.members.is_all();
             let picked = self.window_picker.rows(index);
             if let Some((push, watch)) = times.of(&push, window.line(), picked, all) {
                 window.push(&push, watch, &mut self.window_scratch, out);
             }
         }
-        self.working = None;
+        self.working = Working::Nobody;
     }
 
     /// Moves the clock, never back: silent resources pass their deadlines.
@@ -291,7 +300,11 @@ impl Pipeline {
         self.clock = self.clock.max(clock.0);
         let clock = self.clock;
         let mut due = Vec::new();
-        for group in self.groups.iter_mut().flatten() {
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let Some(group) = group else {
+                continue;
+            };
+            self.working = Working::Judging(Part::Group(index));
             due.clear();
             while let Some(resource) = group.state.timers.pop(clock) {
                 due.push(resource);
@@ -310,9 +323,14 @@ impl Pipeline {
                 clocks: &self.clocks,
                 line,
             };
+            break_if(self.settings.breaks.brittle_clock, group.names());
             group.wake(&due, view, watch, &mut self.scratch, out);
         }
-        for window in self.windows.iter_mut().flatten() {
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            let Some(window) = window else {
+                continue;
+            };
+            self.working = Working::Judging(Part::Window(index));
             due.clear();
             while let Some(resource) = window.timers().pop(clock) {
                 due.push(resource);
@@ -331,8 +349,11 @@ impl Pipeline {
                 clocks: &self.clocks,
                 line,
             };
+            let name = std::iter::once(&window.plan.name);
+            break_if(self.settings.breaks.brittle_clock, name);
             window.wake(&due, view, watch, &mut self.window_scratch, out);
         }
+        self.working = Working::Nobody;
     }
 
     /// Moves the clock and the watermark of every resource to a time: the end of a replay that says so.
@@ -345,7 +366,11 @@ impl Pipeline {
                 line.raise(*resource, time.0);
             }
         }
-        for group in self.groups.iter_mut().flatten() {
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let Some(group) = group else {
+                continue;
+            };
+            self.working = Working::Judging(Part::Group(index));
             let Some((line, _)) = self.lines.get(group.state.line) else {
                 continue;
             };
@@ -359,7 +384,11 @@ impl Pipeline {
                 .collect();
             group.wake(&due, view, watch, &mut self.scratch, out);
         }
-        for window in self.windows.iter_mut().flatten() {
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            let Some(window) = window else {
+                continue;
+            };
+            self.working = Working::Judging(Part::Window(index));
             let Some((line, _)) = self.lines.get(window.line()) else {
                 continue;
             };
@@ -369,6 +398,7 @@ impl Pipeline {
             };
             window.wake(&all, view, watch, &mut self.window_scratch, out);
         }
+        self.working = Working::Nobody;
     }
 
     /// The earliest clock at which [`Pipeline::advance`] would do something; may be too early, never too late.
@@ -379,19 +409,6 @@ impl Pipeline {
         let windows = self.windows.iter().flatten();
         let windows = windows.filter_map(WindowUnit::next_clock);
         groups.chain(windows).min().map(Timestamp)
-    }
-
-    /// The rule that was at work when the pipeline panicked, the first of its group if several share one.
-    #[must_use]
-    pub fn suspect(&self) -> Option<String> {
-        let working = self.working?;
-        let sits = |seat: &Seat| match (working, *seat) {
-            (Working::Group(at), Seat::Condition { group, .. }) => at == group,
-            (Working::Window(at), Seat::Window(window)) => at == window,
-            _ => false,
-        };
-        let found = self.rules.iter().find(|(_, seat)| sits(seat))?;
-        Some(found.0.as_ref().to_owned())
     }
 
     /// Names of the running rules in byte order.
@@ -425,6 +442,13 @@ impl Pipeline {
         let lines: usize = self.lines.iter().map(|(line, _)| line.bytes()).sum();
         let pickers = self.group_picker.bytes() + self.window_picker.bytes();
         self.clocks.bytes() + lines + groups + windows + pickers
+    }
+
+    fn find_columns(&mut self, batch: &EventBatch) {
+        self.columns.clear();
+        for (index, column) in (0..).zip(&batch.metrics) {
+            *cell(&mut self.columns, column.metric, None) = Some(index);
+        }
     }
 
     /// The watermark of a resource on a line at this moment, kept.

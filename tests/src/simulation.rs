@@ -32,15 +32,56 @@ pub struct Plan {
     pub atomic: bool,
     /// Guards switched off on purpose.
     pub breaks: Breaks,
+    /// What breaks on purpose in rules and twins, if anything.
+    pub brittle: Option<Brittle>,
     /// Settings of the shard.
     pub shard: ShardSettings,
+}
+
+/// What breaks on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brittle {
+    /// Rules, on some rows.
+    Rows,
+    /// Rules, when the clock wakes them.
+    Clock,
+    /// Rules, while they are applied.
+    Apply,
+    /// Rules, on some rows and while they are removed for that.
+    Remove,
+    /// Twins, on some rows.
+    Twins,
 }
 
 impl Plan {
     /// A plan with nothing broken.
     pub fn new(seed: u64) -> Self {
-        let shard = ShardSettings::new(0, 1, CauseStyle::Line);
+        use Brittle::{Apply, Clock, Remove, Rows, Twins};
+        // Every second pair of seeds, so that both kinds of logs meet every kind.
+        let kinds = [None, Some(Rows), None, Some(Clock), None, Some(Apply)];
+        let more = [None, Some(Remove), None, Some(Twins)];
+        let place = (seed / 2) as usize;
+        let all: Vec<_> = kinds.into_iter().chain(more).collect();
+        Self::with_brittle(seed, all.get(place % all.len()).copied().flatten())
+    }
+
+    /// A plan in which something breaks on purpose.
+    pub fn with_brittle(seed: u64, brittle: Option<Brittle>) -> Self {
+        let mut shard = ShardSettings::new(0, 1, CauseStyle::Line);
+        let breaks = &mut shard.pipeline.breaks;
+        match brittle {
+            None => {}
+            Some(Brittle::Rows) => breaks.brittle_rows = 2_000,
+            Some(Brittle::Clock) => breaks.brittle_clock = true,
+            Some(Brittle::Apply) => breaks.brittle_apply = true,
+            Some(Brittle::Remove) => {
+                breaks.brittle_rows = 2_000;
+                breaks.brittle_remove = true;
+            }
+            Some(Brittle::Twins) => shard.breaks.brittle_twins = 500,
+        }
         Self {
+            brittle,
             seed,
             steps: 300,
             atomic: seed % 2 == 1,
@@ -59,6 +100,8 @@ pub struct Published {
     pub to: String,
     /// Body.
     pub body: String,
+    /// Why, for a dead letter.
+    pub reason: Option<String>,
 }
 
 /// The world outside the owners.
@@ -140,17 +183,20 @@ impl std::fmt::Debug for Simulation {
 ///
 /// # Errors
 /// What was wrong, with the seed.
-pub fn run(plan: Plan) -> Result<(), String> {
+pub fn run(plan: Plan) -> Result<World, String> {
     let seed = plan.seed;
     let mut simulation = Simulation::new(plan);
-    simulation.go().map_err(|why| format!("seed {seed}: {why}"))
+    simulation
+        .go()
+        .map_err(|why| format!("seed {seed}: {why}"))?;
+    Ok(simulation.world)
 }
 
 impl Simulation {
     fn new(plan: Plan) -> Self {
         let mut random = Random::new(plan.seed);
         let world = World {
-            source: workload::setup(),
+            source: workload::setup(plan.brittle),
             now: 1_000_000,
             ..World::default()
         };
@@ -198,9 +244,12 @@ impl Simulation {
         self.faults = false;
         self.start(0);
         self.settle()?;
-        self.world.now += 1_000_000;
-        self.begin(0, true);
-        self.settle()?;
+        // Whoever breaks on the clock gets time enough to do it three times.
+        for _ in 0..if self.plan.brittle.is_some() { 12 } else { 1 } {
+            self.world.now += 1_000_000;
+            self.begin(0, true);
+            self.settle()?;
+        }
         check::finished(&self.world, &self.plan)
     }
 
@@ -356,7 +405,12 @@ impl Simulation {
         for _ in 0..=self.random.below(5) {
             self.world.now += self.random.below(400) as i64;
             self.produced += 1;
-            let record = workload::event(self.produced, self.world.now, &mut self.random);
+            let record = workload::event(
+                self.produced,
+                self.world.now,
+                self.plan.brittle,
+                &mut self.random,
+            );
             self.world.source.push(record);
         }
     }

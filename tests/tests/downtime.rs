@@ -110,6 +110,7 @@ impl Run {
             records: taken.collect(),
             clock: Timestamp(clock),
             exclusions: Vec::new(),
+            careful: false,
         };
         let epoch = self.shard.step(&intake).unwrap();
         let results = epoch

@@ -1,7 +1,7 @@
 //! The simulation of the shard core: 500 seeds hold, and every guard that is switched off is noticed within them.
 
 use tidegate_actors::owner::Breaks;
-use tidegate_tests::simulation::{Plan, run};
+use tidegate_tests::simulation::{Brittle, Plan, World, run};
 
 const SEEDS: u64 = 500;
 
@@ -134,4 +134,77 @@ fn a_snapshot_of_an_unacknowledged_epoch_is_noticed() {
             ..Breaks::default()
         },
     );
+}
+
+/// The worlds of some seeds in which something breaks on purpose; every one of them holds I1–I7.
+fn worlds(brittle: Brittle) -> Vec<World> {
+    (1_000..1_040)
+        .map(|seed| run(Plan::with_brittle(seed, Some(brittle))).expect("the seed holds"))
+        .collect()
+}
+
+fn letters(world: &World) -> Vec<&str> {
+    let letters = world.outputs.iter();
+    letters.filter_map(|o| o.reason.as_deref()).collect()
+}
+
+fn quarantines(world: &World) -> Vec<&str> {
+    let changes = world.outputs.iter().filter(|o| o.to == "Changes");
+    let told = changes.filter(|o| o.body.contains("\"quarantined\""));
+    told.map(|o| o.body.as_str()).collect()
+}
+
+#[test]
+fn a_rule_that_breaks_on_rows_goes_on_without_them_and_is_quarantined_the_third_time() {
+    for brittle in [Brittle::Rows, Brittle::Clock, Brittle::Remove] {
+        let worlds = worlds(brittle);
+        let mut struck = 0;
+        for world in &worlds {
+            let letters = letters(world);
+            let third = letters.iter().any(|why| why.contains("strike 3 of 3"));
+            struck += usize::from(third);
+            assert_eq!(third, !quarantines(world).is_empty(), "{letters:?}");
+            assert!(letters.iter().all(|why| why.contains("broken on purpose")));
+        }
+        assert!(struck > worlds.len() / 2, "{brittle:?}: only {struck}");
+    }
+}
+
+#[test]
+fn a_rule_that_breaks_while_it_comes_is_quarantined_at_once() {
+    for world in worlds(Brittle::Apply) {
+        let told = quarantines(&world);
+        assert!(
+            told.iter().any(|t| t.contains("rule/brittle-means")),
+            "{told:?}"
+        );
+        assert!(
+            told.iter().any(|t| t.contains("rule/brittle-hot")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_twin_that_breaks_is_quarantined_the_third_time_and_its_rows_are_kept_as_dead_letters() {
+    let worlds = worlds(Brittle::Twins);
+    let kept = |world: &World| {
+        let letters = letters(world);
+        let shut = "the resource is quarantined";
+        letters.iter().any(|why| why.contains("strike 3 of 3"))
+            && letters.iter().any(|why| why.contains(shut))
+            && quarantines(world)
+                .iter()
+                .all(|told| told.contains("resource/brittle-0"))
+    };
+    assert!(worlds.iter().filter(|world| kept(world)).count() > worlds.len() / 2);
+}
+
+#[test]
+fn a_fault_that_belongs_to_nobody_stops_the_shard_instead_of_repeating_for_ever() {
+    let mut plan = Plan::with_brittle(7, None);
+    plan.shard.breaks.brittle_clock = 1_000_100;
+    let why = run(plan).expect_err("nobody can be left out");
+    assert!(why.contains("an owner is stuck"), "{why}");
+    assert!(why.contains("broken on purpose"), "{why}");
 }

@@ -1,9 +1,11 @@
 //! What an owner is set up with, asks for and is told: its whole contract with the world.
 
+use std::fmt;
+
 use tidegate_proto::record::{Offset, OffsetRange};
 use tidegate_proto::time::Timestamp;
 
-use crate::epoch::{Epoch, EpochNumber, Intake, IntakeRecord, Output};
+use crate::epoch::{Culprit, Epoch, EpochNumber, Intake, IntakeRecord, Output, Place};
 use crate::journal::JournalEntry;
 use crate::port::{PortError, SnapshotName};
 
@@ -26,14 +28,37 @@ pub trait Machine: Sized {
 
 /// A step that could not be finished.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("rule `{rule}` broke the step of epoch {epoch}: {reason}")]
 pub struct StepFault {
     /// The epoch.
     pub epoch: EpochNumber,
-    /// The rule that must be left out.
-    pub rule: String,
+    /// Who broke it; `None`: nobody that could be left out.
+    pub culprit: Option<Culprit>,
+    /// On which record; `None`: on the clock.
+    pub at: Option<Place>,
+    /// Whether a rule broke while it was coming, changing or going.
+    pub changing: bool,
+    /// Whether other records were being taken at the same time: only a careful step will tell which it was.
+    pub vague: bool,
     /// What happened.
     pub reason: String,
+}
+
+impl fmt::Display for StepFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.culprit {
+            Some(Culprit::Rules(rules)) => write!(f, "rule `{}`", rules.join("`, `"))?,
+            Some(Culprit::Resource(id)) => write!(f, "resource `{id}`")?,
+            Some(Culprit::Record) => write!(f, "a record")?,
+            None => write!(f, "something that cannot be left out")?,
+        }
+        write!(f, " broke the step of epoch {}", self.epoch)?;
+        match self.at {
+            Some(at) if self.vague => write!(f, " near source {} offset {}", at.source, at.offset)?,
+            Some(at) => write!(f, " at source {} offset {}", at.source, at.offset)?,
+            None => {}
+        }
+        write!(f, ": {}", self.reason)
+    }
 }
 
 /// Makes a machine: new, or from a snapshot's bytes.

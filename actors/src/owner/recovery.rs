@@ -15,23 +15,15 @@ const REPLAY_RECORDS: i64 = 50_000;
 
 /// What stands before the machine's own bytes in a snapshot.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct SnapshotHead {
-    generation: Offset,
-    published: EpochNumber,
+pub(super) struct SnapshotHead {
+    pub(super) generation: Offset,
+    pub(super) published: EpochNumber,
 }
 
-/// A snapshot's bytes: generation and published epoch of its moment, then the machine.
-pub(super) fn encode_snapshot(
-    generation: Offset,
-    published: EpochNumber,
-    machine: &[u8],
-) -> Vec<u8> {
-    let head = postcard::to_stdvec(&SnapshotHead {
-        generation,
-        published,
-    })
-    .unwrap_or_default();
-    let mut bytes = head;
+/// A snapshot's bytes: what stands before the machine, then the machine.
+pub(super) fn encode_snapshot(head: &SnapshotHead, machine: &[u8]) -> Vec<u8> {
+    // Plain data into a growing vector: cannot fail. Without a head the bytes would be refused by whoever reads them.
+    let mut bytes = postcard::to_stdvec(head).unwrap_or_default();
     bytes.extend_from_slice(machine);
     bytes
 }
@@ -41,7 +33,7 @@ pub(super) fn encode_snapshot(
 pub(super) struct Replay {
     /// Next journal offset to read; after the snapshot, or the start.
     from: Offset,
-    /// Generation at that point, if a snapshot told it.
+    /// Generation of the record before that, if a snapshot told it.
     generation: Option<Offset>,
     /// Committed number, if the log keeps it.
     committed: Option<EpochNumber>,
@@ -151,6 +143,7 @@ impl<M: Machine> Owner<M> {
             }
             Ok((head, machine)) => {
                 self.published = head.map_or(0, |head| head.published);
+                self.acknowledged_by = head.map_or(-1, |head| head.generation);
                 self.replay.generation = head.map(|head| head.generation);
                 self.machine = Some(machine);
             }
@@ -263,10 +256,12 @@ impl<M: Machine> Owner<M> {
             records,
             clock: entry.clock,
             exclusions,
+            careful: self.careful.is_some_and(|from| entry.epoch >= from),
         };
         match self.machine.as_mut()?.step(&intake) {
             Ok(step) => {
                 self.acknowledged = offset;
+                self.acknowledged_by = entry.generation;
                 if step.number > self.published {
                     self.queue.push_back(Pending {
                         epoch: step.number,
@@ -275,7 +270,13 @@ impl<M: Machine> Owner<M> {
                 }
                 None
             }
-            Err(fault) => Some(vec![self.exclude(&fault)]),
+            // What others have seen cannot be made undone: a step that worked once and now breaks needs a person.
+            Err(fault) if fault.epoch <= self.published => {
+                let why = format!("a published epoch cannot be replayed: {fault}");
+                self.drop_memory(Phase::Stuck, why);
+                Some(Vec::new())
+            }
+            Err(fault) => Some(self.fault(fault).into_iter().collect()),
         }
     }
 

@@ -56,6 +56,7 @@ impl Shard {
     ) {
         let resource = self.state.registry.names().intern(&definition.id);
         self.state.registry.discover(resource, self.now());
+        self.pardon(resource);
         let before = self
             .state
             .registry
@@ -137,6 +138,8 @@ impl Shard {
             self.settle();
             self.state.tasks.retain(|(_, of, _), _| *of != resource);
             self.state.registry.forget(resource);
+            self.pardon(resource);
+            self.state.strikes.retain(|(_, of, _), _| *of != resource);
         }
     }
 
@@ -283,9 +286,17 @@ impl Shard {
             revision,
             enabled,
             document,
-            quarantined: None,
+            quarantined: self.work.watch.refused.get(name).cloned(),
+            strikes: 0,
         };
-        let parts = if installed.runs() {
+        self.state
+            .strikes
+            .retain(|(rule, ..), _| rule.as_ref() != name);
+        let parts = if let Some(reason) = &installed.quarantined {
+            self.remove_from_pipeline(name, trigger);
+            self.quarantined(&format!("rule/{name}"), reason, trigger);
+            vec![format!("rule: quarantined: {reason}")]
+        } else if installed.runs() {
             self.apply(&plan, trigger)
         } else {
             self.remove_from_pipeline(name, trigger);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidegate_operators::Pipeline;
 use tidegate_proto::batch::EventBatch;
 use tidegate_proto::decode::SourceRecord;
 use tidegate_proto::json::write_text;
@@ -11,7 +12,7 @@ use tidegate_proto::record::{KIND_HEADER, Record};
 use tidegate_proto::resource::Traits;
 use tidegate_proto::time::Timestamp;
 
-use super::Shard;
+use super::{Shard, Work};
 use crate::actor::{Body, take_turn};
 use crate::command::{COMMAND, SIGNAL};
 use crate::epoch::{Destination, IntakeRecord};
@@ -49,6 +50,9 @@ impl Shard {
                 self.state.counters.repeats += 1;
                 continue;
             }
+            if self.bar(index, records) {
+                continue;
+            }
             match kind(&record.record) {
                 Kind::Event => self.decode(index, record),
                 Kind::Command => {
@@ -67,6 +71,7 @@ impl Shard {
                     );
                 }
             }
+            self.unbar(records);
         }
         self.flush(records);
     }
@@ -101,7 +106,7 @@ impl Shard {
     }
 
     /// Takes the rows decoded so far: everything before the next command or signal, or the end of the intake.
-    fn flush(&mut self, records: &[IntakeRecord]) {
+    pub(super) fn flush(&mut self, records: &[IntakeRecord]) {
         for bad in std::mem::take(&mut self.work.bad) {
             let Some(record) = records.get(bad.index as usize) else {
                 continue;
@@ -153,6 +158,13 @@ impl Shard {
             cuts.sort_unstable();
             cuts.dedup();
         }
+        if !self.state.failures.is_empty() {
+            let shut = batch.resource.iter().enumerate();
+            let shut = shut.filter(|(_, resource)| self.is_shut(**resource).is_some());
+            cuts.extend(shut.map(|(row, _)| row));
+            cuts.sort_unstable();
+            cuts.dedup();
+        }
         for row in cuts {
             let said = attributes
                 .next_if(|(at, _)| *at as usize == row)
@@ -160,7 +172,15 @@ impl Shard {
             let place = batch.time.get(row).zip(batch.arrival.get(row));
             let is_far = place.is_some_and(|(time, arrival)| far(*time, *arrival));
             let resource = batch.resource.get(row).copied().unwrap_or_default();
-            if is_far {
+            if let Some(why) = self.is_shut(resource) {
+                let why = format!("the resource is quarantined: {why}");
+                self.rows_between(batch, start, row);
+                let index = batch.record.get(row).copied().unwrap_or_default();
+                if let Some(record) = records.get(index as usize) {
+                    self.dead(record, Trigger::Record(index), &why);
+                }
+                start = row + 1;
+            } else if is_far {
                 self.rows_between(batch, start, row);
                 self.future(batch, row, records);
                 start = row + 1;
@@ -198,13 +218,25 @@ impl Shard {
         if start >= end {
             return;
         }
-        self.pipeline.push(
-            batch,
-            start..end,
-            &self.state.registry,
-            &mut self.work.outcomes,
-        );
+        if self.work.watch.careful && end - start > 1 {
+            return (start..end).for_each(|row| self.rows_between(batch, row, row + 1));
+        }
+        let (
+            Work {
+                watch, outcomes, ..
+            },
+            registry,
+        ) = (&mut self.work, &self.state.registry);
+        if watch.barred.is_empty() {
+            self.pipeline.push(batch, start..end, registry, outcomes);
+        } else {
+            let rows = |rules: &mut Pipeline| rules.push(batch, start..end, registry, outcomes);
+            self.pipeline.without(&watch.barred, rows);
+        }
+        watch.twin = batch.resource.get(start).copied();
+        self.break_twin(batch, start..end);
         let heard = self.state.registry.take_rows(batch, start, end, self.now());
+        self.work.watch.twin = None;
         for heard in heard {
             let trigger = Trigger::Record(batch.record.get(heard.row).copied().unwrap_or_default());
             let id = self.state.registry.id(heard.resource);
@@ -229,6 +261,9 @@ impl Shard {
         message: ResourceMessage<'_>,
         trigger: Trigger,
     ) {
+        if self.is_shut(resource).is_some() {
+            return;
+        }
         let turn = self.turn(trigger);
         let clock = self.now();
         let Some(actor) = self.state.registry.activate(resource, clock) else {
@@ -236,7 +271,7 @@ impl Shard {
         };
         match take_turn(actor, message, turn) {
             Ok(effects) => self.work.effects.extend(effects),
-            Err(_) => self.state.counters.failed_turns += 1,
+            Err(error) => self.strike_resource(resource, &error.to_string(), trigger, None),
         }
     }
 
@@ -298,7 +333,11 @@ impl Shard {
 
     /// A record that cannot be used: kept as it came, with the reason and its place.
     pub(super) fn dead(&mut self, record: &IntakeRecord, trigger: Trigger, reason: &str) {
-        self.state.counters.dead += 1;
+        self.letter(Some(record), trigger, reason, &[]);
+    }
+
+    /// A record as its dead letter.
+    pub(super) fn dead_record(&self, record: &IntakeRecord, reason: &str) -> Record {
         let source = self
             .settings
             .sources
@@ -306,14 +345,10 @@ impl Shard {
             .map_or("?", AsRef::as_ref);
         let mut dead = record.record.clone();
         dead.timestamp = 0;
-        let dead = dead
-            .with_header("dlq.reason", reason.to_owned())
+        dead.with_header("dlq.reason", reason.to_owned())
             .with_header("dlq.source-topic", source.to_owned())
             .with_header("dlq.partition", self.settings.shard.to_string())
-            .with_header("dlq.offset", record.offset.to_string());
-        let mut turn = self.turn(trigger);
-        turn.pass_on(Destination::DeadLetters, dead);
-        self.work.effects.extend(turn.into_effects());
+            .with_header("dlq.offset", record.offset.to_string())
     }
 
     /// The clock moved: who was not heard of for `idle` is silent now.

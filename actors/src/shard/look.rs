@@ -225,6 +225,7 @@ impl Shard {
                 .values()
                 .filter(|installed| installed.runs())
                 .count() as u64,
+            quarantined: self.quarantine(),
             counters: self.state.counters,
         }
     }

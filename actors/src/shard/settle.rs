@@ -16,8 +16,10 @@ impl Shard {
     /// Hands what the rules said to the tasks.
     pub(super) fn settle(&mut self) {
         for outcome in std::mem::take(&mut self.work.outcomes) {
+            self.work.watch.speaking = Some(Arc::clone(&outcome.rule));
             self.said(outcome);
         }
+        self.work.watch.speaking = None;
     }
 
     fn said(&mut self, outcome: Outcome) {
@@ -55,7 +57,11 @@ impl Shard {
         trigger: Trigger,
         activate: bool,
     ) {
-        let strikes = self.state.strikes.get(key).copied().unwrap_or(0);
+        let strikes = self
+            .state
+            .strikes
+            .get(key)
+            .map_or(0, |(strikes, _)| *strikes);
         if strikes >= STRIKES || !(activate || self.state.tasks.contains_key(key)) {
             return;
         }
@@ -65,7 +71,8 @@ impl Shard {
             Ok(effects) => self.work.effects.extend(effects),
             Err(error) => {
                 self.state.counters.failed_turns += 1;
-                self.state.strikes.insert(key.clone(), strikes + 1);
+                let known = (strikes + 1, error.to_string());
+                self.state.strikes.insert(key.clone(), known);
                 let resource = self.state.registry.id(key.1);
                 let what = format!("task/{}/{resource}", key.0);
                 let text = format!("{what}: {error}");

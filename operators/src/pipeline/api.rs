@@ -40,6 +40,14 @@ pub struct PipelineBreaks {
     pub watermark_per_batch: bool,
     /// A timer at T comes after the row at T.
     pub timer_after_row: bool,
+    /// Rules whose name begins with `brittle` panic on rows whose event time is a multiple of this, in ms; 0: never.
+    pub brittle_rows: i64,
+    /// The same rules panic when they are woken by the clock.
+    pub brittle_clock: bool,
+    /// The same rules panic while they are applied.
+    pub brittle_apply: bool,
+    /// The same rules panic while they are removed.
+    pub brittle_remove: bool,
 }
 
 /// Defaults of the engine that rules and resources may override.

@@ -275,12 +275,13 @@ impl Pipeline {
         };
         self.rules.insert(Arc::clone(&plan.name), seat);
         if waits {
-            self.rearm_all(target, view);
+            self.rearm_all(target, view.resources());
         }
         updated
     }
 
-    fn rearm_all(&mut self, target: usize, view: &dyn View) {
+    /// Finds every deadline of a group anew and sets its timers.
+    pub(crate) fn rearm_all(&mut self, target: usize, resources: u32) {
         let Some(group) = self.groups.get_mut(target).and_then(Option::as_mut) else {
             return;
         };
@@ -288,7 +289,7 @@ impl Pipeline {
             return;
         };
         self.scratch.touched.clear();
-        for resource in 0..view.resources().max(self.clocks.len()) {
+        for resource in 0..resources.max(self.clocks.len()) {
             group.count_deadline(resource);
             self.scratch.touched.push(resource);
         }
@@ -404,6 +405,11 @@ impl Pipeline {
         for resource in raised {
             self.clear_for(group, (&[unit], resource), reason, change);
         }
+        self.let_go(group, unit);
+    }
+
+    /// Takes a rule out for good; its group goes with the last one.
+    pub(crate) fn let_go(&mut self, group: usize, unit: usize) {
         self.take_out(group, unit);
         self.sweep(group);
     }

@@ -6,6 +6,7 @@ use tidegate_proto::{Outcome, Span, Timestamp, Trigger};
 
 use super::apply::Change;
 use super::members::matches;
+use super::suspect::{Part, Working};
 use super::{Pipeline, Seat, TaskCounters, TaskState, View};
 use crate::condition::{Phase, Task};
 use crate::plan::Plan;
@@ -26,6 +27,7 @@ impl Pipeline {
         let moved = self.clocks.set_own(resource, timing);
         let mut change = Change { view, trigger, out };
         for index in 0..self.groups.len() {
+            self.working = Working::Matching(Part::Group(index));
             self.match_group(index, resource, true, &mut change);
         }
         let (id, traits) = (view.resource(resource), view.traits(resource));
@@ -33,6 +35,7 @@ impl Pipeline {
             let Some(window) = window else {
                 continue;
             };
+            self.working = Working::Matching(Part::Window(index));
             let fits = matches(&window.plan.rule().selector, id, traits);
             let before = window.state.members.set(resource, fits);
             if before != fits {
@@ -45,6 +48,7 @@ impl Pipeline {
         if moved {
             self.rearm_resource(resource);
         }
+        self.working = Working::Nobody;
     }
 
     /// Forgets a resource: what was raised on it is cleared with the reason `resource deleted`, its tasks end.
@@ -57,13 +61,19 @@ impl Pipeline {
     ) {
         let mut change = Change { view, trigger, out };
         for index in 0..self.groups.len() {
+            self.working = Working::Matching(Part::Group(index));
             self.match_group(index, resource, false, &mut change);
         }
-        for window in self.windows.iter_mut().flatten() {
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            let Some(window) = window else {
+                continue;
+            };
+            self.working = Working::Matching(Part::Window(index));
             if window.state.members.set(resource, false) {
                 window.forget(resource);
             }
         }
+        self.working = Working::Nobody;
     }
 
     fn match_group(&mut self, index: usize, resource: u32, exists: bool, change: &mut Change<'_>) {
@@ -112,7 +122,11 @@ impl Pipeline {
 
     fn rearm_resource(&mut self, resource: u32) {
         let touched = vec![resource];
-        for group in self.groups.iter_mut().flatten() {
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let Some(group) = group else {
+                continue;
+            };
+            self.working = Working::Matching(Part::Group(index));
             if let Some((line, _)) = self.lines.get(group.state.line) {
                 let watch = super::Watch {
                     clocks: &self.clocks,
@@ -122,7 +136,11 @@ impl Pipeline {
                 group.rearm(watch, &self.scratch);
             }
         }
-        for window in self.windows.iter_mut().flatten() {
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            let Some(window) = window else {
+                continue;
+            };
+            self.working = Working::Matching(Part::Window(index));
             if let Some((line, _)) = self.lines.get(window.line()) {
                 let watch = super::Watch {
                     clocks: &self.clocks,

@@ -62,6 +62,8 @@ pub(crate) struct Group {
     pub(crate) waits: bool,
     /// Numbers of the rules that no threshold table judges.
     pub(crate) singles: Vec<usize>,
+    /// The rule that is at work alone, not the group as a whole.
+    pub(crate) at_work: Option<usize>,
 }
 
 /// Rows that are pushed, with what their watermarks did.
@@ -169,6 +171,7 @@ impl Group {
             units: Vec::new(),
             waits: false,
             singles: Vec::new(),
+            at_work: None,
         }
     }
 

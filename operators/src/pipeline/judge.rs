@@ -101,9 +101,11 @@ impl Group {
         self.judge_tables(&scene, &mut scratch.told, out);
         for number in &self.singles {
             if let Some(unit) = self.units.get_mut(*number).and_then(Option::as_mut) {
+                self.at_work = Some(*number);
                 unit.judge(&scene, &mut self.state.deadline, out);
             }
         }
+        self.at_work = None;
     }
 
     fn tell_blames(

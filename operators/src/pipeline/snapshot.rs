@@ -110,6 +110,7 @@ impl Plans {
             units,
             waits: false,
             singles: Vec::new(),
+            at_work: None,
         };
         group.count_units();
         Ok(group)

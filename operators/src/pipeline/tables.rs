@@ -108,6 +108,7 @@ impl Group {
         told.clear();
         table.judge(step.resource, value, told);
         for (unit, raised) in told.iter() {
+            self.at_work = Some(*unit as usize);
             let Some(unit) = self.units.get(*unit as usize).and_then(Option::as_ref) else {
                 continue;
             };
@@ -118,6 +119,7 @@ impl Group {
             };
             out.push(scene.tell(unit, step, (kind, step.at)));
         }
+        self.at_work = None;
     }
 
     /// A value that cannot be compared: every rule says so in its own words.
