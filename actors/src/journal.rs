@@ -168,7 +168,7 @@ mod tests {
         let mut other = entry.encode();
         other.value = Some(vec![9, 1, 2].into());
         assert_eq!(JournalEntry::decode(&other), Err(JournalError::Version(9)));
-        other.value = Some(vec![1].into());
+        other.value = Some(vec![VERSION].into());
         assert_eq!(JournalEntry::decode(&other), Err(JournalError::Damaged));
     }
 

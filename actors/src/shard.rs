@@ -295,7 +295,7 @@ impl Shard {
             registry,
         ) = (&mut self.work, &self.state.registry);
         self.pipeline.without(&watch.barred, |rules| {
-            rules.advance(clock, registry, outcomes)
+            rules.advance(clock, registry, outcomes);
         });
         self.work.watch.barred.clear();
         self.work.watch.refused.clear();

@@ -158,13 +158,7 @@ impl Shard {
             cuts.sort_unstable();
             cuts.dedup();
         }
-        if !self.state.failures.is_empty() {
-            let shut = batch.resource.iter().enumerate();
-            let shut = shut.filter(|(_, resource)| self.is_shut(**resource).is_some());
-            cuts.extend(shut.map(|(row, _)| row));
-            cuts.sort_unstable();
-            cuts.dedup();
-        }
+        self.cut_shut(batch, &mut cuts);
         for row in cuts {
             let said = attributes
                 .next_if(|(at, _)| *at as usize == row)
@@ -172,13 +166,9 @@ impl Shard {
             let place = batch.time.get(row).zip(batch.arrival.get(row));
             let is_far = place.is_some_and(|(time, arrival)| far(*time, *arrival));
             let resource = batch.resource.get(row).copied().unwrap_or_default();
-            if let Some(why) = self.is_shut(resource) {
-                let why = format!("the resource is quarantined: {why}");
+            if self.is_shut(resource).is_some() {
                 self.rows_between(batch, start, row);
-                let index = batch.record.get(row).copied().unwrap_or_default();
-                if let Some(record) = records.get(index as usize) {
-                    self.dead(record, Trigger::Record(index), &why);
-                }
+                self.refuse(batch, row, records);
                 start = row + 1;
             } else if is_far {
                 self.rows_between(batch, start, row);

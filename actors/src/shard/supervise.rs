@@ -276,6 +276,32 @@ impl Shard {
         self.state.failures.get(&resource)?.quarantined.as_deref()
     }
 
+    /// Cuts a batch at the rows of resources that take no more.
+    pub(super) fn cut_shut(&self, batch: &EventBatch, cuts: &mut Vec<usize>) {
+        if self.state.failures.is_empty() {
+            return;
+        }
+        let rows = batch.resource.iter().enumerate();
+        let shut = rows.filter(|(_, resource)| self.is_shut(**resource).is_some());
+        cuts.extend(shut.map(|(row, _)| row));
+        cuts.sort_unstable();
+        cuts.dedup();
+    }
+
+    /// A row of a resource that takes no more: kept as a dead letter.
+    pub(super) fn refuse(&mut self, batch: &EventBatch, row: usize, records: &[IntakeRecord]) {
+        let resource = batch.resource.get(row).copied().unwrap_or_default();
+        let why = self.is_shut(resource).unwrap_or_default();
+        let why = format!("the resource is quarantined: {why}");
+        let index = batch.record.get(row).copied().unwrap_or_default();
+        self.letter(
+            records.get(index as usize),
+            Trigger::Record(index),
+            &why,
+            &[],
+        );
+    }
+
     /// Somebody defines a resource anew, or deletes it: it begins again.
     pub(super) fn pardon(&mut self, resource: u32) {
         self.state.failures.remove(&resource);
