@@ -2,6 +2,7 @@
 //! the operators' part.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,19 @@ pub enum Severity {
     Major,
     /// Act now.
     Critical,
+}
+
+impl Severity {
+    /// The word as it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "WARNING",
+            Self::Minor => "MINOR",
+            Self::Major => "MAJOR",
+            Self::Critical => "CRITICAL",
+        }
+    }
 }
 
 /// A rule as written and checked.
@@ -156,6 +170,32 @@ pub enum WindowForm {
         /// Length.
         size: Span,
     },
+}
+
+/// As people write it.
+impl fmt::Display for WindowForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shift = |f: &mut fmt::Formatter<'_>, offset: i64| match offset {
+            0 => Ok(()),
+            _ if offset < 0 => write!(f, ", offset -{}", Span(-offset)),
+            _ => write!(f, ", offset {}", Span(offset)),
+        };
+        match self {
+            Self::Tumbling { size, offset } => {
+                write!(f, "tumbling {size}")?;
+                shift(f, *offset)
+            }
+            Self::Hopping {
+                size,
+                every,
+                offset,
+            } => {
+                write!(f, "hopping {size} every {every}")?;
+                shift(f, *offset)
+            }
+            Self::Sliding { size } => write!(f, "sliding {size}"),
+        }
+    }
 }
 
 /// When an action runs.

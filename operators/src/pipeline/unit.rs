@@ -11,7 +11,6 @@ use super::TaskCounters;
 use crate::condition::{Phase, Task};
 use crate::plan::Plan;
 use crate::plan::condition::ConditionPlan;
-use crate::plan::texts::severity_word;
 use crate::timer::IDLE;
 use crate::watermark::cell;
 
@@ -90,7 +89,7 @@ impl Unit {
         let texts = self.texts(value);
         let mut values = Vec::with_capacity(self.condition.shown.len() + 2);
         if let Some(alarm) = self.condition.alarm {
-            let severity = Value::text(severity_word(alarm.severity));
+            let severity = Value::text(alarm.severity.word());
             values.push((Arc::from("severity"), severity));
             if let Some(text) = alarm.text.and_then(|index| texts.get(index)) {
                 values.push((Arc::from("text"), Value::Text(Arc::clone(text))));

@@ -65,10 +65,8 @@ fn condition(plan: &ConditionPlan, lines: &mut Vec<String>) {
 }
 
 fn window(plan: &WindowPlan, lines: &mut Vec<String>) {
-    lines.push(format!(
-        "window {:?}, lateness {}",
-        plan.form, plan.lateness
-    ));
+    let form = plan.form;
+    lines.push(format!("window {form}, lateness {}", plan.lateness));
     for (name, by) in &plan.by {
         lines.push(format!("  by {name}: {}", by.formula.normal_text()));
     }

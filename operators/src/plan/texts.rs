@@ -166,13 +166,3 @@ pub(crate) fn alarm(rule: &Rule) -> Option<AlarmPlan> {
         _ => None,
     })
 }
-
-/// The word of a severity in values.
-pub(crate) const fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Warning => "WARNING",
-        Severity::Minor => "MINOR",
-        Severity::Major => "MAJOR",
-        Severity::Critical => "CRITICAL",
-    }
-}
