@@ -26,6 +26,10 @@ pub enum Query {
     Rule(String),
     /// All rules whose home this shard is, in byte order.
     Rules,
+    /// The definition of one resource type; only its home shard has it.
+    Type(String),
+    /// All resource types whose home this shard is, in byte order.
+    Types,
     /// One task by rule, resource and group.
     Task {
         /// Rule name.
@@ -61,6 +65,10 @@ pub enum Observation {
     Rule(Option<Box<RuleView>>),
     /// Rules.
     Rules(Vec<RuleView>),
+    /// A resource type, if its home is here.
+    Type(Option<TypeView>),
+    /// Resource types.
+    Types(Vec<TypeView>),
     /// Tasks.
     Tasks(Vec<TaskView>),
     /// Numbers of the shard.
@@ -122,6 +130,17 @@ pub struct RuleView {
     pub document: String,
     /// Its plan, one node per line.
     pub plan: Vec<String>,
+}
+
+/// A resource type as its home shard knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeView {
+    /// Name.
+    pub name: String,
+    /// Revision.
+    pub revision: u64,
+    /// The document as written.
+    pub document: String,
 }
 
 /// One thing that a task said.

@@ -79,6 +79,8 @@ pub enum ResourceMessage<'a> {
         request: &'a str,
         /// Revision that it must have.
         expected: Option<u64>,
+        /// Whether it says what is known already.
+        same: bool,
     },
     /// Somebody wants it forgotten.
     Delete {
@@ -116,8 +118,14 @@ impl Actor for ResourceActor {
                 id,
                 request,
                 expected,
+                same,
             } => {
-                if self.accepts(id, request, expected, turn) {
+                if !self.accepts(id, request, expected, turn) {
+                    return Ok(());
+                }
+                if same && self.revision > 0 {
+                    answer(id, request, Some(self.revision), None, turn);
+                } else {
                     self.revision += 1;
                     answer(id, request, Some(self.revision), None, turn);
                     turn.change(id, &changed(id, "defined", self.latest.max(0)));

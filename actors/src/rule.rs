@@ -156,7 +156,8 @@ impl DefinitionActor {
             Command::PutResourceType { document, expected } => {
                 self.expect(*expected)?;
                 let kind = parse_type(document).map_err(|issues| Refusal::Invalid { issues })?;
-                if self.document.as_deref() == Some(document) {
+                let known = self.document.as_deref().map(parse_type);
+                if matches!(known, Some(Ok(known)) if known == kind) {
                     return Ok(None);
                 }
                 self.document = Some(Arc::from(document.as_str()));

@@ -19,6 +19,9 @@ use crate::observe::TaskOutcome;
 use crate::result;
 use remembered::{DELIVERED, Remembered, UNDELIVERED};
 
+/// Header of the lines of a rule that raises alarms: how bad they are.
+pub const ALARM_HEADER: &str = "tg-alarm";
+
 /// Outcomes that a task remembers.
 const REMEMBERED: usize = 64;
 
@@ -94,9 +97,10 @@ impl Actor for TaskActor {
                     DELIVERED
                 };
                 self.trouble = error.map(Arc::from);
+                let tries = if attempts == 1 { "attempt" } else { "attempts" };
                 let detail = match error {
-                    Some(error) => format!("{action}: {error} after {attempts} attempts"),
-                    None => format!("{action} after {attempts} attempts"),
+                    Some(error) => format!("{action}: {error} after {attempts} {tries}"),
+                    None => format!("{action} after {attempts} {tries}"),
                 };
                 // A dispatcher that restarted may say the same again.
                 let told =
@@ -330,18 +334,24 @@ impl Speaker<'_> {
     }
 
     fn emit(&self, destination: Destination, body: Body, turn: &mut Turn) {
+        let alarm = |action: &Action| match action.kind {
+            ActionKind::Alarm { severity, .. } => Some((ALARM_HEADER, severity.word().to_owned())),
+            _ => None,
+        };
+        let mut headers = vec![
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_source", format!("tidegate/rule/{}", self.outcome.rule)),
+            ("ce_type", format!("tidegate.{}", self.outcome.kind.word())),
+            ("ce_subject", self.resource.as_ref().to_owned()),
+            ("ce_time", self.outcome.time.to_string()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        headers.extend(self.plan.rule().then.iter().find_map(alarm));
         turn.emit(Effect {
             destination,
             key: Arc::clone(self.resource),
             body,
-            headers: vec![
-                ("ce_specversion", "1.0".to_owned()),
-                ("ce_source", format!("tidegate/rule/{}", self.outcome.rule)),
-                ("ce_type", format!("tidegate.{}", self.outcome.kind.word())),
-                ("ce_subject", self.resource.as_ref().to_owned()),
-                ("ce_time", self.outcome.time.to_string()),
-                ("content-type", "application/json".to_owned()),
-            ],
+            headers,
             whole: None,
             trigger: self.outcome.trigger,
             order: Some(self.order.clone()),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST /v1/events` | events into the log: a JSON object, an array, NDJSON |
 //! | `GET /v1/resources`, `GET PUT DELETE /v1/resources/{id}` | twins and their definitions |
+//! | `GET /v1/types`, `GET DELETE /v1/types/{name}` | resource types |
 //! | `GET POST /v1/rules`, `GET DELETE /v1/rules/{name}`, `POST /v1/rules/{name}/enable`, `…/disable` | rules |
 //! | `POST /v1/apply` | many documents, one after another |
 //! | `GET /v1/tasks`, `GET /v1/tasks/{id}`, `GET /v1/shards` | what runs |
@@ -34,6 +35,7 @@ pub mod split;
 mod state;
 mod tail;
 mod tasks;
+mod types;
 mod view;
 
 #[cfg(test)]
@@ -78,6 +80,8 @@ fn rest() -> Router<Api> {
                 .put(resources::put)
                 .delete(resources::delete),
         )
+        .route("/v1/types", get(types::list))
+        .route("/v1/types/{name}", get(types::get).delete(types::delete))
         .route("/v1/rules", get(rules::list).post(rules::post))
         .route("/v1/rules/{name}", get(rules::get).delete(rules::delete))
         .route("/v1/rules/{name}/enable", post(rules::enable))

@@ -14,7 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_actors::command::Request;
 use tidegate_actors::host::Topics;
-use tidegate_actors::observe::{Observation, Query, ResourceView, RuleView, ShardView, TaskView};
+use tidegate_actors::observe::{
+    Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
+};
 use tidegate_actors::owner::Phase;
 use tidegate_actors::port::{EventLog, TopicPartition};
 use tidegate_actors::shard::ONCE_HEADER;
@@ -266,6 +268,35 @@ impl Engine {
                 Ok(Some(*view))
             }
             Observation::Rule(None) => Ok(None),
+            _ => Err(EngineError::Internal(
+                "a shard answered another question".into(),
+            )),
+        }
+    }
+
+    /// All resource types in byte order of their names.
+    ///
+    /// # Errors
+    /// When a shard cannot be asked.
+    pub async fn types(&self) -> Result<Vec<TypeView>, EngineError> {
+        let mut all = Vec::new();
+        for observation in self.look_everywhere(Query::Types).await? {
+            if let Observation::Types(views) = observation {
+                all.extend(views);
+            }
+        }
+        all.sort_by(|a: &TypeView, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// One resource type.
+    ///
+    /// # Errors
+    /// When its home shard cannot be asked.
+    pub async fn resource_type(&self, name: &str) -> Result<Option<TypeView>, EngineError> {
+        let home = partition_of(format!("type/{name}").as_bytes(), self.0.partitions);
+        match self.look(home, Query::Type(name.to_owned())).await? {
+            Observation::Type(view) => Ok(view),
             _ => Err(EngineError::Internal(
                 "a shard answered another question".into(),
             )),

@@ -87,3 +87,20 @@ pub struct ResourceTypeDefinition {
     /// `idle` of its resources, if they have their own.
     pub idle: Option<Span>,
 }
+
+impl ResourceTypeDefinition {
+    /// What a resource of this type is: what it says of itself, and what the type adds.
+    #[must_use]
+    pub fn over(&self, own: &Traits) -> Traits {
+        let mut whole = own.clone();
+        for (name, value) in &self.labels {
+            let label = whole.labels.entry(Arc::clone(name));
+            label.or_insert_with(|| Arc::clone(value));
+        }
+        for (name, value) in &self.meta {
+            let meta = whole.meta.entry(Arc::clone(name));
+            meta.or_insert_with(|| Arc::clone(value));
+        }
+        whole
+    }
+}

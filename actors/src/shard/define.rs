@@ -69,6 +69,7 @@ impl Shard {
                 id: &id,
                 request,
                 expected,
+                same: *self.state.registry.own_traits(resource) == definition.traits,
             },
             trigger,
         );
@@ -150,7 +151,7 @@ impl Shard {
             .as_ref()
             .and_then(|kind| self.state.types.get(kind));
         let timing = kind.map_or((None, None), |kind| (kind.disorder, kind.idle));
-        let whole = kind.map(|kind| with_type(&own, kind));
+        let whole = kind.map(|kind| kind.over(&own));
         self.state.registry.set_traits(resource, own, whole);
         self.pipeline.describe(
             resource,
@@ -355,22 +356,4 @@ impl Shard {
         }
         self.settle();
     }
-}
-
-/// Traits of a resource over those of its type.
-fn with_type(own: &Traits, kind: &ResourceTypeDefinition) -> Traits {
-    let mut whole = own.clone();
-    for (name, value) in &kind.labels {
-        whole
-            .labels
-            .entry(Arc::clone(name))
-            .or_insert_with(|| Arc::clone(value));
-    }
-    for (name, value) in &kind.meta {
-        whole
-            .meta
-            .entry(Arc::clone(name))
-            .or_insert_with(|| Arc::clone(value));
-    }
-    whole
 }

@@ -7,7 +7,9 @@ use tidegate_operators::View;
 use tidegate_proto::time::Timestamp;
 
 use super::{Shard, TaskKey};
-use crate::observe::{MetricView, Observation, Query, ResourceView, RuleView, ShardView, TaskView};
+use crate::observe::{
+    MetricView, Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
+};
 use crate::owner::Machine;
 use crate::task::TaskActor;
 
@@ -41,6 +43,12 @@ impl Shard {
                     .keys()
                     .filter_map(|key| key.strip_prefix("rule/"));
                 Observation::Rules(names.filter_map(|name| self.rule_view(name)).collect())
+            }
+            Query::Type(name) => Observation::Type(self.type_view(name)),
+            Query::Types => {
+                let keys = self.state.definitions.keys();
+                let names = keys.filter_map(|key| key.strip_prefix("type/"));
+                Observation::Types(names.filter_map(|name| self.type_view(name)).collect())
             }
             Query::Task {
                 rule,
@@ -151,6 +159,18 @@ impl Shard {
                 .get(name)
                 .map(|plan| plan.lines())
                 .unwrap_or_default(),
+        })
+    }
+
+    fn type_view(&self, name: &str) -> Option<TypeView> {
+        let definition = self
+            .state
+            .definitions
+            .get(format!("type/{name}").as_str())?;
+        Some(TypeView {
+            name: name.to_owned(),
+            revision: definition.revision,
+            document: definition.document.as_deref()?.to_owned(),
         })
     }
 

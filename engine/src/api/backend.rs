@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use tidegate_actors::command::Request;
-use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView};
+use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
 
 pub use crate::engine::{Answer, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
 
@@ -37,6 +37,10 @@ pub trait Backend: Send + Sync + 'static {
     fn rules(&self) -> Answering<'_, Vec<RuleView>>;
     /// One rule.
     fn rule<'a>(&'a self, name: &'a str) -> Answering<'a, Option<RuleView>>;
+    /// All resource types, in byte order.
+    fn types(&self) -> Answering<'_, Vec<TypeView>>;
+    /// One resource type.
+    fn resource_type<'a>(&'a self, name: &'a str) -> Answering<'a, Option<TypeView>>;
     /// Tasks after an id, in byte order.
     fn tasks(
         &self,
@@ -87,6 +91,14 @@ impl Backend for Engine {
 
     fn rule<'a>(&'a self, name: &'a str) -> Answering<'a, Option<RuleView>> {
         Box::pin(Self::rule(self, name))
+    }
+
+    fn types(&self) -> Answering<'_, Vec<TypeView>> {
+        Box::pin(Self::types(self))
+    }
+
+    fn resource_type<'a>(&'a self, name: &'a str) -> Answering<'a, Option<TypeView>> {
+        Box::pin(Self::resource_type(self, name))
     }
 
     fn tasks(

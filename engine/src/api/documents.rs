@@ -8,9 +8,11 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use tidegate_actors::command::{Command, Request};
+use tidegate_actors::observe::ResourceView;
 use tidegate_operators::Plan;
 use tidegate_proto::document::{self, Document};
 use tidegate_proto::issue::{Issue, Issues, Mark};
+use tidegate_proto::resource::Traits;
 
 use super::extract::{Ask, idempotency_key, read_text};
 use super::problem::Problem;
@@ -199,18 +201,16 @@ async fn apply_one(api: &Api, request: String, source: Source) -> Result<Value, 
         }
         Document::ResourceType(definition) => {
             let name = definition.name.as_ref().to_owned();
-            let command = Command::PutResourceType {
-                document: source.text,
-                expected: None,
-            };
-            let answer = backend.request(Request { request, command }).await?;
-            // Types cannot be looked up, so their first revision says that they were not there.
-            let change = if answer.revision == 1 {
-                Change::Created
-            } else {
-                Change::Revised
-            };
-            return Ok(item("type", &name, change, answer.revision, &answer.parts));
+            let before = backend.resource_type(&name).await?;
+            (
+                "type",
+                name,
+                before.map_or(0, |known| known.revision),
+                Command::PutResourceType {
+                    document: source.text,
+                    expected: None,
+                },
+            )
         }
         other => return Err(unsupported(&other)),
     };
@@ -243,20 +243,51 @@ async fn foresee(api: &Api, source: Source) -> Result<Value, EngineError> {
         }
         Document::Resource(definition) => {
             let known = api.backend().resource(&definition.id).await?;
-            let before = known.map_or(0, |known| known.revision);
+            let before = known.as_ref().map_or(0, |known| known.revision);
+            let same = match &known {
+                Some(known) => is_same_resource(api, known, &definition.traits).await?,
+                None => false,
+            };
             Ok(item(
                 "resource",
                 &definition.id,
-                change(before, false),
+                change(before, same),
                 before,
                 &[],
             ))
         }
         Document::ResourceType(definition) => {
-            Ok(item("type", &definition.name, Change::Revised, 0, &[]))
+            let known = api.backend().resource_type(&definition.name).await?;
+            let before = known.as_ref().map_or(0, |known| known.revision);
+            let known = known.and_then(|known| document::parse(&known.document).ok()?.pop());
+            let same = matches!(known, Some(Document::ResourceType(known)) if known == definition);
+            let change = change(before, same);
+            Ok(item("type", &definition.name, change, before, &[]))
         }
         other => Err(unsupported(&other)),
     }
+}
+
+/// Whether a definition says what is known of a resource. What its type adds is shown with it, so the definition is
+/// looked at with the same on top.
+async fn is_same_resource(
+    api: &Api,
+    known: &ResourceView,
+    said: &Traits,
+) -> Result<bool, EngineError> {
+    let mut whole = said.clone();
+    if let Some(kind) = &said.kind
+        && let Some(kind) = api.backend().resource_type(kind).await?
+        && let Some(Document::ResourceType(kind)) = document::parse(&kind.document)
+            .ok()
+            .and_then(|mut all| all.pop())
+    {
+        whole = kind.over(&whole);
+    }
+    Ok(known.kind == whole.kind
+        && known.labels == whole.labels
+        && known.meta == whole.meta
+        && known.parent == whole.parent)
 }
 
 fn unsupported(document: &Document) -> EngineError {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt as _;
 use tidegate_actors::command::{Command, Refusal, Request};
-use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView};
+use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
 use tidegate_proto::document::{self, Document};
 
 use super::backend::{
@@ -21,6 +21,7 @@ pub(super) struct Told {
     pub(super) requests: Vec<Request>,
     pub(super) resources: BTreeMap<String, ResourceView>,
     pub(super) rules: BTreeMap<String, RuleView>,
+    pub(super) types: BTreeMap<String, TypeView>,
     pub(super) tasks: BTreeMap<String, TaskView>,
     pub(super) entries: Vec<TailEntry>,
     pub(super) tailed: Vec<(TailTopic, TailFrom, bool)>,
@@ -175,6 +176,14 @@ impl Backend for Fake {
 
     fn rule<'a>(&'a self, name: &'a str) -> Answering<'a, Option<RuleView>> {
         answer(Ok(self.told(|told| told.rules.get(name).cloned())))
+    }
+
+    fn types(&self) -> Answering<'_, Vec<TypeView>> {
+        answer(Ok(self.told(|told| told.types.values().cloned().collect())))
+    }
+
+    fn resource_type<'a>(&'a self, name: &'a str) -> Answering<'a, Option<TypeView>> {
+        answer(Ok(self.told(|told| told.types.get(name).cloned())))
     }
 
     fn tasks(

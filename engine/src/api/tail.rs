@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tidegate_actors::task::ALARM_HEADER;
 use tidegate_proto::record::Record;
 use tidegate_proto::time::Timestamp;
 
@@ -174,6 +175,7 @@ pub(super) async fn tail(
             return Err(Problem::new(super::problem::ProblemKind::NotFound, detail));
         }
     };
+    let of_alarms = !kinds.is_empty();
     let start = wanted.start(Start::At(TailFrom::Latest))?;
     let stop_at_end = wanted.stop_at_end;
     let filter = wanted.filter(kinds);
@@ -186,7 +188,9 @@ pub(super) async fn tail(
             }
             Ok(followed) => {
                 let value = followed.entry.record.value.clone().unwrap_or_default();
-                let wanted = !filtered || filter.kind_of(&value).is_some();
+                let record = &followed.entry.record;
+                let wanted = (!filtered || filter.kind_of(&value).is_some())
+                    && (!of_alarms || record.header(ALARM_HEADER).is_some());
                 wanted.then(|| Ok(line_of(topic, &followed.entry)))
             }
         };

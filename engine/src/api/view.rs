@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
-use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView};
+use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
 use tidegate_proto::time::Timestamp;
 use tidegate_proto::value::Value;
 
@@ -71,6 +71,12 @@ pub(super) fn resource(view: &ResourceView) -> Json {
     })
 }
 
+/// A resource type.
+#[must_use]
+pub(super) fn resource_type(view: &TypeView) -> Json {
+    json!({ "name": view.name, "revision": view.revision, "document": view.document })
+}
+
 /// A rule.
 #[must_use]
 pub(super) fn rule(view: &RuleView) -> Json {
@@ -119,6 +125,7 @@ pub(super) fn shard(view: &ShardView) -> Json {
         "ruleBytes": view.rule_bytes,
         "tasks": view.tasks,
         "rules": view.rules,
+        "quarantined": view.quarantined,
         "counters": {
             "events": counters.events,
             "dead": counters.dead,

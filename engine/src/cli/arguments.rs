@@ -169,6 +169,9 @@ pub enum ListedKind {
     /// Resources.
     #[value(alias = "resource")]
     Resources,
+    /// Resource types.
+    #[value(alias = "type")]
+    Types,
     /// Tasks.
     #[value(alias = "task")]
     Tasks,
@@ -208,6 +211,8 @@ pub enum DescribedKind {
     Rule,
     /// A resource.
     Resource,
+    /// A resource type.
+    Type,
     /// A task.
     Task,
 }
@@ -231,6 +236,8 @@ pub enum ChangedKind {
     Rule,
     /// A resource.
     Resource,
+    /// A resource type.
+    Type,
 }
 
 /// `delete`, `enable`, `disable`.

@@ -32,11 +32,12 @@ pub(super) async fn run(
     let (kind, path) = match arguments.kind {
         ChangedKind::Rule => ("rule", "rules"),
         ChangedKind::Resource => ("resource", "resources"),
+        ChangedKind::Type => ("type", "types"),
     };
     let place = format!("/v1/{path}/{}", encode(&arguments.name));
     let mut request = match change {
         Change::Delete => client.request(Method::DELETE, &place),
-        _ if arguments.kind == ChangedKind::Resource => {
+        _ if arguments.kind != ChangedKind::Rule => {
             return Err(Failure::usage("only a rule can be enabled or disabled"));
         }
         Change::Enable => client.request(Method::POST, &format!("{place}/enable")),

@@ -90,6 +90,16 @@ pub(super) const RESOURCES: Shape = Shape {
     ],
 };
 
+/// Resource types in a list.
+pub(super) const TYPES: Shape = Shape {
+    kind: "type",
+    name: "name",
+    columns: &[
+        ("NAME", |v| field(v, "name")),
+        ("REVISION", |v| field(v, "revision")),
+    ],
+};
+
 /// Tasks in a list.
 pub(super) const TASKS: Shape = Shape {
     kind: "task",
@@ -120,6 +130,7 @@ pub(super) const SHARDS: Shape = Shape {
         ("RESULTS", |v| counter(v, "results")),
         ("LATE", |v| counter(v, "late")),
         ("DEAD", |v| counter(v, "dead")),
+        ("QUARANTINED", |v| count(v, "quarantined")),
     ],
 };
 

@@ -16,6 +16,7 @@ pub(super) async fn get(arguments: &GetArguments, out: &mut dyn Write) -> Result
     let (path, shape) = match arguments.kind {
         ListedKind::Rules => ("rules", &print::RULES),
         ListedKind::Resources => ("resources", &print::RESOURCES),
+        ListedKind::Types => ("types", &print::TYPES),
         ListedKind::Tasks => ("tasks", &print::TASKS),
         ListedKind::Shards => ("shards", &print::SHARDS),
     };
@@ -89,6 +90,7 @@ pub(super) async fn describe(
     let (path, shape): (&str, &Shape) = match arguments.kind {
         DescribedKind::Rule => ("rules", &print::RULES),
         DescribedKind::Resource => ("resources", &print::RESOURCES),
+        DescribedKind::Type => ("types", &print::TYPES),
         DescribedKind::Task => ("tasks", &print::TASKS),
     };
     let found = client
@@ -111,6 +113,7 @@ pub(super) async fn describe(
                 .await?;
             resource(&found, &tasks, out)?;
         }
+        DescribedKind::Type => resource_type(&found, out)?,
         DescribedKind::Task => task(&found, out)?,
     }
     Ok(())
@@ -169,6 +172,13 @@ fn rule(rule: &Value, tasks: &[Value], out: &mut dyn Write) -> io::Result<()> {
         "Document",
         text(rule, "document").lines().map(str::to_owned),
     )
+}
+
+fn resource_type(kind: &Value, out: &mut dyn Write) -> io::Result<()> {
+    head(out, "Name", &field(kind, "name"))?;
+    head(out, "Revision", &field(kind, "revision"))?;
+    let lines = text(kind, "document").lines().map(str::to_owned);
+    block(out, "Document", lines)
 }
 
 fn pairs(value: &Value, name: &str) -> String {

@@ -1,7 +1,7 @@
 //! Views and result lines as messages.
 
 use serde_json::Value as Json;
-use tidegate_actors::observe::{ResourceView, RuleView, TaskView};
+use tidegate_actors::observe::{ResourceView, RuleView, TaskView, TypeView};
 use tidegate_proto::record::{ID_HEADER, Record};
 use tidegate_proto::time::Timestamp;
 use tidegate_proto::wire::{self, resource::v1 as resource, rule::v1 as rule, task::v1 as task};
@@ -47,6 +47,15 @@ pub(super) fn of_resource(view: &ResourceView) -> resource::Resource {
             })
             .collect(),
         shard: view.shard,
+    }
+}
+
+/// A resource type.
+pub(super) fn of_type(view: TypeView) -> resource::Type {
+    resource::Type {
+        name: view.name,
+        revision: view.revision,
+        document: view.document,
     }
 }
 

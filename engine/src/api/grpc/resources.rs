@@ -7,8 +7,9 @@ use tidegate_proto::time::Timestamp;
 use tidegate_proto::wire;
 use tidegate_proto::wire::resource::v1::resource_service_server::ResourceService;
 use tidegate_proto::wire::resource::v1::{
-    DeleteRequest, DeleteResponse, GetRequest, GetResponse, ListRequest, ListResponse, PutRequest,
-    PutResponse, WatchRequest, WatchResponse,
+    DeleteRequest, DeleteResponse, GetRequest, GetResponse, GetTypeRequest, GetTypeResponse,
+    ListRequest, ListResponse, ListTypesRequest, ListTypesResponse, PutRequest, PutResponse,
+    WatchRequest, WatchResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -127,6 +128,33 @@ impl ResourceService for Service {
             .map_err(status::of)?;
         Ok(Response::new(DeleteResponse {
             revision: answer.revision,
+        }))
+    }
+
+    async fn get_type(
+        &self,
+        request: Request<GetTypeRequest>,
+    ) -> Result<Response<GetTypeResponse>, Status> {
+        let name = request.into_inner().name;
+        let found = self.api.backend().resource_type(&name).await;
+        let found = found.map_err(status::of)?;
+        let found = found.ok_or_else(|| status::missing(&format!("type/{name}")))?;
+        Ok(Response::new(GetTypeResponse {
+            r#type: Some(message::of_type(found)),
+        }))
+    }
+
+    async fn list_types(
+        &self,
+        request: Request<ListTypesRequest>,
+    ) -> Result<Response<ListTypesResponse>, Status> {
+        let asked = request.into_inner();
+        let mut types = self.api.backend().types().await.map_err(status::of)?;
+        types.retain(|one| one.name > asked.page_token);
+        let (types, next_page_token) = self.page(types, asked.page_size, |one| one.name.clone());
+        Ok(Response::new(ListTypesResponse {
+            types: types.into_iter().map(message::of_type).collect(),
+            next_page_token,
         }))
     }
 }
