@@ -9,6 +9,8 @@ mod definition;
 mod flow;
 mod formula;
 mod json;
+#[cfg(feature = "grpc")]
+pub(crate) mod message;
 mod rule;
 mod section;
 mod tree;

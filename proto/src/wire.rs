@@ -36,6 +36,8 @@ generated! {
     value "tidegate.value.v1" "What every area shares.";
 }
 
+pub use crate::document::message::{from_message as rule_document, to_message as rule_message};
+
 /// A moment as messages have it.
 pub type Moment = prost_types::Timestamp;
 

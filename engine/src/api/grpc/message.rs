@@ -66,6 +66,7 @@ pub(super) fn of_rule(view: RuleView) -> rule::Rule {
         revision: view.revision,
         enabled: view.enabled,
         quarantined: view.quarantined.unwrap_or_default(),
+        definition: wire::rule_message(&view.document),
         document: view.document,
         plan: view.plan,
     }

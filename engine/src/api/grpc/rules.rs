@@ -2,11 +2,13 @@
 
 use futures::StreamExt as _;
 use tidegate_actors::command::{Command, Request as Asked};
+use tidegate_proto::wire;
 use tidegate_proto::wire::rule::v1::rule_service_server::RuleService;
 use tidegate_proto::wire::rule::v1::{
     DeleteRequest, DeleteResponse, DisableRequest, DisableResponse, EnableRequest, EnableResponse,
     GetRequest, GetResponse, ListRequest, ListResponse, SubmitRequest, SubmitResponse,
-    ValidateRequest, ValidateResponse, WatchResultsRequest, WatchResultsResponse,
+    ValidateRequest, ValidateResponse, WatchResultsRequest, WatchResultsResponse, submit_request,
+    validate_request,
 };
 use tonic::{Request, Response, Status};
 
@@ -62,11 +64,16 @@ impl RuleService for Service {
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitResponse>, Status> {
         let asked = request.into_inner();
-        let rule = one_rule(&asked.document).map_err(|issues| status::invalid(&issues))?;
+        let document = match asked.rule {
+            Some(submit_request::Rule::Document(text)) => text,
+            Some(submit_request::Rule::Definition(rule)) => wire::rule_document(&rule),
+            None => return Err(status::bad("`document` or `definition` is wanted")),
+        };
+        let rule = one_rule(&document).map_err(|issues| status::invalid(&issues))?;
         let request = Asked {
             request: self.api.request_id(Some(&asked.request_id)),
             command: Command::PutRule {
-                document: asked.document,
+                document,
                 expected: asked.expected_revision,
             },
         };
@@ -88,7 +95,12 @@ impl RuleService for Service {
         &self,
         request: Request<ValidateRequest>,
     ) -> Result<Response<ValidateResponse>, Status> {
-        let answer = match one_rule(&request.into_inner().document) {
+        let document = match request.into_inner().rule {
+            Some(validate_request::Rule::Document(text)) => text,
+            Some(validate_request::Rule::Definition(rule)) => wire::rule_document(&rule),
+            None => return Err(status::bad("`document` or `definition` is wanted")),
+        };
+        let answer = match one_rule(&document) {
             Ok(rule) => ValidateResponse {
                 issues: Vec::new(),
                 name: rule.name.as_str().to_owned(),
