@@ -34,7 +34,7 @@ use crate::rule::DefinitionActor;
 use crate::task::TaskActor;
 use supervise::{Failures, Watch};
 
-pub use intake::ONCE_HEADER;
+pub use intake::{ONCE_HEADER, ONLY_HEADER};
 
 /// Version of a snapshot's bytes; another one is refused.
 const SNAPSHOT_VERSION: u8 = 2;

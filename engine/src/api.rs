@@ -11,19 +11,20 @@
 //! | `GET /v1/results` | results as server-sent events |
 //! | `GET /v1/tail/{topic}` | `results alarms changes late dlq actions` as NDJSON |
 //! | `GET /v1/dlq`, `GET /v1/dlq/{id}`, `POST /v1/dlq/{id}/send` | dead letters |
+//! | `GET /v1/late`, `GET /v1/late/{id}`, `POST /v1/late/{id}/send` | late rows |
 //! | `GET /healthz /readyz /metrics /version` | for machines |
 //! | `/tidegate.*.v1.*Service/*` | gRPC, with reflection and health |
 //!
 //! Errors are RFC 9457 problems. Revisions travel as `ETag` and `If-Match`; `Idempotency-Key` makes repeats safe.
 
 pub mod backend;
-mod dead_letters;
 mod documents;
 mod events;
 mod extract;
 pub mod follow;
 mod grpc;
 mod guard;
+mod lanes;
 pub mod metrics;
 mod operations;
 mod page;
@@ -92,9 +93,12 @@ fn rest() -> Router<Api> {
         .route("/v1/shards", get(tasks::shards))
         .route("/v1/results", get(tail::results))
         .route("/v1/tail/{topic}", get(tail::tail))
-        .route("/v1/dlq", get(dead_letters::list))
-        .route("/v1/dlq/{id}", get(dead_letters::get))
-        .route("/v1/dlq/{id}/send", post(dead_letters::send))
+        .route("/v1/dlq", get(lanes::dead))
+        .route("/v1/dlq/{id}", get(lanes::get_dead))
+        .route("/v1/dlq/{id}/send", post(lanes::send_dead))
+        .route("/v1/late", get(lanes::late))
+        .route("/v1/late/{id}", get(lanes::get_late))
+        .route("/v1/late/{id}/send", post(lanes::send_late))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

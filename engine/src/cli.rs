@@ -71,7 +71,12 @@ async fn ask(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Enable(arguments) => change::run(Change::Enable, arguments, out).await,
         Command::Disable(arguments) => change::run(Change::Disable, arguments, out).await,
         Command::Tail(arguments) => stream::run(arguments, out).await,
-        Command::Dlq(arguments) => dead_letters::run(&arguments.command, out).await,
+        Command::Dlq(arguments) => {
+            dead_letters::run(&print::DEAD_LETTERS, &arguments.command, out).await
+        }
+        Command::Late(arguments) => {
+            dead_letters::run(&print::LATE_ROWS, &arguments.command, out).await
+        }
         Command::Config(_) | Command::Serve(_) | Command::Replay(_) | Command::Demo(_) => {
             Err(Failure::new("this command asks no engine"))
         }

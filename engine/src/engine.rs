@@ -19,7 +19,7 @@ use tidegate_actors::observe::{
 };
 use tidegate_actors::owner::Phase;
 use tidegate_actors::port::{EventLog, TopicPartition};
-use tidegate_actors::shard::ONCE_HEADER;
+use tidegate_actors::shard::{ONCE_HEADER, ONLY_HEADER};
 use tidegate_proto::record::{Record, Topic, partition_of};
 
 use crate::answers::Answers;
@@ -50,6 +50,27 @@ pub struct IngestEvent {
     pub key: String,
     /// One JSON event object.
     pub body: Bytes,
+}
+
+/// Something from a side lane that is sent once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// An event; a second time with the same `once` it is dropped. With `only`, it is for one rule alone.
+    Event {
+        /// The event.
+        event: IngestEvent,
+        /// What makes a repeat harmless.
+        once: String,
+        /// The rule that missed it.
+        only: Option<String>,
+    },
+    /// An action that its handler gave up.
+    Action {
+        /// Partition that it was read from.
+        partition: u32,
+        /// The action.
+        record: Record,
+    },
 }
 
 /// Topics of ours that can be read as they grow.
@@ -160,6 +181,31 @@ impl Engine {
             appended?;
         }
         Ok(count)
+    }
+
+    /// Sends something from a side lane once more; resolves when it is in the log.
+    ///
+    /// # Errors
+    /// When the log cannot take it.
+    pub async fn again(&self, again: Again) -> Result<(), EngineError> {
+        let (topic, partition, record) = match again {
+            Again::Event { event, once, only } => {
+                let partition = partition_of(event.key.as_bytes(), self.0.partitions);
+                let mut record =
+                    Record::new(event.key.into_bytes(), event.body).with_header(ONCE_HEADER, once);
+                if let Some(only) = only {
+                    record = record.with_header(ONLY_HEADER, only);
+                }
+                (&self.0.topics.inbox, partition, record)
+            }
+            Again::Action { partition, record } => (&self.0.topics.actions, partition, record),
+        };
+        let to = TopicPartition {
+            topic: Topic::clone(topic),
+            partition,
+        };
+        self.0.log.append(&to, vec![record]).await?;
+        Ok(())
     }
 
     /// Sends a command and waits until the actor has answered and every shard that must know has journalled it.

@@ -20,6 +20,8 @@ use crate::resource::ResourceMessage;
 
 /// Header of a record that came with an idempotency key: unique per record of the request.
 pub const ONCE_HEADER: &str = "tg-once";
+/// Header of an event that only one rule shall take: the others have had it already, and so has the twin.
+pub const ONLY_HEADER: &str = "tg-only";
 
 /// What a record of the inbox is.
 enum Kind {
@@ -222,6 +224,9 @@ impl Shard {
         } else {
             let rows = |rules: &mut Pipeline| rules.push(batch, start..end, registry, outcomes);
             self.pipeline.without(&watch.barred, rows);
+        }
+        if watch.only {
+            return;
         }
         watch.twin = batch.resource.get(start).copied();
         self.break_twin(batch, start..end);

@@ -15,7 +15,7 @@ use tidegate_proto::outcome::Trigger;
 use tidegate_proto::record::Record;
 use tidegate_proto::time::Timestamp;
 
-use super::Shard;
+use super::{ONLY_HEADER, Shard};
 use crate::actor::{STRIKES, Turn};
 use crate::command::Change;
 use crate::epoch::{Culprit, Destination, Exclusion, Intake, IntakeRecord, Place};
@@ -44,6 +44,8 @@ pub(super) struct Watch {
     pub(super) careful: bool,
     /// Rules that do not see the record, or the move of the clock, at work.
     pub(super) barred: BTreeSet<Arc<str>>,
+    /// The record at work is for one rule alone, which is not barred.
+    pub(super) only: bool,
     /// Rules that broke on the record at work while they changed, and how.
     pub(super) refused: BTreeMap<Arc<str>, String>,
 }
@@ -143,6 +145,7 @@ impl Shard {
     /// Before a record: leaves out who must not see it; answers whether nobody may.
     pub(super) fn bar(&mut self, index: u32, records: &[IntakeRecord]) -> bool {
         self.work.watch.at = Some(index);
+        self.single_out(index, records);
         if self.state.left_out.is_empty() {
             return false;
         }
@@ -159,12 +162,31 @@ impl Shard {
     /// After a record: nobody is left out any more.
     pub(super) fn unbar(&mut self, records: &[IntakeRecord]) {
         let watch = &self.work.watch;
-        let bars = !watch.barred.is_empty() || !watch.refused.is_empty();
+        let bars = watch.only || !watch.barred.is_empty() || !watch.refused.is_empty();
         if bars || watch.careful {
             self.flush(records);
             self.work.watch.barred.clear();
             self.work.watch.refused.clear();
+            self.work.watch.only = false;
         }
+    }
+
+    /// An event that was sent again for one rule: all others are left out of it.
+    fn single_out(&mut self, index: u32, records: &[IntakeRecord]) {
+        let Some(record) = records.get(index as usize).map(|record| &record.record) else {
+            return;
+        };
+        if record.headers.is_empty() {
+            return;
+        }
+        let Some(only) = record.header(ONLY_HEADER).cloned() else {
+            return;
+        };
+        self.flush(records);
+        let others = self.plans.keys().map(|name| Arc::from(name.as_str()));
+        let others = others.filter(|name: &Arc<str>| name.as_bytes() != only.as_ref());
+        self.work.watch.barred = others.collect();
+        self.work.watch.only = true;
     }
 
     /// Before the clock moves: leaves out who broke on that.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use tidegate_actors::command::Request;
 use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
 
-pub use crate::engine::{Answer, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
+pub use crate::engine::{Again, Answer, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -22,6 +22,8 @@ pub trait Backend: Send + Sync + 'static {
     fn trouble(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
     /// Puts events into the log; answers with their number once they are there. With `once`, a repeat is not taken twice.
     fn ingest(&self, events: Vec<IngestEvent>, once: Option<String>) -> Answering<'_, u64>;
+    /// Sends something from a side lane once more.
+    fn again(&self, again: Again) -> Answering<'_, ()>;
     /// Asks an actor for something; answers when every shard that has to know knows.
     fn request(&self, request: Request) -> Answering<'_, Answer>;
     /// One resource.
@@ -66,6 +68,10 @@ impl Backend for Engine {
 
     fn ingest(&self, events: Vec<IngestEvent>, once: Option<String>) -> Answering<'_, u64> {
         Box::pin(Self::ingest(self, events, once))
+    }
+
+    fn again(&self, again: Again) -> Answering<'_, ()> {
+        Box::pin(Self::again(self, again))
     }
 
     fn request(&self, request: Request) -> Answering<'_, Answer> {

@@ -9,7 +9,7 @@ use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, Type
 use tidegate_proto::document::{self, Document};
 
 use super::backend::{
-    Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic,
+    Again, Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic,
 };
 use crate::error::EngineError;
 
@@ -18,6 +18,7 @@ use crate::error::EngineError;
 pub(super) struct Told {
     pub(super) events: Vec<IngestEvent>,
     pub(super) once: Vec<Option<String>>,
+    pub(super) again: Vec<Again>,
     pub(super) requests: Vec<Request>,
     pub(super) resources: BTreeMap<String, ResourceView>,
     pub(super) rules: BTreeMap<String, RuleView>,
@@ -137,6 +138,11 @@ impl Backend for Fake {
             told.once.push(once);
             Ok(count)
         }))
+    }
+
+    fn again(&self, again: Again) -> Answering<'_, ()> {
+        self.told(|told| told.again.push(again));
+        answer(Ok(()))
     }
 
     fn request(&self, request: Request) -> Answering<'_, Answer> {

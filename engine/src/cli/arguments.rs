@@ -74,6 +74,8 @@ pub enum Command {
         after_help = "Examples:\n  tidegate dlq list\n  tidegate dlq show 2:17\n  tidegate dlq send 2:17 2:18"
     )]
     Dlq(DlqArguments),
+    /// Look at rows that came too late, and send them again to the rule that missed them
+    Late(DlqArguments),
     /// Check or show the settings of the engine
     #[command(
         after_help = "Examples:\n  tidegate config check --config tidegate.toml\n  tidegate config show --origin"
@@ -339,16 +341,16 @@ pub struct DlqArguments {
     pub command: DlqCommand,
 }
 
-/// What to do with dead letters.
+/// What to do with dead letters and late rows.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DlqCommand {
-    /// List dead letters
+    /// List them
     List {
         /// The engine.
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Print one dead letter
+    /// Print one
     Show {
         /// Its id, PARTITION:OFFSET
         id: String,
@@ -356,7 +358,7 @@ pub enum DlqCommand {
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Send dead letters once more, as new events
+    /// Send some once more
     Send {
         /// Their ids, PARTITION:OFFSET
         #[arg(required = true)]

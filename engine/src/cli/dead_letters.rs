@@ -1,4 +1,4 @@
-//! `dlq`: dead letters.
+//! `dlq` and `late`: what could not be used, and what came too late.
 
 use std::io::Write;
 
@@ -7,38 +7,45 @@ use reqwest::Method;
 use super::arguments::{DlqCommand, Output};
 use super::client::Client;
 use super::failure::Failure;
-use super::print;
+use super::print::{self, Shape};
 use crate::api::encode;
 
-/// Runs `dlq`.
-pub(super) async fn run(command: &DlqCommand, out: &mut dyn Write) -> Result<(), Failure> {
+/// Runs `dlq` or `late`: `shape` says which.
+pub(super) async fn run(
+    shape: &Shape,
+    command: &DlqCommand,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     match command {
         DlqCommand::List { client } => {
             let items = Client::new(&client.server)?
-                .list("/v1/dlq", &[], None)
+                .list(&format!("/v1/{}", shape.kind), &[], None)
                 .await?;
-            print::list(out, client.output, &print::DEAD_LETTERS, &items)?;
+            print::list(out, client.output, shape, &items)?;
         }
         DlqCommand::Show { id, client } => {
             let letter = Client::new(&client.server)?
-                .get(&format!("/v1/dlq/{}", encode(id)))
+                .get(&format!("/v1/{}/{}", shape.kind, encode(id)))
                 .await?;
-            // A dead letter is too long for a row; whoever asks for one wants all of it.
+            // An entry is too long for a row; whoever asks for one wants all of it.
             let output = if client.output == Output::Table {
                 Output::Yaml
             } else {
                 client.output
             };
-            print::one(out, output, &print::DEAD_LETTERS, &letter)?;
+            print::one(out, output, shape, &letter)?;
         }
         DlqCommand::Send { ids, client } => {
             let server = Client::new(&client.server)?;
             for id in ids {
-                let request = server.request(Method::POST, &format!("/v1/dlq/{}/send", encode(id)));
+                let request = server.request(
+                    Method::POST,
+                    &format!("/v1/{}/{}/send", shape.kind, encode(id)),
+                );
                 let answer = server.json(request).await?;
                 match client.output {
-                    Output::Table => writeln!(out, "dlq/{id} sent")?,
-                    output => print::one(out, output, &print::DEAD_LETTERS, &answer)?,
+                    Output::Table => writeln!(out, "{}/{id} sent", shape.kind)?,
+                    output => print::one(out, output, shape, &answer)?,
                 }
             }
         }

@@ -146,6 +146,19 @@ pub(super) const DEAD_LETTERS: Shape = Shape {
     ],
 };
 
+/// Late rows in a list.
+pub(super) const LATE_ROWS: Shape = Shape {
+    kind: "late",
+    name: "id",
+    columns: &[
+        ("ID", |v| field(v, "id")),
+        ("TIME", |v| field(v, "time")),
+        ("RESOURCE", |v| field(v, "resource")),
+        ("RULE", |v| field(v, "rule")),
+        ("REASON", |v| field(v, "reason")),
+    ],
+};
+
 /// Prints a list.
 pub(super) fn list(
     out: &mut dyn Write,
