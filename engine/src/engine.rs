@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::EngineError;
 use crate::handler::Dispatcher;
-use crate::log::EmbeddedLog;
+use crate::log::ReopeningLog;
 use crate::runtime::Shards;
 use crate::tail::tail;
 
@@ -93,7 +93,7 @@ struct Inner {
     config: Config,
     topics: Arc<Topics>,
     partitions: u32,
-    log: Arc<EmbeddedLog>,
+    log: Arc<ReopeningLog>,
     shards: Shards,
     answers: Answers,
 }
@@ -426,7 +426,9 @@ impl Engine {
                 )),
                 None => Some(format!("shard {shard} is gone")),
             });
-        trouble.collect()
+        let log = self.0.log.trouble();
+        let log = log.map(|why| format!("log: {why}"));
+        log.into_iter().chain(trouble).collect()
     }
 }
 

@@ -3,8 +3,10 @@
 //! [`embedded`] is the log inside this program: a durable, partitioned log in the data directory that needs nothing else.
 
 pub mod embedded;
+mod reopening;
 
 pub use embedded::{EmbeddedLog, EmbeddedLogSettings, FsyncPolicy};
+pub use reopening::ReopeningLog;
 
 use tidegate_actors::port::{PortError, PortErrorKind};
 

@@ -141,6 +141,11 @@ impl EmbeddedLog {
         persisted
     }
 
+    /// Resolves, with the reason, when the log has closed itself or was closed.
+    pub async fn closed(&self) -> PortError {
+        self.shared.health.closing().await
+    }
+
     /// Forces all that was acknowledged to the disk, whatever the policy (before a backup, for example).
     ///
     /// # Errors
