@@ -141,6 +141,16 @@ pub struct ServerConfig {
     pub drain_timeout: Span,
     /// Silence after which a stream sends a heartbeat.
     pub heartbeat: Span,
+    /// Longest time until a connection says something, and until the headers of a request are whole.
+    pub header_timeout: Span,
+    /// Requests at once on one HTTP/2 connection.
+    pub http2_streams: u32,
+    /// Bytes of the headers of one HTTP/2 request.
+    pub http2_header_bytes: u32,
+    /// Requests that an HTTP/2 connection may take back before they were looked at.
+    pub http2_resets: usize,
+    /// Silence after which an HTTP/2 connection is asked for a sign of life, and the wait for it.
+    pub http2_ping: Span,
     /// Names of the server besides those of this machine.
     pub hosts: Vec<String>,
 }

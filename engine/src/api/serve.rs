@@ -1,20 +1,34 @@
-//! The port: binding it, a bound on connections, and an end that lets open requests finish.
+//! The port: binding it, bounds on connections and on what each may hold open, and an end that lets open requests finish.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tidegate_proto::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep};
 
 use super::state::Api;
+use crate::config::ServerConfig;
 use crate::error::EngineError;
+
+/// Pause after the machine refused a connection: it has no files or memory left.
+const PAUSE: Duration = Duration::from_secs(1);
+
+fn duration(span: Span) -> Duration {
+    Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
+}
 
 /// Binds the port.
 ///
@@ -42,63 +56,126 @@ pub async fn serve(
     api: Api,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let drain = Duration::from_millis(u64::try_from(api.server().drain_timeout.0).unwrap_or(0));
-    let listener = Bounded {
-        places: Arc::new(Semaphore::new(api.server().connections)),
-        listener,
+    let drain = duration(api.server().drain_timeout);
+    let places = Arc::new(Semaphore::new(api.server().connections));
+    let doors = Doors {
+        router: super::router(&api),
+        protocol: Arc::new(protocol(api.server())),
+        first_byte: duration(api.server().header_timeout),
     };
-    let (told, mut hear) = tokio::sync::watch::channel(false);
-    let router = super::router(&api);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stop.await;
-        // Nobody may be waiting any more, which is as good.
-        let _ = told.send(true);
-    });
-    let deadline = async move {
-        let _ = hear.wait_for(|stop| *stop).await;
-        tokio::time::sleep(drain).await;
-    };
-    tokio::select! {
-        done = serving.into_future() => done,
-        () = deadline => {
-            tracing::warn!("requests were still open when the time to drain was over");
-            Ok(())
+    let (tell, hear) = watch::channel(false);
+    let mut open = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await.ok();
+            (place, listener.accept().await)
+        };
+        tokio::select! {
+            () = &mut stop => break,
+            (place, accepted) = accepted => match accepted {
+                Ok((stream, _)) => {
+                    open.spawn(doors.clone().connection(stream, place, hear.clone()));
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be taken; trying again");
+                    sleep(PAUSE).await;
+                }
+            },
+        }
+        while open.try_join_next().is_some() {}
+    }
+    drop(listener);
+    // Nobody may be connected any more, which is as good.
+    let _ = tell.send(true);
+    let finished = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, finished).await.is_err() {
+        tracing::warn!("requests were still open when the time to drain was over");
+    }
+    Ok(())
+}
+
+/// The other side went before it was taken.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// What every connection may do.
+fn protocol(server: &ServerConfig) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(duration(server.header_timeout));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(server.http2_streams)
+        .max_header_list_size(server.http2_header_bytes)
+        .max_pending_accept_reset_streams(server.http2_resets)
+        .keep_alive_interval(duration(server.http2_ping))
+        .keep_alive_timeout(duration(server.http2_ping));
+    builder
+}
+
+/// What a connection needs.
+#[derive(Clone)]
+struct Doors {
+    router: Router,
+    protocol: Arc<Builder<TokioExecutor>>,
+    first_byte: Duration,
+}
+
+impl Doors {
+    async fn connection(
+        self,
+        stream: TcpStream,
+        place: Option<OwnedSemaphorePermit>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        // Answers are small and wanted at once; without it they only come later.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection {
+            stream,
+            first_byte: Some(Box::pin(sleep(self.first_byte))),
+            _place: place,
+        };
+        let service = TowerToHyperService::new(self.router);
+        let io = TokioIo::new(connection);
+        let mut serving = pin!(self.protocol.serve_connection_with_upgrades(io, service));
+        let stop = async move {
+            // Whoever could tell is gone only when everything is.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        let mut stop = pin!(stop);
+        let mut told = false;
+        loop {
+            tokio::select! {
+                served = serving.as_mut() => {
+                    if let Err(error) = served {
+                        tracing::debug!(error, "a connection ended badly");
+                    }
+                    return;
+                }
+                () = stop.as_mut(), if !told => {
+                    told = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+            }
         }
     }
 }
 
-/// A listener that holds further connections back while all places are taken.
-struct Bounded {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Answers are small and wanted at once; without it they only come later.
-        let _ = stream.set_nodelay(true);
-        (
-            Connection {
-                stream,
-                _place: place,
-            },
-            address,
-        )
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection with its place.
+/// A connection with its place. It must say something in time: what it speaks is known only from its first bytes, so the
+/// protocols' own limits come later.
 struct Connection {
     stream: TcpStream,
+    first_byte: Option<Pin<Box<Sleep>>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -108,7 +185,15 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.first_byte = None;
+        } else if let Some(sleep) = &mut self.first_byte
+            && sleep.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 

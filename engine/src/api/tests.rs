@@ -1,5 +1,6 @@
 //! The REST door in front of a backend that remembers.
 
+mod limits;
 mod streams;
 mod things;
 

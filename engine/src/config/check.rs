@@ -83,6 +83,13 @@ fn server(reader: &mut Reader<'_>) -> ServerConfig {
         request_timeout: reader.span("server.request_timeout", 100..=3_600_000),
         drain_timeout: reader.span("server.drain_timeout", 1..=3_600_000),
         heartbeat: reader.span("server.heartbeat", 100..=3_600_000),
+        header_timeout: reader.span("server.header_timeout", 10..=600_000),
+        http2_streams: u32::try_from(reader.number("server.http2_streams", 1..=100_000))
+            .unwrap_or(128),
+        http2_header_bytes: u32::try_from(reader.size("server.http2_header_bytes", 1024..=MIB))
+            .unwrap_or(16_384),
+        http2_resets: reader.count("server.http2_resets", 1..=10_000),
+        http2_ping: reader.span("server.http2_ping", 1_000..=3_600_000),
         hosts: reader
             .text("server.hosts", 0..=4096)
             .split_whitespace()
