@@ -44,7 +44,9 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
-pub use backend::{Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
+pub use backend::{
+    Again, Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic,
+};
 pub use page::encode;
 pub use problem::{Problem, ProblemItem, ProblemKind};
 pub use serve::{bind, serve};

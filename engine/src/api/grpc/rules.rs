@@ -2,13 +2,15 @@
 
 use futures::StreamExt as _;
 use tidegate_actors::command::{Command, Request as Asked};
+use tidegate_proto::issue::{Issues, Mark};
+use tidegate_proto::rule::Rule;
 use tidegate_proto::wire;
 use tidegate_proto::wire::rule::v1::rule_service_server::RuleService;
 use tidegate_proto::wire::rule::v1::{
-    DeleteRequest, DeleteResponse, DisableRequest, DisableResponse, EnableRequest, EnableResponse,
-    GetRequest, GetResponse, ListRequest, ListResponse, SubmitRequest, SubmitResponse,
-    ValidateRequest, ValidateResponse, WatchResultsRequest, WatchResultsResponse, submit_request,
-    validate_request,
+    Definition, DeleteRequest, DeleteResponse, DisableRequest, DisableResponse, EnableRequest,
+    EnableResponse, GetRequest, GetResponse, ListRequest, ListResponse, SubmitRequest,
+    SubmitResponse, ValidateRequest, ValidateResponse, WatchResultsRequest, WatchResultsResponse,
+    submit_request, validate_request,
 };
 use tonic::{Request, Response, Status};
 
@@ -55,6 +57,28 @@ impl Service {
     }
 }
 
+fn nothing() -> Status {
+    status::bad("`document` or `definition` is wanted")
+}
+
+/// A document, and the rule that it is.
+fn read_text(text: String) -> (String, Result<Rule, Issues>) {
+    let rule = one_rule(&text);
+    (text, rule)
+}
+
+/// The document of a message, and the rule that it is. Nobody has seen that text, so problems have a path and no place.
+fn read_message(message: &Definition) -> (String, Result<Rule, Issues>) {
+    let text = wire::rule_document(message);
+    let rule = one_rule(&text).map_err(|mut issues| {
+        for issue in &mut issues {
+            issue.mark = Mark::default();
+        }
+        issues
+    });
+    (text, rule)
+}
+
 #[tonic::async_trait]
 impl RuleService for Service {
     type WatchResultsStream = Watched;
@@ -64,12 +88,12 @@ impl RuleService for Service {
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitResponse>, Status> {
         let asked = request.into_inner();
-        let document = match asked.rule {
-            Some(submit_request::Rule::Document(text)) => text,
-            Some(submit_request::Rule::Definition(rule)) => wire::rule_document(&rule),
-            None => return Err(status::bad("`document` or `definition` is wanted")),
+        let (document, rule) = match asked.rule {
+            Some(submit_request::Rule::Document(text)) => read_text(text),
+            Some(submit_request::Rule::Definition(rule)) => read_message(&rule),
+            None => return Err(nothing()),
         };
-        let rule = one_rule(&document).map_err(|issues| status::invalid(&issues))?;
+        let rule = rule.map_err(|issues| status::invalid(&issues))?;
         let request = Asked {
             request: self.api.request_id(Some(&asked.request_id)),
             command: Command::PutRule {
@@ -95,12 +119,12 @@ impl RuleService for Service {
         &self,
         request: Request<ValidateRequest>,
     ) -> Result<Response<ValidateResponse>, Status> {
-        let document = match request.into_inner().rule {
-            Some(validate_request::Rule::Document(text)) => text,
-            Some(validate_request::Rule::Definition(rule)) => wire::rule_document(&rule),
-            None => return Err(status::bad("`document` or `definition` is wanted")),
+        let (_, rule) = match request.into_inner().rule {
+            Some(validate_request::Rule::Document(text)) => read_text(text),
+            Some(validate_request::Rule::Definition(rule)) => read_message(&rule),
+            None => return Err(nothing()),
         };
-        let answer = match one_rule(&document) {
+        let answer = match rule {
             Ok(rule) => ValidateResponse {
                 issues: Vec::new(),
                 name: rule.name.as_str().to_owned(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_actors::command::Command;
 use tidegate_proto::record::Record;
 use tidegate_proto::wire::ingest::v1 as ingest;
 use tidegate_proto::wire::resource::v1 as resource;
@@ -43,7 +44,7 @@ async fn rules_are_submitted_and_checked() {
     let (channel, _close) = doors(&fake).await;
     let mut client = rule::rule_service_client::RuleServiceClient::new(channel);
     let submit = |document: &str, expected_revision| rule::SubmitRequest {
-        document: document.into(),
+        rule: Some(rule::submit_request::Rule::Document(document.into())),
         expected_revision,
         request_id: "k".into(),
     };
@@ -79,12 +80,55 @@ async fn rules_are_submitted_and_checked() {
     );
     let told = client
         .validate(rule::ValidateRequest {
-            document: "kind: Rule\n".into(),
+            rule: Some(rule::validate_request::Rule::Document(
+                "kind: Rule\n".into(),
+            )),
         })
         .await
         .unwrap()
         .into_inner();
     assert!(!told.issues.is_empty());
+}
+
+#[tokio::test]
+async fn a_rule_goes_in_and_comes_out_as_a_message() {
+    let fake = Fake::default();
+    let (channel, _close) = doors(&fake).await;
+    let mut client = rule::rule_service_client::RuleServiceClient::new(channel);
+    let mut definition = rule::Definition {
+        name: "hot".into(),
+        r#for: Some(rule::Selector {
+            all: true,
+            ..Default::default()
+        }),
+        when: Some("temperature > 90.0".into()),
+        hold: Some("2m".into()),
+        ..Default::default()
+    };
+    let submit = |definition: &rule::Definition| rule::SubmitRequest {
+        rule: Some(rule::submit_request::Rule::Definition(definition.clone())),
+        ..Default::default()
+    };
+    let answer = client.submit(submit(&definition)).await.unwrap();
+    assert_eq!(answer.into_inner().name, "hot");
+    let Command::PutRule { document, .. } = fake.told(|told| told.requests[0].command.clone())
+    else {
+        panic!("no rule was put");
+    };
+    fake.with_rule("hot", 1, &document);
+    let name = "hot".to_owned();
+    let got = client.get(rule::GetRequest { name }).await.unwrap();
+    let got = got.into_inner().rule.unwrap();
+    assert_eq!(got.definition.as_ref(), Some(&definition));
+
+    // Problems name the field of the message, which is that of the document; there is no line to point at.
+    definition.hold = Some("soon".into());
+    let asked = rule::ValidateRequest {
+        rule: Some(rule::validate_request::Rule::Definition(definition)),
+    };
+    let told = client.validate(asked).await.unwrap().into_inner();
+    let issue = &told.issues[0];
+    assert_eq!((issue.path.as_str(), issue.line), ("hold", 0), "{issue:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Resources, documents, tasks.
 
 use super::*;
+use tidegate_actors::observe::TypeView;
 
 #[tokio::test]
 async fn resources_with_any_id_are_reached() {
@@ -155,4 +156,67 @@ async fn tasks_are_found_by_their_ids() {
     );
     let (_, body) = call(&fake, "GET", "/v1/tasks?rule=hot&resource=b%2F1", &[], "").await;
     assert_eq!(body["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn types_are_listed_and_what_is_the_same_is_unchanged() {
+    let fake = Fake::default();
+    let text = "kind: ResourceType\nname: boiler\nlabels: { site: north }\n";
+    fake.told(|told| {
+        let view = TypeView {
+            name: "boiler".into(),
+            revision: 3,
+            document: text.into(),
+        };
+        told.types.insert("boiler".into(), view)
+    });
+    let (_, body) = call(&fake, "GET", "/v1/types", &[], "").await;
+    assert_eq!(body["items"][0]["name"], "boiler");
+    let (status, body) = call(&fake, "GET", "/v1/types/boiler", &[], "").await;
+    assert_eq!((status, &body["revision"]), (StatusCode::OK, &json!(3)));
+    let (status, _) = call(&fake, "GET", "/v1/types/none", &[], "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+
+    fake.with_resource("b1", "boiler");
+    fake.told(|told| {
+        let known = told.resources.get_mut("b1").unwrap();
+        known.revision = 2;
+        known.labels.insert("site".into(), "north".into());
+    });
+    let both = format!("{text}---\nkind: Resource\nid: b1\ntype: boiler\n");
+    let (_, body) = call(&fake, "POST", "/v1/apply?dryRun=true", &[], &both).await;
+    assert_eq!(body["items"][0]["outcome"], "unchanged");
+    assert_eq!(body["items"][1]["outcome"], "unchanged");
+    let other = both.replace("id: b1", "id: b1\nmeta: { line: l1 }");
+    let (_, body) = call(&fake, "POST", "/v1/apply?dryRun=true", &[], &other).await;
+    assert_eq!(body["items"][1]["outcome"], "revised");
+}
+
+#[tokio::test]
+async fn a_late_row_goes_to_the_rule_that_missed_it() {
+    let fake = Fake::default();
+    let row = r#"{"resource":"b1","time":"2026-01-01T00:00:00.000Z","reason":"late","rule":"means","missed":{},"source":{},"record":"{\"resource\":\"b1\"}"}"#;
+    fake.told(|told| {
+        told.entries.push(TailEntry {
+            partition: 1,
+            offset: 7,
+            record: Record::new("b1", row),
+        });
+    });
+    let (_, body) = call(&fake, "GET", "/v1/late", &[], "").await;
+    assert_eq!(body["items"][0]["id"], "1:7");
+    assert_eq!(body["items"][0]["rule"], "means");
+    let (status, _) = call(&fake, "POST", "/v1/late/1:7/send", &[], "").await;
+    assert_eq!(status, StatusCode::OK);
+    let sent = fake.told(|told| told.again.clone());
+    let event = IngestEvent {
+        key: "b1".into(),
+        body: r#"{"resource":"b1"}"#.into(),
+    };
+    let expected = Again::Event {
+        event,
+        once: "late-1:7".into(),
+        only: Some("means".into()),
+    };
+    assert_eq!(sent, [expected]);
 }
