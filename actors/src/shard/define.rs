@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_operators::{PartState, Plan};
 use tidegate_proto::outcome::Trigger;
-use tidegate_proto::resource::{ResourceDefinition, ResourceTypeDefinition, Traits};
+use tidegate_proto::resource::{ResourceDefinition, Traits};
 
 use super::{Installed, Shard, TaskKey};
 use crate::actor::take_turn;

@@ -119,7 +119,7 @@ impl ReopeningLog {
     /// Looks, again and again while the log closes under it.
     async fn look<T>(
         &self,
-        look: impl AsyncFn(&EmbeddedLog) -> Result<T, PortError>,
+        look: impl for<'l> Fn(&'l EmbeddedLog) -> PortFuture<'l, T> + Send + Sync,
     ) -> Result<T, PortError> {
         loop {
             let log = self.opened().await?;
@@ -223,7 +223,7 @@ impl EventLog for ReopeningLog {
 
     fn partitions(&self, topic: &Topic) -> PortFuture<'_, Option<u32>> {
         let topic = Topic::clone(topic);
-        Box::pin(async move { self.look(async |log| log.partitions(&topic).await).await })
+        Box::pin(async move { self.look(|log| log.partitions(&topic)).await })
     }
 
     fn append(&self, to: &TopicPartition, records: Vec<Record>) -> PortFuture<'_, Offset> {
@@ -242,28 +242,22 @@ impl EventLog for ReopeningLog {
         limit: ReadLimit,
     ) -> PortFuture<'_, Slice> {
         let from = from.clone();
-        Box::pin(async move {
-            self.look(async |log| log.read(&from, offset, limit).await)
-                .await
-        })
+        Box::pin(async move { self.look(|log| log.read(&from, offset, limit)).await })
     }
 
     fn bounds(&self, of: &TopicPartition) -> PortFuture<'_, Bounds> {
         let of = of.clone();
-        Box::pin(async move { self.look(async |log| log.bounds(&of).await).await })
+        Box::pin(async move { self.look(|log| log.bounds(&of)).await })
     }
 
     fn grown(&self, of: &TopicPartition, offset: Offset) -> PortFuture<'_, ()> {
         let of = of.clone();
-        Box::pin(async move { self.look(async |log| log.grown(&of, offset).await).await })
+        Box::pin(async move { self.look(|log| log.grown(&of, offset)).await })
     }
 
     fn committed(&self, group: &str, of: &TopicPartition) -> PortFuture<'_, Option<Offset>> {
         let (group, of) = (group.to_owned(), of.clone());
-        Box::pin(async move {
-            self.look(async |log| log.committed(&group, &of).await)
-                .await
-        })
+        Box::pin(async move { self.look(|log| log.committed(&group, &of)).await })
     }
 
     fn commit(&self, group: &str, offsets: Vec<(TopicPartition, Offset)>) -> PortFuture<'_, ()> {

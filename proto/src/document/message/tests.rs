@@ -30,9 +30,19 @@ fn fixed(values: &'static [&'static str]) -> impl Strategy<Value = String> {
 
 /// Fields of rules in any order, good, bad and unknown ones.
 fn document() -> impl Strategy<Value = String> {
+    (condition(), rest())
+        .prop_map(|(a, b)| a.into_iter().chain(b).flatten().collect::<Vec<_>>())
+        .prop_shuffle()
+        .prop_map(|fields| format!("{{\"kind\":\"Rule\",{}}}", fields.join(",")).replace(",}", "}"))
+}
+
+fn formulas() -> impl Strategy<Value = String> {
+    scalar(&["t > 1.0", "avg(t, \"5m\") > 90.0", ""])
+}
+
+fn condition() -> impl Strategy<Value = Vec<Option<String>>> {
     let spans = || scalar(&["5m", "90s", "1h30m", "PT5M"]);
-    let formulas = || scalar(&["t > 1.0", "avg(t, \"5m\") > 90.0", ""]);
-    let first = (
+    (
         field("name", scalar(&["a", "boiler-overheats", ""])),
         field("description", scalar(&["what for", ""])),
         field(
@@ -54,8 +64,12 @@ fn document() -> impl Strategy<Value = String> {
         field("hold", spans()),
         field("clear", formulas()),
         field("clear_hold", spans()),
-    );
-    let second = (
+    )
+        .prop_map(|a| vec![a.0, a.1, a.2, a.3, a.4, a.5, a.6, a.7, a.8, a.9])
+}
+
+fn rest() -> impl Strategy<Value = Vec<Option<String>>> {
+    (
         field(
             "window",
             fixed(&[
@@ -98,15 +112,8 @@ fn document() -> impl Strategy<Value = String> {
             fixed(&["{\"within\":\"10m\",\"steps\":[{\"opened\":\"door == 1\"}]}"]),
         ),
         field("unknown", formulas()),
-    );
-    let fields = (first, second).prop_map(|(a, b)| {
-        let a = [a.0, a.1, a.2, a.3, a.4, a.5, a.6, a.7, a.8, a.9];
-        let b = [b.0, b.1, b.2, b.3, b.4, b.5, b.6, b.7];
-        a.into_iter().chain(b).flatten().collect::<Vec<_>>()
-    });
-    fields
-        .prop_shuffle()
-        .prop_map(|fields| format!("{{\"kind\":\"Rule\",{}}}", fields.join(",")).replace(",}", "}"))
+    )
+        .prop_map(|b| vec![b.0, b.1, b.2, b.3, b.4, b.5, b.6, b.7])
 }
 
 /// What a text says: the rule, or everything that is wrong with it, without where it stands.
