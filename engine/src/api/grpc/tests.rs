@@ -128,7 +128,11 @@ async fn a_rule_goes_in_and_comes_out_as_a_message() {
     };
     let told = client.validate(asked).await.unwrap().into_inner();
     let issue = &told.issues[0];
-    assert_eq!((issue.path.as_str(), issue.line), ("hold", 0), "{issue:?}");
+    assert_eq!(
+        (issue.path.as_str(), issue.line),
+        ("rule hot: hold", 0),
+        "{issue:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Streams and dead letters.
 
 use super::*;
+use tidegate_actors::task::ALARM_HEADER;
 
 fn entry(partition: u32, offset: i64, line: &str) -> TailEntry {
     TailEntry {
@@ -62,10 +63,9 @@ async fn tails_are_lines_and_alarms_are_a_part_of_the_results() {
     let fake = Fake::default();
     let raised = r#"{"rule":"hot","kind":"raised"}"#;
     fake.told(|told| {
-        told.entries = vec![
-            entry(0, 0, raised),
-            entry(0, 1, r#"{"rule":"m","kind":"window"}"#),
-        ];
+        let mut alarm = entry(0, 0, raised);
+        alarm.record = alarm.record.with_header(ALARM_HEADER, "MAJOR");
+        told.entries = vec![alarm, entry(0, 1, r#"{"rule":"quiet","kind":"raised"}"#)];
     });
     let response = send(
         &fake,
@@ -165,7 +165,11 @@ async fn dead_letters_are_listed_shown_and_sent_once_more() {
         call(&fake, "GET", "/v1/dlq/9:9", &[], "").await.0,
         StatusCode::NOT_FOUND
     );
-    let keys: Vec<String> =
-        fake.told(|told| told.events.iter().map(|event| event.key.clone()).collect());
-    assert_eq!(keys, ["r1", "k"]);
+    let again = |again: &Again| match again {
+        Again::Event { event, once, only } => (event.key.clone(), once.clone(), only.clone()),
+        Again::Action { .. } => panic!("an action was sent"),
+    };
+    let sent: Vec<_> = fake.told(|told| told.again.iter().map(again).collect());
+    let one = |key: &str, once: &str| (key.to_owned(), once.to_owned(), None);
+    assert_eq!(sent, [one("r1", "dlq-1:0"), one("k", "dlq-0:3")]);
 }
