@@ -4,12 +4,13 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "tidegate/ingest/v1/ingest.proto",
     "tidegate/resource/v1/resource.proto",
     "tidegate/rule/v1/rule.proto",
     "tidegate/task/v1/task.proto",
     "tidegate/value/v1/value.proto",
+    "tidegate/worker/v1/worker.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

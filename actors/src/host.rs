@@ -36,6 +36,8 @@ pub struct Chunk {
     /// The clock after them: wall time of the read when every source was at its end, else the smallest timestamp of the
     /// last record taken from a source that is not.
     pub clock: Timestamp,
+    /// Whether every source is at its end behind them; until a feed has said so, wall time is not the shard's time.
+    pub is_end: bool,
 }
 
 /// Chunks in order, bounded in rows and bytes by who made it.
@@ -100,6 +102,8 @@ pub struct HostSettings {
     pub owner: OwnerSettings,
     /// How often a shard without data looks whether its clock makes something due.
     pub tick: Duration,
+    /// A snapshot at least so often, whatever little happens: a log that keeps by time must not outrun it.
+    pub snapshot_age: Duration,
 }
 
 /// Drives one shard.
@@ -115,6 +119,10 @@ pub struct ShardActor {
     waiting: Vec<(Query, oneshot::Sender<Observation>)>,
     draining: Option<oneshot::Sender<()>>,
     drained_snapshot: bool,
+    /// When it was looked at last whether a snapshot is old.
+    snapshot_at: Option<Timestamp>,
+    /// Whether the feed has said that nothing lies behind what it brought.
+    at_end: bool,
 }
 
 impl std::fmt::Debug for ShardActor {
@@ -141,6 +149,8 @@ impl ShardActor {
             waiting: Vec::new(),
             draining: None,
             drained_snapshot: false,
+            snapshot_at: None,
+            at_end: false,
         }
     }
 
@@ -253,6 +263,7 @@ impl ShardActor {
             None => match self.owner.positions() {
                 Some(mut positions) => {
                     positions.resize(self.ports.topics.sources.len(), 0);
+                    self.at_end = false;
                     (self.ports.feed)(self.settings.shard, positions)
                 }
                 None => return,
@@ -282,6 +293,10 @@ impl ShardActor {
     fn pulled(&mut self, chunk: Option<Option<Result<Chunk, PortError>>>, ctx: &mut Context<Self>) {
         match chunk {
             Some(Some(Ok(chunk))) => {
+                self.at_end = chunk.is_end;
+                if self.is_known(&chunk.ranges) {
+                    return self.go_on(ctx);
+                }
                 let asks = self.owner.begin(chunk.ranges, chunk.records, chunk.clock);
                 self.run(asks, ctx);
             }
@@ -301,11 +316,41 @@ impl ShardActor {
         }
     }
 
+    /// Whether these ranges bring the shard nowhere: nothing has to be journalled.
+    fn is_known(&self, ranges: &[OffsetRange]) -> bool {
+        let at = self.owner.positions().unwrap_or_default();
+        let known = |(number, range): (usize, &OffsetRange)| {
+            at.get(number)
+                .map_or(range.to == 0, |known| *known == range.to)
+        };
+        ranges.iter().enumerate().all(known)
+    }
+
+    /// Nothing came, so it is a good moment to renew a snapshot that is old.
+    fn old_snapshot(&mut self, now: Timestamp) -> Option<Vec<Ask>> {
+        let age = i64::try_from(self.settings.snapshot_age.as_millis()).unwrap_or(i64::MAX);
+        let at = *self.snapshot_at.get_or_insert(now);
+        if now.0.saturating_sub(at.0) < age || self.owner.is_keeping() {
+            return None;
+        }
+        self.snapshot_at = Some(now);
+        let asks = if self.owner.is_ahead_of_snapshot() {
+            self.owner.take_snapshot()
+        } else {
+            Vec::new()
+        };
+        (!asks.is_empty()).then_some(asks)
+    }
+
     /// Nothing came: if the clock makes something due, an epoch without records moves it.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = self.ports.clock.now();
+        if let Some(asks) = self.old_snapshot(now) {
+            return self.run(asks, ctx);
+        }
         let due = self.owner.acknowledged().and_then(Shard::next_due);
-        if due.is_some_and(|due| due <= now) && self.draining.is_none() {
+        // A backlog that is still on its way would be late.
+        if self.at_end && due.is_some_and(|due| due <= now) && self.draining.is_none() {
             let positions = self.owner.positions().unwrap_or_default();
             let ranges = positions
                 .into_iter()
@@ -372,6 +417,22 @@ impl Handler<Drain> for ShardActor {
         Box::pin(async move {
             let _ = receiver.await;
         })
+    }
+}
+
+/// Stop at once: the shard may be somebody else's already, so nothing more of it must leave.
+#[derive(Debug)]
+pub struct Abandon;
+
+impl Message for Abandon {
+    type Result = ();
+}
+
+impl Handler<Abandon> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandon, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 

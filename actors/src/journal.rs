@@ -11,7 +11,7 @@ use tidegate_proto::time::Timestamp;
 use crate::epoch::{EpochNumber, Exclusion};
 
 /// Version of the encoding; another one is refused.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// One record of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct EpochEntry {
     pub epoch: EpochNumber,
     /// Offsets by source.
     pub ranges: Vec<OffsetRange>,
+    /// Records that those offsets held: a log may have holes (transactions of others), a second reading must not have more.
+    pub records: u64,
     /// Clock after the rows.
     pub clock: Timestamp,
     /// Newest epoch whose outputs were acknowledged when this was written.
@@ -155,6 +157,7 @@ mod tests {
             generation,
             epoch,
             ranges: vec![OffsetRange { from: 1, to: 5 }],
+            records: 4,
             clock: Timestamp(7),
             published,
         })

@@ -9,7 +9,7 @@ use tidegate_proto::time::Timestamp;
 use tidegate_proto::value::Value;
 
 /// What to look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
     /// One resource by id.
     Resource(String),
@@ -55,7 +55,7 @@ pub enum Query {
 }
 
 /// What came of looking.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Observation {
     /// A resource, if it is known here.
     Resource(Option<Box<ResourceView>>),
@@ -76,7 +76,7 @@ pub enum Observation {
 }
 
 /// A metric of a twin.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricView {
     /// Event time of the value.
     pub time: Timestamp,
@@ -85,7 +85,7 @@ pub struct MetricView {
 }
 
 /// A twin.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResourceView {
     /// Id.
     pub id: Arc<str>,

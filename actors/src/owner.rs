@@ -172,6 +172,11 @@ impl<M: Machine> Owner<M> {
         self.flight.is_none() && self.queue.is_empty() && self.publishing.is_none()
     }
 
+    /// Whether epochs were begun or replayed since the newest snapshot.
+    pub const fn is_ahead_of_snapshot(&self) -> bool {
+        self.since_snapshot.0 > 0
+    }
+
     /// Whether a snapshot is being written.
     pub const fn is_keeping(&self) -> bool {
         self.keeping
@@ -198,6 +203,7 @@ impl<M: Machine> Owner<M> {
             generation: self.generation,
             epoch,
             ranges: ranges.clone(),
+            records: records.len() as u64,
             clock,
             published: self.published,
         };

@@ -76,6 +76,9 @@ pub struct Publication {
     pub group: String,
     /// Next offset to read by source partition.
     pub offsets: Vec<(TopicPartition, Offset)>,
+    /// A number for the shard's journal that is committed together with the records, where the log can do that: read back
+    /// with [`EventLog::committed`], it says exactly what was published.
+    pub marker: Option<(TopicPartition, Offset)>,
 }
 
 /// Settings of a topic at its creation.

@@ -93,6 +93,7 @@ fn rest() -> Router<Api> {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{*id}", get(tasks::get))
         .route("/v1/shards", get(tasks::shards))
+        .route("/v1/workers", get(tasks::workers))
         .route("/v1/results", get(tail::results))
         .route("/v1/tail/{topic}", get(tail::tail))
         .route("/v1/dlq", get(lanes::dead))

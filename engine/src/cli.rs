@@ -13,6 +13,7 @@ mod serve;
 mod settings;
 mod show;
 mod stream;
+mod topics;
 mod yaml;
 
 #[cfg(test)]
@@ -77,6 +78,7 @@ async fn ask(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Late(arguments) => {
             dead_letters::run(&print::LATE_ROWS, &arguments.command, out).await
         }
+        Command::Topics(arguments) => topics::run(&arguments.command, out).await,
         Command::Config(_) | Command::Serve(_) | Command::Replay(_) | Command::Demo(_) => {
             Err(Failure::new("this command asks no engine"))
         }

@@ -6,6 +6,7 @@
 
 mod check;
 mod handlers;
+mod kafka;
 mod layer;
 mod merged;
 mod size;
@@ -13,6 +14,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+pub use kafka::KafkaConfig;
 pub use layer::{Origin, Scalar};
 pub use merged::Merged;
 pub use size::parse_size;
@@ -172,6 +174,8 @@ pub struct ShardConfig {
     pub snapshot_epochs: u64,
     /// A snapshot every so many records.
     pub snapshot_records: u64,
+    /// A snapshot at least so often.
+    pub snapshot_age: Span,
     /// Snapshots kept per shard.
     pub snapshots: usize,
     /// Acknowledged epochs that may wait for publication.
@@ -246,6 +250,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[log]`.
     pub log: LogConfig,
+    /// `[kafka]`.
+    pub kafka: KafkaConfig,
     /// `[shard]`.
     pub shard: ShardConfig,
     /// `[time]`.

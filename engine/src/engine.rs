@@ -4,7 +4,9 @@
 //! Start order: data folder (format, lock) → log → topics → shards (each takes itself over) → answers → dispatcher.
 //! Stop order: doors first (by who owns them) → shards drain (epoch finished, snapshot) → dispatcher → log.
 
+mod owning;
 mod start;
+mod worker;
 
 pub use start::WallClock;
 
@@ -18,7 +20,7 @@ use tidegate_actors::observe::{
     Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
 };
 use tidegate_actors::owner::Phase;
-use tidegate_actors::port::{EventLog, TopicPartition};
+use tidegate_actors::port::TopicPartition;
 use tidegate_actors::shard::{ONCE_HEADER, ONLY_HEADER};
 use tidegate_proto::record::{Record, Topic, partition_of};
 
@@ -26,10 +28,11 @@ use crate::answers::Answers;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::EngineError;
-use crate::handler::Dispatcher;
-use crate::log::ReopeningLog;
+use crate::log::OpenLog;
 use crate::runtime::Shards;
+use crate::store::FolderStore;
 use crate::tail::tail;
+use crate::workers::Workers;
 
 pub use crate::answers::Answer;
 pub use crate::tail::{Tail, TailEntry, TailFrom};
@@ -93,9 +96,12 @@ struct Inner {
     config: Config,
     topics: Arc<Topics>,
     partitions: u32,
-    log: Arc<ReopeningLog>,
-    shards: Shards,
+    log: OpenLog,
+    shards: Arc<Shards>,
     answers: Answers,
+    snapshots: Arc<FolderStore>,
+    workers: Workers,
+    name: String,
 }
 
 /// The running engine; cheap to clone.
@@ -107,8 +113,8 @@ pub struct Engine(Arc<Inner>);
 pub struct Running {
     /// The engine.
     pub engine: Engine,
-    dispatcher: Dispatcher,
-    following: tokio::task::JoinHandle<()>,
+    owning: owning::Owning,
+    following: Vec<tokio::task::JoinHandle<()>>,
     /// Locked as long as we run.
     _data: DataDir,
 }
@@ -119,10 +125,16 @@ impl Running {
     /// # Errors
     /// When the log could not be closed well; everything acknowledged is in it all the same.
     pub async fn stop(self) -> Result<(), EngineError> {
+        let left = self.engine.0.log.leave().await;
         self.engine.0.shards.drain().await;
-        self.following.abort();
-        self.dispatcher.stop().await;
-        self.engine.0.log.close().await.map_err(EngineError::from)
+        for task in &self.following {
+            task.abort();
+        }
+        if let Some(dispatcher) = self.owning.stop().await {
+            dispatcher.stop().await;
+        }
+        let closed = self.engine.0.log.close().await;
+        left.and(closed).map_err(EngineError::from)
     }
 }
 
@@ -175,7 +187,7 @@ impl Engine {
                 topic: Topic::clone(&self.0.topics.inbox),
                 partition,
             };
-            self.0.log.append(&to, records).await
+            self.0.log.port().append(&to, records).await
         });
         for appended in futures::future::join_all(appends).await {
             appended?;
@@ -204,7 +216,7 @@ impl Engine {
             topic: Topic::clone(topic),
             partition,
         };
-        self.0.log.append(&to, vec![record]).await?;
+        self.0.log.port().append(&to, vec![record]).await?;
         Ok(())
     }
 
@@ -220,7 +232,7 @@ impl Engine {
             topic: Topic::clone(&self.0.topics.inbox),
             partition,
         };
-        if let Err(error) = self.0.log.append(&to, vec![record]).await {
+        if let Err(error) = self.0.log.port().append(&to, vec![record]).await {
             self.0.answers.forget(&id);
             return Err(error.into());
         }
@@ -233,10 +245,6 @@ impl Engine {
                 Err(EngineError::Unavailable(what.to_owned()))
             }
         }
-    }
-
-    async fn look(&self, shard: u32, query: Query) -> Result<Observation, EngineError> {
-        self.0.shards.look(shard, query).await
     }
 
     async fn look_everywhere(&self, query: Query) -> Result<Vec<Observation>, EngineError> {
@@ -403,8 +411,13 @@ impl Engine {
             TailTopic::DeadLetters => &topics.dead,
             TailTopic::Actions => &topics.actions,
         };
-        let log = Arc::clone(&self.0.log) as Arc<dyn EventLog>;
-        tail(&log, topic, self.0.partitions, from, stop_at_end)
+        tail(
+            &self.0.log.port(),
+            topic,
+            self.0.partitions,
+            from,
+            stop_at_end,
+        )
     }
 
     /// Whether every shard has recovered.
@@ -414,18 +427,16 @@ impl Engine {
 
     /// Shards that are not ready, and why.
     pub async fn trouble(&self) -> Vec<String> {
-        let all = self.0.shards.health().await;
-        let trouble = (0_u32..)
-            .zip(all)
-            .filter_map(|(shard, health)| match health {
-                Some(health) if health.phase == Phase::Ready => None,
-                Some(health) => Some(format!(
-                    "shard {shard}: {:?}: {}",
-                    health.phase,
-                    health.why.unwrap_or_default()
-                )),
-                None => Some(format!("shard {shard} is gone")),
-            });
+        let all = self.0.shards.health().await.into_iter();
+        let trouble = all.filter_map(|(shard, health)| match health {
+            Some(health) if health.phase == Phase::Ready => None,
+            Some(health) => Some(format!(
+                "shard {shard}: {:?}: {}",
+                health.phase,
+                health.why.unwrap_or_default()
+            )),
+            None => Some(format!("shard {shard} is gone")),
+        });
         let log = self.0.log.trouble();
         let log = log.map(|why| format!("log: {why}"));
         log.into_iter().chain(trouble).collect()

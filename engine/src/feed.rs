@@ -60,9 +60,11 @@ async fn read(
             partition: shard,
         })
         .collect();
+    let mut ended = false;
     loop {
         match chunk(&settings, &places, &mut positions).await {
-            Ok(chunk) if chunk.records.is_empty() => {
+            // That the end is reached is told once: from then on wall time counts.
+            Ok(chunk) if chunk.records.is_empty() && (ended || !chunk.is_end) => {
                 let waits = places
                     .iter()
                     .zip(&positions)
@@ -78,6 +80,7 @@ async fn read(
                 }
             }
             Ok(chunk) => {
+                ended = chunk.is_end;
                 if sender.send(Ok(chunk)).await.is_err() {
                     return;
                 }
@@ -127,6 +130,7 @@ async fn chunk(
                 record: entry.record,
             }));
     }
+    chunk.is_end = lagging.is_none();
     chunk.clock = lagging.unwrap_or(now);
     Ok(chunk)
 }

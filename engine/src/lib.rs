@@ -16,3 +16,5 @@ pub mod runtime;
 pub mod store;
 pub mod tail;
 pub mod telemetry;
+pub mod topics;
+pub mod workers;

@@ -1,11 +1,16 @@
 //! The log adapters: one trait ([`tidegate_actors::port::EventLog`]), several worlds behind it.
 //!
 //! [`embedded`] is the log inside this program: a durable, partitioned log in the data directory that needs nothing else.
+//! [`kafka`] is the log on Kafka.
 
 pub mod embedded;
+pub mod kafka;
+mod open;
 mod reopening;
 
 pub use embedded::{EmbeddedLog, EmbeddedLogSettings, FsyncPolicy};
+pub use kafka::{KafkaLog, KafkaSettings};
+pub use open::OpenLog;
 pub use reopening::ReopeningLog;
 
 use tidegate_actors::port::{PortError, PortErrorKind};

@@ -1,47 +1,59 @@
-//! The shards of this process: one actix actor each, spread over arbiters (threads). The only file here that knows
-//! actix; everything else of the engine runs on tokio.
+//! The shards of this process: one actix actor each, spread over arbiters (threads). They come and go as the log says what
+//! is ours. The only file here that knows actix; everything else of the engine runs on tokio.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use actix::prelude::*;
-use tidegate_actors::host::{AskHealth, Drain, Health, Look, ShardActor};
+use tidegate_actors::host::{Abandon, AskHealth, Drain, Health, Look, ShardActor};
 use tidegate_actors::observe::{Observation, Query};
 
 use crate::error::EngineError;
 
+/// Longest wait for a shard that recovers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Make = Arc<dyn Fn(u32) -> ShardActor + Send + Sync>;
+
 /// The running shards.
-#[derive(Debug)]
 pub struct Shards {
-    addresses: Vec<Addr<ShardActor>>,
+    running: Mutex<BTreeMap<u32, Addr<ShardActor>>>,
+    arbiters: Vec<ArbiterHandle>,
+    make: Make,
     system: System,
-    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shards")
+            .field("running", &self.owned())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shards {
-    /// Starts `count` shards on `threads` arbiters; `make` builds the actor of a shard on its own thread.
+    /// Starts `threads` arbiters without a shard; `make` builds the actor of a shard on its own thread.
     ///
     /// # Errors
     /// When the threads cannot be started.
     pub fn start(
-        count: u32,
         threads: usize,
-        make: impl Fn(u32) -> ShardActor + Clone + Send + 'static,
+        make: impl Fn(u32) -> ShardActor + Send + Sync + 'static,
     ) -> Result<Self, EngineError> {
         let (sender, receiver) = sync_channel(1);
         let body = move || {
             let runner = System::new();
-            let addresses = runner.block_on(async move {
-                let arbiters: Vec<Arbiter> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
-                let on = (0..count).zip(arbiters.iter().cycle());
-                on.map(|(shard, arbiter)| {
-                    let make = make.clone();
-                    ShardActor::start_in_arbiter(&arbiter.handle(), move |_| make(shard))
-                })
-                .collect::<Vec<_>>()
+            let arbiters: Vec<ArbiterHandle> = runner.block_on(async move {
+                let arbiters = (0..threads.max(1)).map(|_| Arbiter::new().handle());
+                arbiters.collect()
             });
             // Nobody to tell any more means that the start was given up.
-            if sender.send((System::current(), addresses)).is_ok()
+            if sender.send((System::current(), arbiters)).is_ok()
                 && let Err(error) = runner.run()
             {
                 tracing::error!(%error, "the actor system did not end well");
@@ -53,65 +65,107 @@ impl Shards {
             .name("shards".to_owned())
             .spawn(body)
             .map_err(|error| failed(error.to_string()))?;
-        let (system, addresses) = receiver.recv().map_err(|error| failed(error.to_string()))?;
+        let (system, arbiters) = receiver.recv().map_err(|error| failed(error.to_string()))?;
         Ok(Self {
-            addresses,
+            running: Mutex::new(BTreeMap::new()),
+            arbiters,
+            make: Arc::new(make),
             system,
-            thread: std::sync::Mutex::new(Some(thread)),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// How many there are.
-    pub fn count(&self) -> u32 {
-        u32::try_from(self.addresses.len()).unwrap_or(u32::MAX)
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u32, Addr<ShardActor>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at a shard as of its newest acknowledged epoch.
+    fn address(&self, shard: u32) -> Option<Addr<ShardActor>> {
+        self.running().get(&shard).cloned()
+    }
+
+    /// Shards that run here.
+    pub fn owned(&self) -> Vec<u32> {
+        self.running().keys().copied().collect()
+    }
+
+    /// Starts a shard; it takes itself over. One that runs already goes on.
+    pub fn begin(&self, shard: u32) {
+        let mut running = self.running();
+        if running.contains_key(&shard) {
+            return;
+        }
+        let on = self
+            .arbiters
+            .get(shard as usize % self.arbiters.len().max(1));
+        if let Some(arbiter) = on {
+            let make = Arc::clone(&self.make);
+            let address = ShardActor::start_in_arbiter(arbiter, move |_| make(shard));
+            running.insert(shard, address);
+        }
+    }
+
+    /// Lets shards finish (no more intake, epoch finished, snapshot) and forgets them.
+    pub async fn end(&self, shards: &[u32]) {
+        let going: Vec<_> = {
+            let mut running = self.running();
+            let going = shards.iter().filter_map(|shard| running.remove(shard));
+            going.collect()
+        };
+        // Whoever is gone already has finished.
+        let drained = going.iter().map(|address| address.send(Drain));
+        futures::future::join_all(drained).await;
+    }
+
+    /// Stops shards at once: they may be somebody else's.
+    pub async fn abandon(&self, shards: &[u32]) {
+        let going: Vec<_> = {
+            let mut running = self.running();
+            let going = shards.iter().filter_map(|shard| running.remove(shard));
+            going.collect()
+        };
+        let stopped = going.iter().map(|address| address.send(Abandon));
+        futures::future::join_all(stopped).await;
+    }
+
+    /// Looks at a shard as of its newest acknowledged epoch; `None`: it does not run here.
     ///
     /// # Errors
-    /// When the shard is gone or recovering for too long.
-    pub async fn look(&self, shard: u32, query: Query) -> Result<Observation, EngineError> {
-        let gone = || EngineError::Unavailable(format!("shard {shard} is not running"));
-        let address = self.addresses.get(shard as usize).ok_or_else(gone)?;
-        let look = address.send(Look(query));
-        match tokio::time::timeout(std::time::Duration::from_secs(10), look).await {
-            Ok(Ok(Some(observation))) => Ok(observation),
-            Ok(_) => Err(self.stopped(shard, address).await),
+    /// When the shard is recovering for too long.
+    pub async fn look(&self, shard: u32, query: Query) -> Result<Option<Observation>, EngineError> {
+        let Some(address) = self.address(shard) else {
+            return Ok(None);
+        };
+        match tokio::time::timeout(PATIENCE, address.send(Look(query))).await {
+            Ok(Ok(Some(observation))) => Ok(Some(observation)),
+            Ok(_) => stopped(shard, &address).await.map_or(Ok(None), Err),
             Err(_) => Err(EngineError::Unavailable(format!(
                 "shard {shard} is still recovering"
             ))),
         }
     }
 
-    async fn stopped(&self, shard: u32, address: &Addr<ShardActor>) -> EngineError {
-        let why = match address.send(AskHealth).await {
-            Ok(Health { phase, why, .. }) => {
-                format!("shard {shard}: {phase:?}: {}", why.unwrap_or_default())
-            }
-            Err(_) => format!("shard {shard} is not running"),
+    /// How every shard that runs here is doing; `None`: gone.
+    pub async fn health(&self) -> Vec<(u32, Option<Health>)> {
+        let all: Vec<_> = {
+            let running = self.running();
+            let all = running.iter();
+            all.map(|(shard, address)| (*shard, address.clone()))
+                .collect()
         };
-        EngineError::Unavailable(why)
-    }
-
-    /// How every shard is doing; `None`: gone.
-    pub async fn health(&self) -> Vec<Option<Health>> {
-        let asked = self.addresses.iter().map(|address| address.send(AskHealth));
-        futures::future::join_all(asked)
-            .await
+        let asked = all
             .into_iter()
-            .map(Result::ok)
-            .collect()
+            .map(|(shard, address)| async move { (shard, address.send(AskHealth).await.ok()) });
+        futures::future::join_all(asked).await
     }
 
-    /// Drains every shard (no more intake, epoch finished, snapshot) and stops the threads.
+    /// Lets every shard finish and stops the threads.
     pub async fn drain(&self) {
-        let drained = self.addresses.iter().map(|address| address.send(Drain));
-        futures::future::join_all(drained).await;
+        self.end(&self.owned()).await;
         self.system.stop();
         let thread = self
             .thread
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -120,4 +174,12 @@ impl Shards {
             }
         }
     }
+}
+
+/// Why a shard did not answer; `None`: it has stopped, somebody else may have it.
+async fn stopped(shard: u32, address: &Addr<ShardActor>) -> Option<EngineError> {
+    let Health { phase, why, .. } = address.send(AskHealth).await.ok()?;
+    let why = why.unwrap_or_default();
+    let text = format!("shard {shard}: {phase:?}: {why}");
+    Some(EngineError::Unavailable(text))
 }

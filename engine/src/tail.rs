@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
-use tidegate_actors::port::{EventLog, ReadLimit, TopicPartition};
+use tidegate_actors::port::{EventLog, ReadLimit, Retry, TopicPartition};
 use tidegate_proto::record::{Offset, Record, Topic};
 use tidegate_proto::time::Timestamp;
 use tokio::sync::mpsc;
@@ -14,6 +14,8 @@ use crate::error::EngineError;
 
 /// Entries that wait for a slow reader before the log is not read any further.
 const WAITING: usize = 1024;
+/// Wait before a read that failed is tried again.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 const LIMIT: ReadLimit = ReadLimit {
     records: 1024,
     bytes: 4 << 20,
@@ -96,14 +98,23 @@ async fn follow(
         if stop_at_end && at >= bounds.end {
             return Ok(());
         }
-        let slice = log.read(place, at, LIMIT).await?;
-        if slice.entries.is_empty() {
-            tokio::select! {
-                () = sender.closed() => return Ok(()),
-                grown = log.grown(place, at) => grown?,
+        let slice = match log.read(place, at, LIMIT).await {
+            Ok(slice) if slice.entries.is_empty() => {
+                tokio::select! {
+                    () = sender.closed() => return Ok(()),
+                    grown = log.grown(place, at) => grown?,
+                }
+                continue;
             }
-            continue;
-        }
+            Ok(slice) => slice,
+            // Brokers that are away come back; who reads waits for them.
+            Err(error) if error.retry() == Retry::Backoff && !sender.is_closed() => {
+                tracing::debug!(%place, %error, "reading goes on after a pause");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         for entry in slice.entries {
             at = entry.offset + 1;
             if entry.record.timestamp < earliest || (stop_at_end && entry.offset >= bounds.end) {

@@ -34,6 +34,7 @@ generated! {
     rule "tidegate.rule.v1" "Rules and what they say.";
     task "tidegate.task.v1" "Tasks.";
     value "tidegate.value.v1" "What every area shares.";
+    worker "tidegate.worker.v1" "Workers.";
 }
 
 pub use crate::document::message::{from_message as rule_document, to_message as rule_message};

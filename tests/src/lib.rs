@@ -1,6 +1,8 @@
 //! The proof: scenarios, deterministic simulation, and what tests of several kinds share.
 
+pub mod broker;
 pub mod checker;
+pub mod group;
 pub mod nab;
 pub mod process;
 pub mod random;

@@ -44,7 +44,7 @@ const EDGES: [(&str, &[&str]); 7] = [
 ];
 
 /// Heavy crates and who alone may have them.
-const HEAVY: [(&str, &[&str]); 7] = [
+const HEAVY: [(&str, &[&str]); 8] = [
     ("rhai", &["tidegate-scripts"]),
     ("actix", &["tidegate-actors", "tidegate"]),
     ("fjall", &["tidegate"]),
@@ -52,6 +52,10 @@ const HEAVY: [(&str, &[&str]); 7] = [
     ("tokio", &["tidegate", "tidegate-tests", "tidegate-benches"]),
     ("reqwest", &["tidegate", "tidegate-tests"]),
     ("clap", &["tidegate"]),
+    (
+        "rdkafka",
+        &["tidegate", "tidegate-tests", "tidegate-benches"],
+    ),
 ];
 
 const FILE_LINES: usize = 500;
@@ -124,6 +128,20 @@ fn crates_keep_to_their_edges() {
     }
     assert_eq!(metadata.packages.len(), EDGES.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The one file that may hold `unsafe`, and nothing else: the batch call of librdkafka.
+const UNSAFE: &str = "engine/src/log/kafka/batch.rs";
+
+#[test]
+fn unsafe_stays_where_it_is() {
+    let word = ["un", "safe_code"].concat();
+    let holders: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| text.contains(&word))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(holders, [root().join(UNSAFE)]);
 }
 
 #[test]

@@ -166,18 +166,17 @@ async fn publish_all(publish: Publish, shard: Partition, ports: &Ports) -> Resul
         records.entry(to).or_default().push(record);
     }
     let epoch = Offset::try_from(publish.epoch).unwrap_or(Offset::MAX);
-    let mut offsets: Vec<_> = topics
+    let offsets = topics
         .sources
         .iter()
         .zip(publish.positions)
         .map(|(topic, at)| (place(topic, shard), at))
         .collect();
-    // The number of the epoch stands where the log commits it together with the outputs.
-    offsets.push((place(&topics.journal, shard), epoch));
     let publication = Publication {
         records: records.into_iter().collect(),
         group: topics.group.clone(),
         offsets,
+        marker: Some((place(&topics.journal, shard), epoch)),
     };
     ports.log.publish(publication).await
 }

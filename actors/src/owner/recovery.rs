@@ -11,7 +11,7 @@ use crate::journal::{EpochEntry, History, JournalEntry};
 use crate::port::{PortError, SnapshotName};
 
 /// Records that one read of the sources brings during a replay: more is faster, but is held in memory at once.
-const REPLAY_RECORDS: i64 = 50_000;
+const REPLAY_RECORDS: u64 = 50_000;
 
 /// What stands before the machine's own bytes in a snapshot.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -193,7 +193,7 @@ impl<M: Machine> Owner<M> {
         let mut count = 0;
         let mut records = 0;
         for (_, entry) in &self.replay.todo {
-            let more: i64 = entry.ranges.iter().map(|range| range.to - range.from).sum();
+            let more = entry.records;
             if count > 0 && records + more > REPLAY_RECORDS {
                 break;
             }
@@ -223,8 +223,8 @@ impl<M: Machine> Owner<M> {
         let mut shares = share_out(&entries, records);
         for (offset, entry) in entries {
             let records = shares.pop_front().unwrap_or_default();
-            let wanted: i64 = entry.ranges.iter().map(|range| range.to - range.from).sum();
-            if i64::try_from(records.len()) != Ok(wanted) {
+            let wanted = entry.records;
+            if records.len() as u64 != wanted {
                 let why = format!(
                     "epoch {} read {wanted} records, the sources now hold {}",
                     entry.epoch,

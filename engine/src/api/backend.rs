@@ -4,12 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 
 use tidegate_actors::command::Request;
-use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
+use tidegate_actors::observe::{
+    Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
+};
 
 pub use crate::engine::{Again, Answer, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::workers::WorkerView;
 
 /// What a backend answers with, some time.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
@@ -53,6 +56,10 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Answering<'_, Vec<TaskView>>;
     /// Numbers of all shards.
     fn shards(&self) -> Answering<'_, Vec<ShardView>>;
+    /// Workers that share the shards.
+    fn workers(&self) -> Answering<'_, Vec<WorkerView>>;
+    /// Looks at a shard if it runs in this process.
+    fn look_here(&self, shard: u32, query: Query) -> Answering<'_, Option<Observation>>;
     /// Follows a topic.
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail;
 }
@@ -119,6 +126,14 @@ impl Backend for Engine {
 
     fn shards(&self) -> Answering<'_, Vec<ShardView>> {
         Box::pin(Self::shards(self))
+    }
+
+    fn workers(&self) -> Answering<'_, Vec<WorkerView>> {
+        Box::pin(Self::workers(self))
+    }
+
+    fn look_here(&self, shard: u32, query: Query) -> Answering<'_, Option<Observation>> {
+        Box::pin(Self::look_here(self, shard, query))
     }
 
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {

@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt as _;
 use tidegate_actors::command::{Command, Refusal, Request};
-use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
+use tidegate_actors::observe::{
+    Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
+};
 use tidegate_proto::document::{self, Document};
 
 use super::backend::{
     Again, Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic,
 };
 use crate::error::EngineError;
+use crate::workers::WorkerView;
 
 /// What the backend has and was given.
 #[derive(Default)]
@@ -221,6 +224,14 @@ impl Backend for Fake {
                 ..ShardView::default()
             })
             .collect()))
+    }
+
+    fn workers(&self) -> Answering<'_, Vec<WorkerView>> {
+        answer(Ok(Vec::new()))
+    }
+
+    fn look_here(&self, _: u32, _: Query) -> Answering<'_, Option<Observation>> {
+        answer(Ok(None))
     }
 
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {

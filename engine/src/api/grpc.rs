@@ -6,6 +6,7 @@ mod resources;
 mod rules;
 mod status;
 mod tasks;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -34,12 +35,15 @@ pub(super) fn router(api: &Api) -> Router {
         wire::resource::v1::resource_service_server::ResourceServiceServer::new(service.clone())
             .max_decoding_message_size(MESSAGE_BYTES);
     let tasks = wire::task::v1::task_service_server::TaskServiceServer::new(service.clone());
+    let workers =
+        wire::worker::v1::worker_service_server::WorkerServiceServer::new(service.clone());
     let ingest = wire::ingest::v1::ingest_service_server::IngestServiceServer::new(service)
         .max_decoding_message_size(MESSAGE_BYTES);
     let mut routes = Routes::new(rules)
         .add_service(resources)
         .add_service(tasks)
-        .add_service(ingest);
+        .add_service(ingest)
+        .add_service(workers);
     let (reporter, health) = tonic_health::server::health_reporter();
     routes = routes.add_service(health);
     watch_health(api.clone(), reporter);
@@ -64,12 +68,13 @@ fn watch_health(api: Api, reporter: tonic_health::server::HealthReporter) {
         return;
     };
     runtime.spawn(async move {
-        const NAMES: [&str; 5] = [
+        const NAMES: [&str; 6] = [
             "",
             "tidegate.ingest.v1.IngestService",
             "tidegate.resource.v1.ResourceService",
             "tidegate.rule.v1.RuleService",
             "tidegate.task.v1.TaskService",
+            "tidegate.worker.v1.WorkerService",
         ];
         let mut told = None;
         loop {

@@ -1,4 +1,4 @@
-//! `/v1/tasks` and `/v1/shards`: what runs.
+//! `/v1/tasks`, `/v1/shards` and `/v1/workers`: what runs, and where.
 
 use axum::Json;
 use axum::extract::State;
@@ -61,5 +61,13 @@ pub(super) async fn shards(State(api): State<Api>) -> Result<Json<Value>, Proble
     let shards = api.backend().shards().await?;
     Ok(Json(
         json!({ "items": shards.iter().map(view::shard).collect::<Vec<_>>(), "next": null }),
+    ))
+}
+
+/// Workers that share the shards.
+pub(super) async fn workers(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+    let workers = api.backend().workers().await?;
+    Ok(Json(
+        json!({ "items": workers.iter().map(view::worker).collect::<Vec<_>>(), "next": null }),
     ))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::workers::{WorkerShard, WorkerView};
 use serde_json::{Map, Value as Json, json};
 use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
 use tidegate_proto::time::Timestamp;
@@ -136,5 +137,26 @@ pub(super) fn shard(view: &ShardView) -> Json {
             "repeats": counters.repeats,
             "failedTurns": counters.failed_turns,
         },
+    })
+}
+
+/// A worker.
+#[must_use]
+pub(super) fn worker(view: &WorkerView) -> Json {
+    let shard = |shard: &WorkerShard| {
+        json!({
+            "shard": shard.shard,
+            "phase": shard.phase,
+            "generation": shard.generation,
+            "epoch": shard.epoch,
+            "lag": shard.lag,
+            "snapshot": time(shard.snapshot),
+        })
+    };
+    json!({
+        "name": view.name,
+        "address": view.address,
+        "heard": time(Some(view.heard)),
+        "shards": view.shards.iter().map(shard).collect::<Vec<_>>(),
     })
 }

@@ -40,7 +40,7 @@ pub enum Command {
         after_help = "Examples:\n  tidegate apply -f rules.yaml\n  tidegate apply -f rules/ --dry-run\n  cat rules.yaml | tidegate apply -f -\n\nAll documents of all files are checked first; one that is wrong keeps all of them out."
     )]
     Apply(ApplyArguments),
-    /// List rules, resources, tasks or shards, or print one of them
+    /// List rules, resources, tasks, shards or workers, or print one of them
     #[command(
         after_help = "Examples:\n  tidegate get rules\n  tidegate get resources --type boiler -o name\n  tidegate get tasks --rule means -o json\n  tidegate get resource boiler-1 -o yaml"
     )]
@@ -76,6 +76,11 @@ pub enum Command {
     Dlq(DlqArguments),
     /// Look at rows that came too late, and send them again to the rule that missed them
     Late(DlqArguments),
+    /// Create our topics on a Kafka, or check those that are there
+    #[command(
+        after_help = "Examples:\n  tidegate topics check --config tidegate.toml\n  TIDEGATE_KAFKA__BROKERS=127.0.0.1:9092 tidegate topics create"
+    )]
+    Topics(TopicsArguments),
     /// Check or show the settings of the engine
     #[command(
         after_help = "Examples:\n  tidegate config check --config tidegate.toml\n  tidegate config show --origin"
@@ -95,6 +100,23 @@ pub struct EngineArguments {
     /// File of settings (TOML)
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub config: Option<PathBuf>,
+}
+
+/// `topics`.
+#[derive(Clone, Debug, Args)]
+pub struct TopicsArguments {
+    /// What to do with them
+    #[command(subcommand)]
+    pub command: TopicsCommand,
+}
+
+/// What to do with our topics.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Say what is wrong with them, and what to change
+    Check(EngineArguments),
+    /// Create those that are not there
+    Create(EngineArguments),
 }
 
 /// How results are printed.
@@ -180,6 +202,9 @@ pub enum ListedKind {
     /// Shards.
     #[value(alias = "shard")]
     Shards,
+    /// Workers that share the shards.
+    #[value(alias = "worker")]
+    Workers,
 }
 
 /// `get`.

@@ -134,6 +134,48 @@ pub(super) const SHARDS: Shape = Shape {
     ],
 };
 
+/// Workers in a list.
+pub(super) const WORKERS: Shape = Shape {
+    kind: "worker",
+    name: "name",
+    columns: &[
+        ("NAME", |v| field(v, "name")),
+        ("ADDRESS", |v| field(v, "address")),
+        ("SHARDS", |v| of_shards(v, "shard")),
+        ("EPOCHS", |v| of_shards(v, "epoch")),
+        ("LAG", |v| of_shards(v, "lag")),
+        ("OLDEST SNAPSHOT", oldest_snapshot),
+    ],
+};
+
+/// One number of every shard of a worker.
+fn of_shards(worker: &Value, name: &str) -> String {
+    let shards = worker.get("shards").and_then(Value::as_array);
+    let all: Vec<String> = shards
+        .into_iter()
+        .flatten()
+        .map(|shard| field(shard, name))
+        .collect();
+    if all.is_empty() {
+        "-".to_owned()
+    } else {
+        all.join(",")
+    }
+}
+
+/// When the snapshot was written from which a takeover would have the longest way; `none`: a shard has none yet.
+fn oldest_snapshot(worker: &Value) -> String {
+    let shards = worker.get("shards").and_then(Value::as_array);
+    let written = shards.into_iter().flatten().map(|shard| {
+        let written = shard.get("snapshot").and_then(Value::as_str);
+        written.map(str::to_owned)
+    });
+    match written.collect::<Option<Vec<String>>>() {
+        Some(all) => all.into_iter().min().unwrap_or_else(|| "-".to_owned()),
+        None => "none".to_owned(),
+    }
+}
+
 /// Dead letters in a list.
 pub(super) const DEAD_LETTERS: Shape = Shape {
     kind: "dlq",

@@ -33,6 +33,11 @@ async fn serve(
     let listener = api::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let (limits, server) = (config.limits, config.server.clone());
+    // Other workers are told where the doors really are.
+    let config = Config {
+        listen: address,
+        ..config
+    };
     let running = Engine::start(config).await?;
     let (told, stopping) = tokio::sync::watch::channel(false);
     let doors = Api::new(Arc::new(running.engine.clone()), limits, server, stopping);

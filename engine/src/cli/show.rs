@@ -19,24 +19,25 @@ pub(super) async fn get(arguments: &GetArguments, out: &mut dyn Write) -> Result
         ListedKind::Types => ("types", &print::TYPES),
         ListedKind::Tasks => ("tasks", &print::TASKS),
         ListedKind::Shards => ("shards", &print::SHARDS),
+        ListedKind::Workers => ("workers", &print::WORKERS),
     };
     let query = query(arguments)?;
     let output = arguments.client.output;
     if let Some(name) = &arguments.name {
-        let found = if arguments.kind == ListedKind::Shards {
-            shard(&client, name).await?
-        } else {
-            client.get(&format!("/v1/{path}/{}", encode(name))).await?
+        let found = match arguments.kind {
+            ListedKind::Shards => of_all(&client, path, ("shard", name)).await?,
+            ListedKind::Workers => of_all(&client, path, ("name", name)).await?,
+            _ => client.get(&format!("/v1/{path}/{}", encode(name))).await?,
         };
         print::one(out, output, shape, &found)?;
         return Ok(());
     }
-    let items = if arguments.kind == ListedKind::Shards {
-        shards(&client).await?
-    } else {
-        client
-            .list(&format!("/v1/{path}"), &query, arguments.limit)
-            .await?
+    let items = match arguments.kind {
+        ListedKind::Shards | ListedKind::Workers => all(&client, path).await?,
+        _ => {
+            let path = format!("/v1/{path}");
+            client.list(&path, &query, arguments.limit).await?
+        }
     };
     print::list(out, output, shape, &items)?;
     Ok(())
@@ -64,20 +65,22 @@ fn query(arguments: &GetArguments) -> Result<Vec<(&'static str, &str)>, Failure>
     Ok(query)
 }
 
-async fn shards(client: &Client) -> Result<Vec<Value>, Failure> {
-    let mut body = client.get("/v1/shards").await?;
+/// A list that has no pages.
+async fn all(client: &Client, path: &str) -> Result<Vec<Value>, Failure> {
+    let mut body = client.get(&format!("/v1/{path}")).await?;
     match body.get_mut("items").map(Value::take) {
         Some(Value::Array(items)) => Ok(items),
         _ => Ok(Vec::new()),
     }
 }
 
-async fn shard(client: &Client, name: &str) -> Result<Value, Failure> {
-    let mut all = shards(client).await?.into_iter();
-    all.find(|shard| field(shard, "shard") == name)
+/// The one of such a list whose key has a value.
+async fn of_all(client: &Client, path: &str, (key, name): (&str, &str)) -> Result<Value, Failure> {
+    let mut all = all(client, path).await?.into_iter();
+    all.find(|one| field(one, key) == name)
         .ok_or_else(|| Failure {
             exit: Exit::NotFound,
-            message: format!("there is no `shard/{name}`"),
+            message: format!("there is no `{}/{name}`", path.trim_end_matches('s')),
         })
 }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use tidegate_proto::time::Span;
 
 use super::handlers;
+use super::kafka;
 use super::layer::{Origin, Scalar, Setting};
 use super::merged::Merged;
 use super::size::parse_size;
@@ -28,13 +29,15 @@ pub(super) fn check(merged: &Merged, problems: &mut Vec<Problem>) -> Option<Conf
     let handlers = handlers::handlers(merged, problems);
     let mut reader = Reader { merged, problems };
     let listen = listen(&mut reader);
+    let log = log(&mut reader);
     let config = Config {
         data: PathBuf::from(reader.text("data", 1..=4096)),
         listen,
         partitions: u32::try_from(reader.number("partitions", 1..=1024)).unwrap_or(1),
         topic_prefix: topic_prefix(&mut reader),
         server: server(&mut reader),
-        log: log(&mut reader),
+        kafka: kafka::kafka(&mut reader, log.embedded),
+        log,
         shard: shard(&mut reader),
         time: time(&mut reader),
         limits: limits(&mut reader),
@@ -145,6 +148,7 @@ fn shard(reader: &mut Reader<'_>) -> ShardConfig {
         tick: reader.span("shard.tick", 1..=60_000),
         snapshot_epochs: reader.number("shard.snapshot_epochs", 1..=1_000_000_000),
         snapshot_records: reader.number("shard.snapshot_records", 1..=1_000_000_000_000),
+        snapshot_age: reader.span("shard.snapshot_age", 1_000..=86_400_000),
         snapshots: reader.count("shard.snapshots", 1..=1000),
         unpublished: reader.count("shard.unpublished", 1..=1024),
     }
@@ -227,18 +231,26 @@ fn together(config: &Config, reader: &mut Reader<'_>) {
 }
 
 /// Reads typed values and collects what is wrong.
-struct Reader<'a> {
-    merged: &'a Merged,
+pub(super) struct Reader<'a> {
+    pub(super) merged: &'a Merged,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
     fn setting(&self, path: &str) -> Option<&Setting> {
-        let keys: Vec<String> = path.split('.').map(str::to_owned).collect();
+        // The names of properties have dots of their own.
+        let keys: Vec<String> = match path.strip_prefix("kafka.properties.") {
+            Some(name) => kafka::PROPERTIES
+                .into_iter()
+                .chain([name])
+                .map(str::to_owned)
+                .collect(),
+            None => path.split('.').map(str::to_owned).collect(),
+        };
         self.merged.get(&keys)
     }
 
-    fn problem(&mut self, path: &str, problem: String) {
+    pub(super) fn problem(&mut self, path: &str, problem: String) {
         let origin = self
             .setting(path)
             .map_or(Origin::Default, |setting| setting.origin.clone());
@@ -260,7 +272,7 @@ impl Reader<'_> {
             .is_some_and(|setting| setting.value == Scalar::Text("none".to_owned()))
     }
 
-    fn text(&mut self, path: &str, length: RangeInclusive<usize>) -> String {
+    pub(super) fn text(&mut self, path: &str, length: RangeInclusive<usize>) -> String {
         match self.value(path) {
             Some(Scalar::Text(text)) if length.contains(&text.len()) => text,
             Some(Scalar::Text(text)) if text.is_empty() => {
@@ -293,7 +305,7 @@ impl Reader<'_> {
         }
     }
 
-    fn span(&mut self, path: &str, range: RangeInclusive<i64>) -> Span {
+    pub(super) fn span(&mut self, path: &str, range: RangeInclusive<i64>) -> Span {
         let fallback = Span(*range.start());
         let text = match self.value(path) {
             Some(Scalar::Text(text)) => text,
@@ -317,7 +329,7 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self, path: &str, range: RangeInclusive<u64>) -> u64 {
+    pub(super) fn number(&mut self, path: &str, range: RangeInclusive<u64>) -> u64 {
         let fallback = *range.start();
         let number = match self.value(path) {
             Some(Scalar::Integer(number)) => u64::try_from(number).ok(),

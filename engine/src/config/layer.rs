@@ -201,6 +201,13 @@ pub(super) fn of_environment(
         {
             *header = header.replace('_', "-");
         }
+        // Properties of librdkafka have dots, which the name of a variable cannot have.
+        if let [section, table, property] = path.as_mut_slice()
+            && section == "kafka"
+            && table == "properties"
+        {
+            *property = property.replace('_', ".");
+        }
         layer.insert(
             path,
             Setting {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use tidegate_proto::issue::nearest;
 
 use super::Problem;
+use super::kafka::PROPERTIES;
 use super::layer::{KeyPath, Layer, Origin, Scalar, Setting};
 
 /// Section with the handlers' own defaults.
@@ -119,7 +120,11 @@ impl Merged {
 /// Settings that are never printed.
 fn is_secret(path: &[String]) -> bool {
     let is_handler = path.first().is_some_and(|section| section == HANDLERS);
-    path.last().is_some_and(|last| last == "secret")
+    path.last().is_some_and(|last| {
+        last == "secret" || last.ends_with("password") || last.ends_with(".pem")
+    }) || path
+        .last()
+        .is_some_and(|last| last.contains("client.secret"))
         || is_handler
             && path
                 .iter()
@@ -170,7 +175,9 @@ fn unknown(path: &KeyPath, defaults: &Layer) -> Option<String> {
             }
         };
     }
-    if defaults.contains_key(path) {
+    let is_property = path.len() == PROPERTIES.len() + 1
+        && path.iter().zip(PROPERTIES).all(|(part, of)| part == of);
+    if is_property || defaults.contains_key(path) {
         return None;
     }
     if defaults.keys().any(|known| known.starts_with(path)) {

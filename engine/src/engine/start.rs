@@ -6,24 +6,31 @@ use std::time::Duration;
 
 use tidegate_actors::host::{HostSettings, OpenFeed, Ports, ShardActor, Topics};
 use tidegate_actors::owner::OwnerSettings;
-use tidegate_actors::port::{Clock, EventLog, ReadLimit, SnapshotStore, TopicSettings};
+use tidegate_actors::port::{
+    Clock, EventLog, ReadLimit, SnapshotStore, TopicPartition, TopicSettings,
+};
 use tidegate_actors::result::CauseStyle;
 use tidegate_actors::shard::{Shard, ShardSettings};
 use tidegate_operators::{Limits, PipelineSettings};
 use tidegate_proto::record::Topic;
 use tidegate_proto::time::{Span, Timestamp};
 
-use super::{Engine, Inner, Running};
+use tokio::task::JoinHandle;
+
+use super::owning::Owning;
+use super::{Engine, Inner, Running, worker};
 use crate::answers::Answers;
-use crate::config::{Config, Retention};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::EngineError;
 use crate::feed::{self, FeedSettings};
 use crate::handler::{Dispatcher, DispatcherTopics, GROUP, Handlers};
-use crate::log::{EmbeddedLog, ReopeningLog};
+use crate::log::{EmbeddedLog, KafkaLog, OpenLog, ReopeningLog};
 use crate::runtime::Shards;
 use crate::store::FolderStore;
 use crate::tail::{TailFrom, tail};
+use crate::topics;
+use crate::workers::{Speaker, Workers};
 
 /// Group under which shards commit how far they have read and published.
 const SHARD_GROUP: &str = "tidegate";
@@ -47,39 +54,42 @@ pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
     let partitions = data.partitions();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let handlers = Handlers::build(&config.handlers, &clock).map_err(EngineError::issues)?;
-    let (folder, settings, wall) = (data.log(), config.log.embedded, Arc::clone(&clock));
-    let log = ReopeningLog::open(move || EmbeddedLog::open(&folder, settings, Arc::clone(&wall)))?;
-    let snapshots: Arc<dyn SnapshotStore> = Arc::new(FolderStore::open(&data.snapshots())?);
-    let topics = Arc::new(topics(&config));
-    create_topics(&config, &topics, partitions, log.as_ref()).await?;
-
+    let log = open(&config, &data, &clock)?;
+    let snapshots = snapshots(&config, &data, &log)?;
+    let topics = Arc::new(topic_names(&config));
+    let port = log.port();
+    prepare(&config, &log).await?;
     let ports = ports(
         &config,
         &topics,
-        Arc::clone(&log) as Arc<dyn EventLog>,
-        snapshots,
+        Arc::clone(&port),
+        Arc::clone(&snapshots) as Arc<dyn SnapshotStore>,
         Arc::clone(&clock),
     );
-    let shards = shards(&config, &topics, partitions, ports)?;
+    let shape = (partitions, log.is_atomic());
+    let shards = Arc::new(shards(&config, &topics, shape, ports)?);
     let answers = Answers::default();
-    let erased = Arc::clone(&log) as Arc<dyn EventLog>;
-    let changes = tail(
-        &erased,
-        &topics.changes,
-        partitions,
-        TailFrom::Latest,
-        false,
-    );
-    let following = tokio::spawn(answers.clone().follow(changes));
-    let mut dispatcher = Dispatcher::start(
-        erased,
-        clock,
+    let from = ends(port.as_ref(), &topics.changes, partitions).await?;
+    let changes = tail(&port, &topics.changes, partitions, from, false);
+    let mut following = vec![tokio::spawn(answers.clone().follow(changes))];
+    let dispatcher = Dispatcher::start(
+        Arc::clone(&port),
+        Arc::clone(&clock),
         dispatcher_topics(&topics, partitions),
         handlers,
         config.dispatcher.clone(),
     );
-    dispatcher.assign(0..partitions);
+    let owning = match &log {
+        OpenLog::Embedded(_) => Owning::all(partitions, &shards, dispatcher),
+        OpenLog::Kafka(kafka) => Owning::follow(kafka.join(&topics.inbox)?, &shards, dispatcher),
+    };
+    let workers = Workers::default();
+    let shared = log.is_shared();
+    let speaker = worker::speaker(&config, Arc::clone(&port), clock);
     let engine = Engine(Arc::new(Inner {
+        name: worker::name(&config),
+        snapshots,
+        workers: workers.clone(),
         config,
         topics,
         partitions,
@@ -87,24 +97,94 @@ pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
         shards,
         answers,
     }));
+    if shared {
+        following.extend(talk(&engine, workers, speaker).await?);
+    }
     Ok(Running {
         engine,
-        dispatcher,
+        owning,
         following,
         _data: data,
     })
 }
 
+fn open(config: &Config, data: &DataDir, clock: &Arc<dyn Clock>) -> Result<OpenLog, EngineError> {
+    if let Some(kafka) = &config.kafka.log {
+        return Ok(OpenLog::Kafka(Arc::new(KafkaLog::open(kafka.clone())?)));
+    }
+    let (folder, settings, clock) = (data.log(), config.log.embedded, Arc::clone(clock));
+    let log = ReopeningLog::open(move || EmbeddedLog::open(&folder, settings, Arc::clone(&clock)))?;
+    Ok(OpenLog::Embedded(log))
+}
+
+fn snapshots(
+    config: &Config,
+    data: &DataDir,
+    log: &OpenLog,
+) -> Result<Arc<FolderStore>, EngineError> {
+    let shared = config.kafka.snapshots.clone().filter(|_| log.is_shared());
+    let folder = shared.unwrap_or_else(|| data.snapshots());
+    Ok(Arc::new(FolderStore::open(&folder)?))
+}
+
+/// Sees to it that our topics are there and can be used.
+async fn prepare(config: &Config, log: &OpenLog) -> Result<(), EngineError> {
+    topics::create(config, log.port().as_ref()).await?;
+    if let OpenLog::Kafka(kafka) = log {
+        let problems = topics::check(config, kafka).await?;
+        if !problems.is_empty() {
+            return Err(EngineError::Data(problems.join("\n")));
+        }
+    }
+    Ok(())
+}
+
+/// Speaks to the other workers, and listens from now on: what was said before is old.
+async fn talk(
+    engine: &Engine,
+    workers: Workers,
+    speaker: Speaker,
+) -> Result<[JoinHandle<()>; 2], EngineError> {
+    let log = engine.0.log.port();
+    let settings = TopicSettings {
+        partitions: 1,
+        retention_ms: Some(3_600_000),
+        retention_bytes: None,
+    };
+    log.create_topic(&speaker.topic, settings).await?;
+    let from = ends(log.as_ref(), &speaker.topic, 1).await?;
+    let said = tail(&log, &speaker.topic, 1, from, false);
+    let inner = Arc::downgrade(&engine.0);
+    Ok([
+        tokio::spawn(workers.follow(said)),
+        tokio::spawn(worker::speak(inner, speaker)),
+    ])
+}
+
+/// Where a topic ends now: whoever reads from there misses nothing that is asked for later.
+async fn ends(log: &dyn EventLog, topic: &Topic, partitions: u32) -> Result<TailFrom, EngineError> {
+    let mut ends = Vec::new();
+    for partition in 0..partitions {
+        let place = TopicPartition {
+            topic: Topic::clone(topic),
+            partition,
+        };
+        ends.push(log.bounds(&place).await?.end);
+    }
+    Ok(TailFrom::Offsets(ends))
+}
+
 fn shards(
     config: &Config,
     topics: &Arc<Topics>,
-    partitions: u32,
+    (partitions, atomic): (u32, bool),
     ports: Ports,
 ) -> Result<Shards, EngineError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (config, topics) = (config.clone(), Arc::clone(topics));
-    Shards::start(partitions, threads, move |shard| {
-        actor(shard, partitions, &config, &topics, ports.clone())
+    Shards::start(threads, move |shard| {
+        let settings = shard_settings(shard, partitions, &config, &topics);
+        actor(settings, atomic, &config, ports.clone())
     })
 }
 
@@ -118,7 +198,7 @@ fn dispatcher_topics(topics: &Topics, partitions: u32) -> DispatcherTopics {
     }
 }
 
-fn topics(config: &Config) -> Topics {
+fn topic_names(config: &Config) -> Topics {
     let name = |kind: &str| -> Topic { config.topic(kind).into() };
     Topics {
         inbox: name("inbox"),
@@ -131,39 +211,6 @@ fn topics(config: &Config) -> Topics {
         sources: vec![name("inbox")],
         group: SHARD_GROUP.to_owned(),
     }
-}
-
-async fn create_topics(
-    config: &Config,
-    topics: &Topics,
-    partitions: u32,
-    log: &dyn EventLog,
-) -> Result<(), EngineError> {
-    let keep = &config.log.retention;
-    let all: [(&Topic, Retention); 7] = [
-        (&topics.inbox, keep.inbox),
-        (&topics.journal, keep.journal),
-        (&topics.results, keep.results),
-        (&topics.actions, keep.actions),
-        (&topics.changes, keep.changes),
-        (&topics.late, keep.late),
-        (&topics.dead, keep.dlq),
-    ];
-    for (topic, retention) in all {
-        let settings = TopicSettings {
-            partitions,
-            retention_ms: retention.age.map(|age| age.0),
-            retention_bytes: retention.bytes,
-        };
-        let found = log.create_topic(topic, settings).await?;
-        if found != partitions {
-            let text = format!(
-                "the topic `{topic}` has {found} partitions, {partitions} are wanted; a partition count never changes"
-            );
-            return Err(EngineError::Data(text));
-        }
-    }
-    Ok(())
 }
 
 fn ports(
@@ -200,25 +247,26 @@ fn ports(
 }
 
 fn actor(
-    shard: u32,
-    partitions: u32,
+    shard_settings: ShardSettings,
+    atomic_publish: bool,
     config: &Config,
-    topics: &Topics,
     ports: Ports,
 ) -> ShardActor {
     let settings = HostSettings {
-        shard,
+        shard: shard_settings.shard,
         owner: OwnerSettings {
             name: format!("process {}", std::process::id()),
             snapshot_epochs: config.shard.snapshot_epochs,
             snapshot_records: config.shard.snapshot_records,
             unpublished: config.shard.unpublished,
-            atomic_publish: true,
+            atomic_publish,
             ..OwnerSettings::default()
         },
         tick: Duration::from_millis(u64::try_from(config.shard.tick.0).unwrap_or(200)),
+        snapshot_age: Duration::from_millis(
+            u64::try_from(config.shard.snapshot_age.0).unwrap_or(3_600_000),
+        ),
     };
-    let shard_settings = shard_settings(shard, partitions, config, topics);
     let make = move |bytes: Option<&[u8]>| match bytes {
         None => Ok(Shard::new(shard_settings.clone())),
         Some(bytes) => Shard::restore(shard_settings.clone(), bytes),

@@ -344,11 +344,13 @@ impl EventLog for EmbeddedLog {
 
     fn publish(&self, publication: Publication) -> PortFuture<'_, ()> {
         Box::pin(async move {
-            let offsets = if publication.offsets.is_empty() {
+            let mut noted = publication.offsets;
+            noted.extend(publication.marker);
+            let offsets = if noted.is_empty() {
                 Vec::new()
             } else {
                 check_group(&publication.group)?;
-                group_offsets(&publication.group, &publication.offsets)
+                group_offsets(&publication.group, &noted)
             };
             let records = publication.records.into_iter();
             let parts = records

@@ -9,9 +9,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tidegate_actors::port::{PortError, PortErrorKind, PortFuture, SnapshotName, SnapshotStore};
 use tidegate_proto::record::Partition;
+use tidegate_proto::time::Timestamp;
 
 use crate::data_dir::sync_folder;
 use crate::log::embedded::kind_of_io;
@@ -19,6 +21,8 @@ use crate::log::offload;
 
 /// Snapshots of a shard that are kept.
 const KEPT: usize = 3;
+/// Age at which a file that is still being written has nobody who writes it.
+const LEFT_BEHIND: Duration = Duration::from_secs(600);
 const MAGIC: [u8; 6] = *b"TGSNAP";
 const VERSION: u16 = 1;
 /// Bytes before the body.
@@ -44,7 +48,7 @@ impl FolderStore {
             fs::create_dir_all(folder)?;
             for file in fs::read_dir(folder)? {
                 let path = file?.path();
-                if path.extension() == Some(OsStr::new("writing")) {
+                if path.extension() == Some(OsStr::new("writing")) && is_left_behind(&path) {
                     fs::remove_file(path)?;
                 }
             }
@@ -57,9 +61,26 @@ impl FolderStore {
         })
     }
 
+    /// When a snapshot was written; `None`: it is not there.
+    pub fn written(&self, name: SnapshotName) -> Option<Timestamp> {
+        let modified = fs::metadata(self.path(name)).ok()?.modified().ok()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok().map(Timestamp)
+    }
+
     fn path(&self, name: SnapshotName) -> PathBuf {
         self.folder.join(file_name(name))
     }
+}
+
+/// Whether nobody writes this file any more. Other workers may share the folder: what bears the number of a process is
+/// theirs until it is old.
+fn is_left_behind(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let has_process = name.split('.').count() > 4;
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+    !has_process || age.is_none_or(|age| age >= LEFT_BEHIND)
 }
 
 fn file_name(name: SnapshotName) -> String {
@@ -186,7 +207,8 @@ impl SnapshotStore for FolderStore {
     fn put(&self, name: SnapshotName, bytes: Vec<u8>) -> PortFuture<'_, ()> {
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.clone();
-        let writing = folder.join(format!("{}.{number}.writing", file_name(name)));
+        let process = std::process::id();
+        let writing = folder.join(format!("{}.{number}.{process}.writing", file_name(name)));
         Box::pin(offload(move || {
             write(&folder, &writing, name, bytes).map_err(|error| {
                 // Whatever is left of it would only fill the disk further.

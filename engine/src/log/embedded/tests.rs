@@ -201,6 +201,7 @@ fn run_step(log: &EmbeddedLog, model: &mut Model, clock: &ManualClock, step: Ste
                     .collect(),
                 group: "g".to_owned(),
                 offsets: places.collect(),
+                marker: None,
             };
             block_on(log.publish(publication)).unwrap();
             model.offsets = Some(offsets);
@@ -370,6 +371,7 @@ fn a_publication_to_a_missing_partition_leaves_nothing_behind() {
         ],
         group: "g".to_owned(),
         offsets: vec![(place("t", 0), 5)],
+        marker: None,
     };
     let refused = block_on(log.publish(publication)).unwrap_err();
     assert_eq!(refused.kind, PortErrorKind::NotFound);

@@ -1,0 +1,73 @@
+//! `[kafka]`: which brokers, which group, and what librdkafka is told besides.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::check::Reader;
+use super::layer::Scalar;
+use crate::log::{EmbeddedLogSettings, KafkaSettings};
+
+/// `[kafka]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// The log on Kafka; `None`: the embedded one.
+    pub log: Option<KafkaSettings>,
+    /// Folder of the snapshots that all workers share; `None`: that of the data folder.
+    pub snapshots: Option<PathBuf>,
+}
+
+/// Section of what is passed through.
+pub(super) const PROPERTIES: [&str; 2] = ["kafka", "properties"];
+
+pub(super) fn kafka(reader: &mut Reader<'_>, embedded: EmbeddedLogSettings) -> KafkaConfig {
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let brokers = reader.text("kafka.brokers", 0..=4096);
+    for broker in brokers.split(',').filter(|_| !brokers.is_empty()) {
+        let port = broker
+            .trim()
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(1..))) {
+            let problem =
+                format!("`{broker}` is not a broker: write HOST:PORT, several parted by commas");
+            reader.problem("kafka.brokers", problem);
+        }
+    }
+    let settings = KafkaSettings {
+        brokers: brokers.clone(),
+        group: reader.text("kafka.group", 1..=200),
+        instance: some(reader.text("kafka.instance", 0..=200)),
+        session_timeout: reader.span("kafka.session_timeout", 1_000..=1_800_000),
+        revoke_timeout: reader.span("kafka.revoke_timeout", 100..=300_000),
+        replication: u32::try_from(reader.number("kafka.replication", 0..=32)).unwrap_or(0),
+        queue_records: embedded.queue_records,
+        queue_bytes: embedded.queue_bytes,
+        record_bytes: embedded.record_bytes,
+        properties: properties(reader),
+    };
+    KafkaConfig {
+        log: (!brokers.is_empty()).then_some(settings),
+        snapshots: some(reader.text("kafka.snapshots", 0..=4096)).map(PathBuf::from),
+    }
+}
+
+fn properties(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
+    let below = reader.merged.below(&PROPERTIES);
+    let all: BTreeMap<String, String> = below
+        .map(|(rest, setting)| {
+            let value = match &setting.value {
+                Scalar::Text(text) => text.clone(),
+                other => other.to_string(),
+            };
+            (rest.join("."), value)
+        })
+        .collect();
+    for (name, value) in &all {
+        let refused =
+            KafkaSettings::refused(name).or_else(|| KafkaSettings::refused_value(name, value));
+        if let Some(why) = refused {
+            reader.problem(&format!("kafka.properties.{name}"), why.to_owned());
+        }
+    }
+    all
+}

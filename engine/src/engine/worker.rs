@@ -1,0 +1,139 @@
+//! This process as a worker among others: what it says of itself, and looking at shards wherever they run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_actors::observe::{Observation, Query};
+use tidegate_actors::owner::Phase;
+use tidegate_actors::port::{EventLog, SnapshotStore as _, TopicPartition};
+use tidegate_proto::record::Topic;
+
+use super::{Engine, Inner};
+use crate::error::EngineError;
+use crate::workers::{EVERY, Speaker, WorkerShard, WorkerView};
+
+/// Name of a worker: what the settings call it, or where its doors are.
+pub(super) fn name(config: &crate::config::Config) -> String {
+    let instance = config
+        .kafka
+        .log
+        .as_ref()
+        .and_then(|kafka| kafka.instance.clone());
+    instance.unwrap_or_else(|| config.listen.to_string())
+}
+
+/// Says every second what runs here; ends when the engine is gone.
+pub(super) async fn speak(inner: std::sync::Weak<Inner>, speaker: Speaker) {
+    while let Some(inner) = inner.upgrade() {
+        let shards = own(&inner).await;
+        drop(inner);
+        speaker.say(shards).await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// What runs here. Who cannot be asked in time is told without numbers.
+async fn own(inner: &Inner) -> Vec<WorkerShard> {
+    let all = inner.shards.health().await;
+    let looked = all.into_iter().map(|(shard, health)| async move {
+        let health = health?;
+        let mut own = WorkerShard {
+            shard,
+            phase: format!("{:?}", health.phase),
+            generation: health.generation,
+            epoch: health.published,
+            ..WorkerShard::default()
+        };
+        if health.phase == Phase::Ready {
+            let numbers = numbers(inner, &mut own);
+            // A word without numbers is better than none.
+            let _ = tokio::time::timeout(Duration::from_millis(500), numbers).await;
+        }
+        Some(own)
+    });
+    futures::future::join_all(looked)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+async fn numbers(inner: &Inner, own: &mut WorkerShard) {
+    let newest = inner.snapshots.list(own.shard).await;
+    own.snapshot = newest
+        .ok()
+        .and_then(|names| inner.snapshots.written(*names.first()?));
+    let seen = inner.shards.look(own.shard, Query::Shard).await;
+    let Ok(Some(Observation::Shard(view))) = seen else {
+        return;
+    };
+    let place = TopicPartition {
+        topic: Topic::clone(&inner.topics.inbox),
+        partition: own.shard,
+    };
+    if let Ok(bounds) = inner.log.port().bounds(&place).await {
+        let at = view.positions.first().copied().unwrap_or(bounds.start);
+        own.lag = u64::try_from(bounds.end - at).unwrap_or(0);
+    }
+}
+
+impl Engine {
+    /// All workers that were heard of lately; on the embedded log there is only this process.
+    ///
+    /// # Errors
+    /// Never now; a door must be ready for it.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, EngineError> {
+        if self.0.log.is_shared() {
+            return Ok(self.0.workers.all());
+        }
+        Ok(vec![WorkerView {
+            name: self.0.name.clone(),
+            address: format!("http://{}", self.0.config.listen),
+            heard: super::now(),
+            shards: own(&self.0).await,
+        }])
+    }
+
+    /// Looks at a shard if it runs here; `None`: it does not.
+    ///
+    /// # Errors
+    /// When it is recovering for too long.
+    pub async fn look_here(
+        &self,
+        shard: u32,
+        query: Query,
+    ) -> Result<Option<Observation>, EngineError> {
+        self.0.shards.look(shard, query).await
+    }
+
+    /// Looks at a shard wherever it runs.
+    pub(super) async fn look(&self, shard: u32, query: Query) -> Result<Observation, EngineError> {
+        if !self.0.log.is_shared() {
+            let found = self.look_here(shard, query).await?;
+            return found
+                .ok_or_else(|| EngineError::Unavailable(format!("shard {shard} is not running")));
+        }
+        let here = || self.look_here(shard, query.clone());
+        self.0.workers.look(shard, &query, &self.0.name, here).await
+    }
+}
+
+/// The topic on which workers speak.
+pub(super) fn topic(config: &crate::config::Config) -> Topic {
+    config.topic("workers").into()
+}
+
+/// Who speaks for this process.
+pub(super) fn speaker(
+    config: &crate::config::Config,
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn tidegate_actors::port::Clock>,
+) -> Speaker {
+    Speaker {
+        log,
+        clock,
+        topic: topic(config),
+        name: name(config),
+        address: format!("http://{}", config.listen),
+    }
+}

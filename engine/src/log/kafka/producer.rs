@@ -1,0 +1,311 @@
+//! [`Appender`]: one idempotent, gapless producer for everything that this process writes.
+//!
+//! An append resolves when the brokers have all of its records, with the offset of the first. What the producer gives up,
+//! it gives up for good: the appends that waited fail in doubt, and the next one gets a fresh producer.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
+use tidegate_actors::port::{PortError, PortErrorKind, TopicPartition};
+use tidegate_proto::record::{Offset, Record};
+use tokio::sync::oneshot;
+
+use super::context::{failed, kind_of, log_error, log_line};
+use super::lookup::{Lookup, number};
+use super::settings::KafkaSettings;
+
+/// How long an append waits before it looks again whether the queue to the brokers has room.
+/// Silence after which a producer is given up, if the partition has a leader. Without a limit on a message's time librdkafka
+/// would wait for ever, and after a broker was fenced for a moment it can miss that the leader is back.
+const STALLED: Duration = Duration::from_secs(15);
+const FULL: Duration = Duration::from_millis(2);
+/// Longest wait at the end for what is on its way.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// What became of an append.
+type Outcome = Result<Offset, PortError>;
+
+/// An append that is on its way.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Records whose report has not come, and one for who still adds to them.
+    left: AtomicUsize,
+    first: AtomicI64,
+    failed: Mutex<Option<PortError>>,
+    done: Mutex<Option<oneshot::Sender<Outcome>>>,
+}
+
+impl Waiting {
+    fn new() -> (Arc<Self>, oneshot::Receiver<Outcome>) {
+        let (done, outcome) = oneshot::channel();
+        let waiting = Self {
+            left: AtomicUsize::new(1),
+            first: AtomicI64::new(Offset::MAX),
+            failed: Mutex::new(None),
+            done: Mutex::new(Some(done)),
+        };
+        (Arc::new(waiting), outcome)
+    }
+
+    fn fail(&self, error: PortError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get_or_insert(error);
+    }
+
+    /// One less; the last tells.
+    fn one_less(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let failed = self
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let outcome = failed.map_or_else(|| Ok(self.first.load(Ordering::Acquire)), Err);
+        let done = self
+            .done
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(done) = done {
+            // Who gave up waiting needs no answer.
+            let _ = done.send(outcome);
+        }
+    }
+}
+
+/// Takes delivery reports.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reports;
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Arc<Waiting>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        match result {
+            Ok(message) => {
+                waiting.first.fetch_min(message.offset(), Ordering::AcqRel);
+            }
+            Err((error, message)) => {
+                let kind = error
+                    .rdkafka_error_code()
+                    .map_or(PortErrorKind::Unavailable, kind_of);
+                let text = format!(
+                    "appending to {}/{}: {error}",
+                    message.topic(),
+                    message.partition()
+                );
+                waiting.fail(PortError::new(kind, text).in_doubt());
+            }
+        }
+        waiting.one_less();
+    }
+}
+
+type Producer = ThreadedProducer<Reports>;
+
+/// Everything that this process writes without a transaction.
+pub(super) struct Appender {
+    settings: KafkaSettings,
+    lookup: Arc<Lookup>,
+    producer: Mutex<Option<Arc<Producer>>>,
+}
+
+impl std::fmt::Debug for Appender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Appender").finish_non_exhaustive()
+    }
+}
+
+impl Appender {
+    pub(super) fn new(settings: KafkaSettings, lookup: Arc<Lookup>) -> Result<Self, PortError> {
+        let producer = make(&settings)?;
+        Ok(Self {
+            settings,
+            lookup,
+            producer: Mutex::new(Some(Arc::new(producer))),
+        })
+    }
+
+    /// The producer; a new one in the place of one that has given up.
+    fn producer(&self) -> Result<Arc<Producer>, PortError> {
+        let mut kept = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(producer) = kept.as_ref() else {
+            return Err(PortError::new(
+                PortErrorKind::Closed,
+                "the log was shut down",
+            ));
+        };
+        if let Some((code, reason)) = producer.client().fatal_error() {
+            tracing::error!(%code, reason, "the producer gave up; shards that waited for it take over anew");
+            let fresh = Arc::new(make(&self.settings)?);
+            *kept = Some(Arc::clone(&fresh));
+            return Ok(fresh);
+        }
+        Ok(Arc::clone(producer))
+    }
+
+    /// Appends to one partition, in order.
+    pub(super) async fn append(&self, to: &TopicPartition, records: Vec<Record>) -> Outcome {
+        let (waiting, outcome) = Waiting::new();
+        let producer = self.producer()?;
+        let sent = send(&producer, to, records, &waiting).await;
+        if let Err(error) = sent {
+            waiting.fail(error);
+        }
+        waiting.one_less();
+        self.reported(&producer, to, outcome).await
+    }
+
+    /// Waits for the reports; gives the producer up if they do not come although they could.
+    async fn reported(
+        &self,
+        producer: &Arc<Producer>,
+        to: &TopicPartition,
+        mut outcome: oneshot::Receiver<Outcome>,
+    ) -> Outcome {
+        loop {
+            match tokio::time::timeout(STALLED, &mut outcome).await {
+                Ok(Ok(outcome)) => return outcome,
+                Ok(Err(_)) => {
+                    let message = format!("appending to {to}: its report was lost");
+                    return Err(PortError::new(PortErrorKind::Unavailable, message).in_doubt());
+                }
+                Err(_) if self.lookup.has_leader(to).await => self.give_up(producer)?,
+                // Brokers that are away come back.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Puts another one in the place of a producer that does not get on; everything that waits for it fails in doubt.
+    fn give_up(&self, stalled: &Arc<Producer>) -> Result<(), PortError> {
+        let mut kept = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, stalled)) {
+            tracing::error!("the producer does not get on; shards that wait for it take over anew");
+            *kept = Some(Arc::new(make(&self.settings)?));
+        }
+        drop(kept);
+        stalled.purge(PurgeConfig::default().queue().inflight());
+        Ok(())
+    }
+
+    /// Appends to several partitions, in order within each.
+    pub(super) async fn append_all(
+        &self,
+        all: Vec<(TopicPartition, Vec<Record>)>,
+    ) -> Result<(), PortError> {
+        let (waiting, outcome) = Waiting::new();
+        let producer = self.producer()?;
+        let Some((last, _)) = all.last() else {
+            return Ok(());
+        };
+        let last = last.clone();
+        for (to, records) in all {
+            if let Err(error) = send(&producer, &to, records, &waiting).await {
+                // Nothing behind a failure: who reads must not see a hole.
+                waiting.fail(error.in_doubt());
+                break;
+            }
+        }
+        waiting.one_less();
+        self.reported(&producer, &last, outcome).await.map(|_| ())
+    }
+
+    /// Waits for what is on its way, and ends the producer.
+    pub(super) fn close(&self) -> Result<(), PortError> {
+        let producer = self
+            .producer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(producer) = producer else {
+            return Ok(());
+        };
+        producer
+            .flush(FLUSH)
+            .map_err(|error| failed("waiting for the last appends", &error).in_doubt())
+    }
+}
+
+fn make(settings: &KafkaSettings) -> Result<Producer, PortError> {
+    Producer::from_config_and_context(&settings.producer(), Reports)
+        .map_err(|error| failed("setting up the Kafka producer", &error))
+}
+
+/// Hands records to the producer, waiting for room.
+async fn send(
+    producer: &Producer,
+    to: &TopicPartition,
+    records: Vec<Record>,
+    waiting: &Arc<Waiting>,
+) -> Result<(), PortError> {
+    for record in records {
+        while let Err(error) = send_one(producer, to, &record, waiting) {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                return Err(failed(&format!("appending to {to}"), &error));
+            }
+            tokio::time::sleep(FULL).await;
+        }
+    }
+    Ok(())
+}
+
+fn send_one(
+    producer: &Producer,
+    to: &TopicPartition,
+    record: &Record,
+    waiting: &Arc<Waiting>,
+) -> Result<(), KafkaError> {
+    let mut out: BaseRecord<'_, [u8], [u8], Arc<Waiting>> =
+        BaseRecord::with_opaque_to(&to.topic, Arc::clone(waiting)).partition(number(to));
+    if let Some(key) = &record.key {
+        out = out.key(key.as_ref());
+    }
+    if let Some(value) = &record.value {
+        out = out.payload(value.as_ref());
+    }
+    if record.timestamp > 0 {
+        out = out.timestamp(record.timestamp);
+    }
+    if !record.headers.is_empty() {
+        out = out.headers(headers(record));
+    }
+    waiting.left.fetch_add(1, Ordering::AcqRel);
+    producer.send(out).map_err(|(error, _)| {
+        waiting.left.fetch_sub(1, Ordering::AcqRel);
+        error
+    })
+}
+
+/// The headers of a record as librdkafka takes them.
+pub(super) fn headers(record: &Record) -> OwnedHeaders {
+    record.headers.iter().fold(
+        OwnedHeaders::new_with_capacity(record.headers.len()),
+        |headers, (name, value)| {
+            headers.insert(Header {
+                key: name,
+                value: Some(value.as_ref()),
+            })
+        },
+    )
+}
