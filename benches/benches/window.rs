@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, Throughput};
 use tidegate_benches::fleet::{START, mix};
 use tidegate_operators::aggregate::AggregateKind;
-use tidegate_operators::window::{NumberRows, WindowOutput, WindowSpec, Windows};
+use tidegate_operators::window::{Argument, NumberRows, WindowOutput, WindowSpec, Windows};
 use tidegate_proto::EventBatch;
 use tidegate_proto::rule::WindowForm;
 use tidegate_proto::time::Span;
@@ -20,6 +20,7 @@ fn windows(form: WindowForm) -> Windows {
         form,
         lateness: Span(0),
         aggregates: vec![AggregateKind::Count, AggregateKind::Sum, AggregateKind::Avg],
+        arguments: vec![Argument::Value(0); 3],
     })
 }
 

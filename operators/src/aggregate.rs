@@ -71,6 +71,14 @@ pub struct RowOrder {
     pub sequence: u64,
 }
 
+impl RowOrder {
+    /// The beginning of time.
+    pub(crate) const START: Self = Self {
+        time: 0,
+        sequence: 0,
+    };
+}
+
 impl AggregateKind {
     /// Whether only numbers count (true as 1, false as 0; anything else is skipped and counted).
     #[must_use]

@@ -3,6 +3,7 @@
 //! A sparse superaccumulator: the sum is held as 32-bit digits in 64-bit limbs whose spare bits collect carries, over
 //! just the range of exponents that the terms need. An ordinary term touches three limbs and carries nothing.
 
+mod narrow;
 mod round;
 mod short;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
+pub(crate) use narrow::Narrow;
 use round::Magnitude;
 
 /// Limb 68 has weight 2^0, so that limb 0 holds the last bit of a product of two subnormals, 2^-2148.

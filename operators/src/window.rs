@@ -4,7 +4,9 @@
 //! Tumbling and hopping windows are made of panes (`paned`): a row touches one pane, a close merges a few. Sliding
 //! windows keep their rows (`sliding`).
 
+mod block;
 mod change;
+mod layout;
 mod paned;
 mod panes;
 mod rolling;
@@ -30,6 +32,17 @@ pub struct WindowSpec {
     pub lateness: Span,
     /// One per distinct aggregate call of the rule.
     pub aggregates: Vec<AggregateKind>,
+    /// What each of them takes of a row; one that is not here takes a value of its own.
+    pub arguments: Vec<Argument>,
+}
+
+/// What an aggregate takes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Argument {
+    /// The row itself, every row: `count()`.
+    Row,
+    /// A value. Aggregates of one number take the same value of every row.
+    Value(u32),
 }
 
 /// How much one key may hold.
@@ -62,16 +75,6 @@ pub struct RowKey {
 }
 
 impl RowKey {
-    const EMPTY: Self = Self {
-        time: 0,
-        sequence: 0,
-        event: EventRef {
-            source: 0,
-            offset: 0,
-            id: None,
-        },
-    };
-
     pub(crate) const fn order(&self) -> RowOrder {
         RowOrder {
             time: self.time,

@@ -81,6 +81,7 @@ fn windows(window: &WindowPlan) -> Windows {
         form: window.form,
         lateness: window.lateness,
         aggregates: window.aggregates.iter().map(|a| a.kind).collect(),
+        arguments: window.arguments(),
     })
 }
 

@@ -8,6 +8,7 @@ use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
 use crate::aggregate::AggregateKind;
+use crate::window::Argument;
 
 /// One aggregate of the windows.
 #[derive(Debug)]
@@ -143,6 +144,27 @@ impl Draft {
             having,
             texts,
         }
+    }
+}
+
+impl WindowPlan {
+    /// What each aggregate takes of a row: those of one argument and filter take the same.
+    pub(crate) fn arguments(&self) -> Vec<Argument> {
+        let taken = |a: &AggregatePlan| {
+            a.identity
+                .split_once('(')
+                .map(|(_, taken)| taken.to_owned())
+        };
+        let all: Vec<_> = self.aggregates.iter().map(taken).collect();
+        let argument = |a: &AggregatePlan| {
+            if a.identity == "count()" {
+                return Argument::Row;
+            }
+            let taken = taken(a);
+            let first = all.iter().position(|other| *other == taken);
+            Argument::Value(first.unwrap_or_default() as u32)
+        };
+        self.aggregates.iter().map(argument).collect()
     }
 }
 

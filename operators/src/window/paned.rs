@@ -1,9 +1,11 @@
 //! [`Paned`]: tumbling and hopping windows. A pane is as wide as the greatest common divisor of size and step.
 //!
-//! Invariants, per key: panes rise by start and none is empty; every window whose end is at or before `closed_to` is
-//! closed; every window whose end is at or before `final_to` is final and its panes may be gone.
+//! Invariants, per key: panes rise by start and none is empty; the last of them is the key's home in [`Slots`]; every window
+//! whose end is at or before `closed_to` is closed; every window whose end is at or before `final_to` is final and its
+//! panes may be gone.
 
 mod change;
+mod rows;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
@@ -13,8 +15,7 @@ use super::rolling::Rolling;
 use super::shape::Shape;
 use super::slots::Slots;
 use super::{
-    Excess, LateRow, NumberRows, RowKey, Told, WindowLimits, WindowOutput, WindowRow, WindowSpec,
-    tell,
+    Excess, LateRow, RowKey, Told, WindowLimits, WindowOutput, WindowRow, WindowSpec, tell,
 };
 use crate::aggregate::{AggregateKind, Ends};
 
@@ -28,7 +29,6 @@ pub(super) struct Paned {
     shape: Shape,
     limit: usize,
     keys: Vec<KeyPanes>,
-    deadlines: Vec<i64>,
     slots: Slots,
     rolling: Rolling,
     /// Per `Latest` aggregate: its index, and by key its value in panes that are gone.
@@ -45,12 +45,11 @@ impl Paned {
             .map(|(index, _)| (index as u32, Vec::new()));
         Self {
             older: older.collect(),
-            slots: Slots::new(&spec.aggregates),
+            slots: Slots::new(&spec),
             rolling: Rolling::new(shape.size / shape.width),
             shape,
             limit: limits.open_windows.max(1),
             keys: Vec::new(),
-            deadlines: Vec::new(),
             spec,
         }
     }
@@ -60,17 +59,15 @@ impl Paned {
     }
 
     pub(super) fn deadline(&self, key: u32) -> i64 {
-        self.deadlines
-            .get(key as usize)
-            .copied()
-            .unwrap_or(i64::MAX)
+        let home = self.slots.homes.get(key as usize);
+        home.map_or(i64::MAX, |home| home.deadline)
     }
 
     fn reach(&mut self, key: u32) {
         let needed = key as usize + 1;
         if self.keys.len() < needed {
             self.keys.resize_with(needed, KeyPanes::default);
-            self.deadlines.resize(needed, i64::MAX);
+            self.slots.reach(key);
         }
     }
 
@@ -88,7 +85,7 @@ impl Paned {
             }
         }
         if let Some(slot) = self.ordinary(key, row, watermark) {
-            return self.slots.add(slot, row, arguments);
+            return self.slots.add(key, slot, row, arguments);
         }
         self.reach(key);
         self.advance(key, watermark, out);
@@ -96,14 +93,17 @@ impl Paned {
     }
 
     /// The slot of a row in one of the newest panes of its key when nothing is due and all windows of the pane are open.
-    #[inline]
     fn ordinary(&self, key: u32, row: &RowKey, watermark: i64) -> Option<u32> {
         let at = key as usize;
-        if watermark >= *self.deadlines.get(at)? {
+        let width = self.shape.width;
+        let home = self.slots.homes.get(at)?;
+        if home.takes(row.time, watermark, width) {
+            return Some(home.slot);
+        }
+        if watermark >= home.deadline {
             return None;
         }
         let state = self.keys.get(at)?;
-        let width = self.shape.width;
         let inside = |pane: &&Pane| (row.time.wrapping_sub(pane.start) as u64) < width as u64;
         let pane = state.panes.iter().rev().take(NEWEST_PANES).find(inside)?;
         let end = pane.start.saturating_add(width);
@@ -142,9 +142,9 @@ impl Paned {
             return self.correct(key, first_left, last, closed_to, out);
         }
         let slot = self.pane(key, pane);
-        self.slots.add(slot, row, arguments);
+        self.slots.add(key, slot, row, arguments);
         if let Some(rolled) = self.rolling.also(key, pane) {
-            self.slots.add(rolled, row, arguments);
+            self.slots.add(key, rolled, row, arguments);
         }
         self.correct(key, first_left, last, closed_to, out);
         self.enforce_limit(key, out);
@@ -170,11 +170,16 @@ impl Paned {
             return pane.slot;
         }
         let slot = self.slots.take();
-        state.panes.insert(place, Pane { start, slot });
+        let pane = Pane { start, slot };
+        if place == state.panes.len() {
+            self.slots.turn(key, pane, i64::MAX);
+        }
+        state.panes.insert(place, pane);
         self.update_deadline(key);
         slot
     }
 
+    /// Says in the home of a key when something is due next, and whether rows may enter there.
     fn update_deadline(&mut self, key: u32) {
         let lateness = self.lateness();
         let Some(state) = self.keys.get(key as usize) else {
@@ -185,8 +190,9 @@ impl Paned {
         let release = state.panes.first().map_or(i64::MAX, |pane| {
             self.shape.last_end(pane.start).saturating_add(lateness)
         });
-        if let Some(deadline) = self.deadlines.get_mut(key as usize) {
-            *deadline = close.min(release);
+        if let Some(home) = self.slots.homes.get_mut(key as usize) {
+            home.deadline = close.min(release);
+            home.set_open(state.closed_to < home.start.saturating_add(self.shape.width));
         }
     }
 
@@ -218,27 +224,27 @@ impl Paned {
         let Some(state) = self.keys.get(at) else {
             return;
         };
-        let (extent, mut values) = self.slots.read(&mut state.between(start, end), rolled);
-        if extent.rows == 0 {
+        let Some(reading) = self.slots.read(key, state.between(start, end), rolled) else {
             return;
-        }
+        };
+        let mut values = reading.values;
         for (aggregate, older) in &self.older {
             let index = *aggregate as usize;
             let Some(column) = self.slots.column(index) else {
                 continue;
             };
-            let panes = state.between(i64::MIN, end).rev();
+            let panes = state.between(i64::MIN, end).iter().rev();
             let known = panes
-                .map(|slot| column.result(slot))
+                .map(|pane| column.result(pane.slot))
                 .find(|v| !v.is_missing());
             let value = known.or_else(|| older.get(at).map(Ends::value));
             if let Some(cell) = values.get_mut(index) {
                 *cell = value.unwrap_or_default();
             }
         }
-        let correctable = self.lateness() > 0 && end > state.forced;
+        let correctable = self.lateness() > 0 && end > state.forced();
         let revision = match self.keys.get_mut(at) {
-            Some(state) if correctable => tell(&mut state.told, start, &values),
+            Some(state) if correctable => tell(&mut state.seldom().told, start, &values),
             _ => Some(1),
         };
         let Some(revision) = revision else {
@@ -250,9 +256,9 @@ impl Paned {
             end,
             revision,
             values,
-            first: extent.first.event,
-            last: extent.last.event,
-            rows: extent.rows,
+            first: reading.first,
+            last: reading.last,
+            rows: reading.rows,
             trigger: 0,
         });
     }
@@ -260,13 +266,12 @@ impl Paned {
     /// Closes and makes final the oldest windows beyond the limit.
     fn enforce_limit(&mut self, key: u32, out: &mut WindowOutput) {
         let (shape, lateness, limit) = (self.shape, self.lateness(), self.limit);
-        let per_pane = (shape.size / shape.every + 1) as usize;
         loop {
             let Some(state) = self.keys.get_mut(key as usize) else {
                 return;
             };
             let final_to = state.final_to(lateness);
-            if state.panes.len().saturating_mul(per_pane) <= limit
+            if state.panes.len().saturating_mul(shape.windows_of_a_pane) <= limit
                 || state.open_windows(&shape, final_to) <= limit
             {
                 return;
@@ -280,7 +285,7 @@ impl Paned {
                 self.tell_window(key, oldest, None, out);
             }
             if let Some(state) = self.keys.get_mut(key as usize) {
-                state.forced = end;
+                state.seldom().forced = end;
             }
             out.excess.push((key, Excess::WindowDropped));
             self.release(key);
@@ -306,6 +311,8 @@ impl Paned {
         }
         if due {
             self.release(key);
+        } else if let Some(home) = self.slots.homes.get_mut(at) {
+            home.set_open(home.is_open() && watermark < home.start.saturating_add(shape.width));
         }
     }
 
@@ -328,51 +335,16 @@ impl Paned {
                 }
             }
             self.rolling.leave(key, pane, &mut self.slots);
-            self.slots.release(pane.slot);
+            self.slots.release(key, pane.slot);
         }
         let first = state.panes.first().map(|pane| pane.start);
         self.rolling.settle(key, first, &mut self.slots);
-        let told = state
-            .told
-            .partition_point(|told| self.shape.end(told.at) <= final_to);
-        state.told.drain(..told);
+        if let Some(seldom) = &mut state.seldom {
+            let told = &mut seldom.told;
+            let gone = told.partition_point(|told| self.shape.end(told.at) <= final_to);
+            told.drain(..gone);
+        }
         self.update_deadline(key);
-    }
-
-    pub(super) fn push_numbers(&mut self, rows: &NumberRows<'_>, out: &mut WindowOutput) {
-        let mut slots: Vec<u32> = Vec::with_capacity(rows.keys.len());
-        let mut done = 0;
-        let mut arguments = Vec::new();
-        for (index, key) in rows.keys.iter().enumerate() {
-            let row = rows.row_key(index);
-            let watermark = rows.watermarks.get(index).copied().unwrap_or(i64::MIN);
-            if let Some(slot) = self.ordinary(*key, &row, watermark) {
-                self.slots.note(slot, &row);
-                slots.push(slot);
-                continue;
-            }
-            // What follows may read or release slots: the columns have to be up to date.
-            self.flush(rows, done, &mut slots);
-            done = index + 1;
-            rows.arguments(index, &mut arguments);
-            let mark = out.mark();
-            self.push(*key, &row, &arguments, watermark, out);
-            out.trigger_since(mark, index);
-        }
-        self.flush(rows, done, &mut slots);
-    }
-
-    /// Adds the numbers of consecutive rows, from row `first` on, to their slots.
-    fn flush(&mut self, rows: &NumberRows<'_>, first: usize, slots: &mut Vec<u32>) {
-        let end = first + slots.len();
-        for (column, numbers) in self.slots.columns_mut().iter_mut().zip(rows.columns) {
-            column.add_numbers(
-                slots,
-                numbers.get(first..end).unwrap_or_default(),
-                |index| rows.row_key(first + index).order(),
-            );
-        }
-        slots.clear();
     }
 
     pub(super) fn forget(&mut self, key: u32) {
@@ -380,7 +352,7 @@ impl Paned {
             return;
         };
         for pane in std::mem::take(state).panes {
-            self.slots.release(pane.slot);
+            self.slots.release(key, pane.slot);
         }
         self.rolling.settle(key, None, &mut self.slots);
         for (_, older) in &mut self.older {
@@ -388,8 +360,8 @@ impl Paned {
                 *ends = Ends::default();
             }
         }
-        if let Some(deadline) = self.deadlines.get_mut(key as usize) {
-            *deadline = i64::MAX;
+        if let Some(home) = self.slots.homes.get_mut(key as usize) {
+            home.deadline = i64::MAX;
         }
     }
 
@@ -401,13 +373,15 @@ impl Paned {
                 0
             };
             let values = self.spec.aggregates.len() * size_of::<Value>();
-            panes * size_of::<Pane>() + state.told.capacity() * (size_of::<Told>() + values)
+            let told = state.seldom.as_ref().map_or(0, |seldom| {
+                size_of_val(seldom.as_ref()) + seldom.told.capacity() * (size_of::<Told>() + values)
+            });
+            panes * size_of::<Pane>() + told
         };
         self.slots.bytes()
             + self.rolling.bytes()
             + self.keys.capacity() * size_of::<KeyPanes>()
             + self.keys.iter().map(spilled).sum::<usize>()
-            + self.deadlines.capacity() * size_of::<i64>()
             + self
                 .older
                 .iter()

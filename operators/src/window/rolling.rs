@@ -54,7 +54,7 @@ impl Rolling {
         }
         let known = self.keys.get_mut(at)?;
         if let Some(rolled) = known.filter(|rolled| rolled.to <= start) {
-            slots.release(rolled.slot);
+            slots.release(key, rolled.slot);
             *known = None;
         }
         let rolled = known.get_or_insert_with(|| Rolled {
@@ -62,11 +62,11 @@ impl Rolling {
             from: start,
             to: start,
         });
-        for slot in state.between(rolled.from, start) {
-            slots.unroll(slot, rolled.slot);
+        for pane in state.between(rolled.from, start) {
+            slots.unroll(key, pane.slot, rolled.slot);
         }
-        for slot in state.between(rolled.to, end) {
-            slots.roll(slot, rolled.slot);
+        for pane in state.between(rolled.to, end) {
+            slots.roll(key, pane.slot, rolled.slot);
         }
         rolled.from = start;
         rolled.to = end;
@@ -82,7 +82,7 @@ impl Rolling {
     /// Takes out a pane that goes.
     pub(super) fn leave(&self, key: u32, pane: Pane, slots: &mut Slots) {
         if let Some(slot) = self.also(key, pane.start) {
-            slots.unroll(pane.slot, slot);
+            slots.unroll(key, pane.slot, slot);
         }
     }
 
@@ -90,7 +90,7 @@ impl Rolling {
     pub(super) fn settle(&mut self, key: u32, first: Option<i64>, slots: &mut Slots) {
         let empty = |rolled: &Rolled| first.is_none_or(|first| first >= rolled.to);
         if let Some(rolled) = self.rolled(key).filter(empty) {
-            slots.release(rolled.slot);
+            slots.release(key, rolled.slot);
             if let Some(known) = self.keys.get_mut(key as usize) {
                 *known = None;
             }

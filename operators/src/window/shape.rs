@@ -9,6 +9,11 @@ pub(super) struct Shape {
     pub(super) every: i64,
     offset: i64,
     pub(super) width: i64,
+    /// Whether the size is a multiple of the step: then panes are as wide as steps, and nothing is divided to find the
+    /// windows of a pane.
+    even: bool,
+    /// Most windows that one pane can be of.
+    pub(super) windows_of_a_pane: usize,
 }
 
 fn divisor(left: i64, right: i64) -> i64 {
@@ -27,12 +32,32 @@ impl Shape {
             every,
             offset,
             width: divisor(size, every),
+            even: size % every == 0,
+            windows_of_a_pane: (size / every + 1) as usize,
         }
     }
 
     /// The greatest multiple of a step at or before a time.
     pub(super) fn floor(&self, time: i64, step: i64) -> i64 {
         time.saturating_sub(time.wrapping_sub(self.offset).rem_euclid(step))
+    }
+
+    /// Start of the last window that starts at or before a pane.
+    pub(super) fn last_start(&self, pane: i64) -> i64 {
+        if self.even {
+            pane
+        } else {
+            self.floor(pane, self.every)
+        }
+    }
+
+    /// End of the first window that holds a pane, or would if there is a gap.
+    pub(super) fn first_end(&self, pane: i64) -> i64 {
+        if self.even {
+            pane.saturating_add(self.width)
+        } else {
+            self.end(self.start_after(pane.saturating_sub(self.size)))
+        }
     }
 
     /// First and last start of the windows that hold a time; first above last in a gap.
@@ -62,6 +87,6 @@ impl Shape {
     /// When nothing will ask for a pane any more: the end of its last window, or of itself in a gap.
     pub(super) fn last_end(&self, pane: i64) -> i64 {
         let own = pane.saturating_add(self.width);
-        self.end(self.floor(pane, self.every)).max(own)
+        self.end(self.last_start(pane)).max(own)
     }
 }

@@ -1,62 +1,73 @@
-//! [`Slots`]: panes side by side. A pane is a slot number; its aggregates lie in columns, its extent in one place.
+//! [`Slots`]: panes side by side. A pane is a slot number; its block lies at its key's number while it is the newest of
+//! the key, at the slot's number after that, and other aggregates lie in columns.
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use tidegate_proto::Value;
 
-use super::RowKey;
-use crate::aggregate::{Accumulator, AggregateKind, Column};
-
-/// How many rows a pane or window has, and the first and last of them.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Extent {
-    pub(super) rows: u64,
-    pub(super) first: RowKey,
-    pub(super) last: RowKey,
-}
-
-impl Extent {
-    #[inline]
-    pub(super) fn add(&mut self, row: &RowKey) {
-        if self.rows == 0 || row.order() < self.first.order() {
-            self.first = row.clone();
-        }
-        if self.rows == 0 || row.order() >= self.last.order() {
-            self.last = row.clone();
-        }
-        self.rows += 1;
-    }
-}
+use super::block::{Block, Merged, NOWHERE, Rare, Whole};
+use super::layout::{Layout, Place};
+use super::panes::Pane;
+use super::{RowKey, WindowSpec};
+use crate::aggregate::{Accumulator, AggregateKind, Column, whole};
 
 /// All panes of all keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Slots {
-    extents: Vec<Extent>,
-    columns: Vec<Column>,
+    pub(super) layout: Layout,
+    /// The newest pane by key, with the key's deadline.
+    pub(super) homes: Vec<Block>,
+    /// Panes by slot that are not the newest of their key. Invariant: those of free slots are empty.
+    blocks: Vec<Block>,
+    /// By slot, no longer than needed.
+    pub(super) rare: Vec<Rare>,
+    pub(super) columns: Vec<Column>,
     free: Vec<u32>,
 }
 
 impl Slots {
-    pub(super) fn new(aggregates: &[AggregateKind]) -> Self {
+    pub(super) fn new(spec: &WindowSpec) -> Self {
+        let layout = Layout::new(spec);
         Self {
-            extents: Vec::new(),
-            columns: aggregates.iter().map(|kind| Column::new(*kind)).collect(),
+            columns: layout
+                .columns()
+                .map(|(_, kind)| Column::new(kind))
+                .collect(),
+            layout,
+            homes: Vec::new(),
+            blocks: Vec::new(),
+            rare: Vec::new(),
             free: Vec::new(),
         }
     }
 
     /// Goes on with other aggregates; new ones are empty in every slot.
     pub(super) fn change(&mut self, change: &super::change::Change<'_>) {
+        let mut columns = Vec::new();
         let places = change.aggregates.iter().zip(change.from);
-        let columns = places.map(|(kind, from)| {
-            let kept = from.and_then(|from| self.columns.get(from)).cloned();
-            kept.unwrap_or_else(|| {
+        let places = places.map(|(kind, from)| {
+            let kept = from.and_then(|from| self.layout.places.get(from).copied());
+            let column = match kept {
+                Some(Place::Column(column)) => self.columns.get(column as usize).cloned(),
+                Some(place) => return place,
+                None => None,
+            };
+            columns.push(column.unwrap_or_else(|| {
                 let mut column = Column::new(*kind);
-                self.extents.iter().for_each(|_| column.push());
+                self.blocks.iter().for_each(|_| column.push());
                 column
-            })
+            }));
+            Place::Column(columns.len() as u32 - 1)
         });
-        self.columns = columns.collect();
+        self.layout = Layout::of(change.aggregates.to_vec(), places.collect());
+        self.columns = columns;
+    }
+
+    /// Makes room for a key.
+    pub(super) fn reach(&mut self, key: u32) {
+        let needed = key as usize + 1;
+        if self.homes.len() < needed {
+            self.homes.resize(needed, Block::EMPTY);
+        }
     }
 
     /// An empty slot.
@@ -64,15 +75,25 @@ impl Slots {
         if let Some(slot) = self.free.pop() {
             return slot;
         }
-        self.extents.push(Extent::default());
+        self.blocks.push(Block::EMPTY);
         self.columns.iter_mut().for_each(Column::push);
-        (self.extents.len() - 1) as u32
+        (self.blocks.len() - 1) as u32
     }
 
-    /// Empties a slot and gives it back.
-    pub(super) fn release(&mut self, slot: u32) {
-        if let Some(extent) = self.extents.get_mut(slot as usize) {
-            *extent = Extent::default();
+    /// Empties a slot and gives it back. `key`: whose pane it is.
+    pub(super) fn release(&mut self, key: u32, slot: u32) {
+        match self.homes.get_mut(key as usize) {
+            Some(home) if home.slot == slot => {
+                *home = Block::gone(home.deadline);
+            }
+            _ => {
+                if let Some(block) = self.blocks.get_mut(slot as usize) {
+                    *block = Block::EMPTY;
+                }
+            }
+        }
+        if let Some(rare) = self.rare.get_mut(slot as usize) {
+            *rare = Rare::default();
         }
         for column in &mut self.columns {
             column.clear(slot);
@@ -80,98 +101,201 @@ impl Slots {
         self.free.push(slot);
     }
 
-    /// Notes a row in the extent of a slot; its values follow.
-    #[inline]
-    pub(super) fn note(&mut self, slot: u32, row: &RowKey) {
-        if let Some(extent) = self.extents.get_mut(slot as usize) {
-            extent.add(row);
-        }
-    }
-
-    pub(super) fn add(&mut self, slot: u32, row: &RowKey, arguments: &[Value]) {
-        self.note(slot, row);
-        for (column, value) in self.columns.iter_mut().zip(arguments) {
-            column.add(slot, row.order(), value);
-        }
-    }
-
-    pub(super) fn columns_mut(&mut self) -> &mut [Column] {
-        &mut self.columns
-    }
-
-    pub(super) fn column(&self, aggregate: usize) -> Option<&Column> {
-        self.columns.get(aggregate)
-    }
-
-    /// Merges what can be taken back of one slot into another.
-    pub(super) fn roll(&mut self, from: u32, into: u32) {
-        let rows = self.extent(from).rows;
-        if let Some(extent) = self.extents.get_mut(into as usize) {
-            extent.rows += rows;
-        }
-        self.columns
-            .iter_mut()
-            .for_each(|column| column.roll(from, into));
-    }
-
-    /// Takes back what was merged from one slot into another.
-    pub(super) fn unroll(&mut self, from: u32, into: u32) {
-        let rows = self.extent(from).rows;
-        if let Some(extent) = self.extents.get_mut(into as usize) {
-            extent.rows = extent.rows.saturating_sub(rows);
-        }
-        self.columns
-            .iter_mut()
-            .for_each(|column| column.unroll(from, into));
-    }
-
-    /// Extent and aggregates over several slots, which rise in time; `rolled` holds the totals over them, if there is
-    /// one.
-    pub(super) fn read(
-        &self,
-        slots: &mut dyn Iterator<Item = u32>,
-        rolled: Option<u32>,
-    ) -> (Extent, Vec<Value>) {
-        let slots: SmallVec<[u32; 8]> = slots.collect();
-        let (Some(first), Some(last)) = (slots.first(), slots.last()) else {
-            let empty = |column: &Column| Accumulator::new(column.kind()).result(column.kind());
-            return (Extent::default(), self.columns.iter().map(empty).collect());
+    /// Makes an empty pane the newest of a key; the one before goes to its slot.
+    pub(super) fn turn(&mut self, key: u32, pane: Pane, deadline: i64) {
+        let Some(home) = self.homes.get_mut(key as usize) else {
+            return;
         };
-        // Panes do not overlap: the ends are those of the outer panes.
-        let extent = Extent {
-            rows: match rolled {
-                Some(rolled) => self.extent(rolled).rows,
-                None => slots.iter().map(|slot| self.extent(*slot).rows).sum(),
-            },
-            first: self.extent(*first).first.clone(),
-            last: self.extent(*last).last.clone(),
-        };
-        let values = self.columns.iter().map(|column| match rolled {
-            Some(rolled) if column.can_roll() => column.result(rolled),
-            _ if first == last => column.result(*first),
-            _ => {
-                let mut merged = Accumulator::new(column.kind());
-                for slot in &slots {
-                    column.merge_into(*slot, &mut merged);
-                }
-                merged.result(column.kind())
+        if let Some(block) = self.blocks.get_mut(home.slot as usize) {
+            *block = *home;
+        }
+        *home = Block::newest(pane.start, pane.slot, deadline);
+    }
+
+    fn block(&self, key: u32, slot: u32) -> &Block {
+        const NONE: &Block = &Block::EMPTY;
+        match self.homes.get(key as usize) {
+            Some(home) if home.slot == slot => home,
+            _ => self.blocks.get(slot as usize).unwrap_or(NONE),
+        }
+    }
+
+    fn whole(&self, key: u32, slot: u32) -> Whole<'_> {
+        Whole::new(self.block(key, slot), self.rare.get(slot as usize))
+    }
+
+    /// Takes a row into a pane.
+    pub(super) fn add(&mut self, key: u32, slot: u32, row: &RowKey, arguments: &[Value]) {
+        self.note(key, slot, row);
+        if let Some(number) = self.layout.number_of(arguments) {
+            self.add_number(key, slot, number);
+        } else if let Some((value, counts)) = self.layout.odd_of(arguments) {
+            at(&mut self.rare, slot).count(value, counts);
+        }
+        for (column, (aggregate, _)) in self.columns.iter_mut().zip(self.layout.columns()) {
+            if let Some(value) = arguments.get(aggregate) {
+                column.add(slot, row.order(), value);
             }
-        });
-        (extent, values.collect())
+        }
     }
 
-    fn extent(&self, slot: u32) -> &Extent {
-        const NONE: &Extent = &Extent {
-            rows: 0,
-            first: RowKey::EMPTY,
-            last: RowKey::EMPTY,
+    /// Notes a row in a pane; its values follow.
+    pub(super) fn note(&mut self, key: u32, slot: u32, row: &RowKey) {
+        let event = &row.event;
+        let (homes, blocks, rare) = (&mut self.homes, &mut self.blocks, &mut self.rare);
+        let Some(block) = block_mut(homes, blocks, key, slot) else {
+            return;
         };
-        self.extents.get(slot as usize).unwrap_or(NONE)
+        let ends = block.note(row.order(), event.source, event.offset);
+        if event.id.is_some() || block.has_ids() {
+            at(rare, slot).note(block, ends, event.id.as_ref());
+        }
+    }
+
+    /// Takes the block's number of a row into a pane.
+    pub(super) fn add_number(&mut self, key: u32, slot: u32, number: f64) {
+        let kept = self.layout.kept;
+        let (homes, blocks, rare) = (&mut self.homes, &mut self.blocks, &mut self.rare);
+        if let Some(block) = block_mut(homes, blocks, key, slot)
+            && !block.add(number, kept)
+        {
+            at(rare, slot).add(block, number);
+        }
+    }
+
+    /// The column of an aggregate.
+    pub(super) fn column(&self, aggregate: usize) -> Option<&Column> {
+        match self.layout.places.get(aggregate) {
+            Some(Place::Column(column)) => self.columns.get(*column as usize),
+            _ => None,
+        }
+    }
+
+    /// Merges what can be taken back of a pane into the totals of its key.
+    pub(super) fn roll(&mut self, key: u32, from: u32, into: u32) {
+        self.with_totals(key, from, into, |mut totals, pane| totals.roll(pane));
+        for column in &mut self.columns {
+            column.roll(from, into);
+        }
+    }
+
+    /// Takes back what was merged.
+    pub(super) fn unroll(&mut self, key: u32, from: u32, into: u32) {
+        self.with_totals(key, from, into, |mut totals, pane| totals.unroll(pane));
+        for column in &mut self.columns {
+            column.unroll(from, into);
+        }
+    }
+
+    fn with_totals(
+        &mut self,
+        key: u32,
+        from: u32,
+        into: u32,
+        work: impl FnOnce(Merged<'_>, Whole<'_>),
+    ) {
+        let mut rare = self.rare.get_mut(into as usize).map(std::mem::take);
+        let mut block = *self.block(NOWHERE, into);
+        let mut beside = Rare::default();
+        let totals = Merged {
+            block: &mut block,
+            rare: rare.as_mut().unwrap_or(&mut beside),
+        };
+        work(totals, self.whole(key, from));
+        let rare = rare.unwrap_or(beside);
+        if !rare.is_empty() {
+            *at(&mut self.rare, into) = rare;
+        }
+        if let Some(totals) = self.blocks.get_mut(into as usize) {
+            *totals = block;
+        }
+    }
+
+    /// Rows of a pane.
+    pub(super) fn read(&self, key: u32, panes: &[Pane], rolled: Option<u32>) -> Option<Reading> {
+        let (first, last) = (panes.first()?, panes.last()?);
+        let mut beside = (Block::EMPTY, Rare::default());
+        let total = match rolled {
+            Some(rolled) if !self.layout.kept.extremes => self.whole(NOWHERE, rolled),
+            _ if first.slot == last.slot => self.whole(key, first.slot),
+            _ => {
+                let mut merged = Merged {
+                    block: &mut beside.0,
+                    rare: &mut beside.1,
+                };
+                for pane in panes {
+                    let pane = self.whole(key, pane.slot);
+                    merged.roll(pane);
+                    merged.stretch(pane);
+                }
+                Whole::new(&beside.0, Some(&beside.1))
+            }
+        };
+        let values = self.layout.each().map(|(kind, place)| match place {
+            Place::Rows => whole(total.block.rows),
+            Place::Block => total.result(kind),
+            Place::Column(column) => self
+                .columns
+                .get(column as usize)
+                .map_or(Value::Missing, |column| {
+                    column_over(column, kind, panes, rolled)
+                }),
+        });
+        Some(Reading {
+            rows: total.block.rows,
+            values: values.collect(),
+            // Panes do not overlap: the ends are those of the outer panes.
+            first: self.whole(key, first.slot).first(),
+            last: self.whole(key, last.slot).last(),
+        })
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.extents.capacity() * size_of::<Extent>()
+        (self.homes.capacity() + self.blocks.capacity()) * size_of::<Block>()
+            + self.rare.capacity() * size_of::<Rare>()
+            + self.rare.iter().map(Rare::heap_bytes).sum::<usize>()
             + self.free.capacity() * size_of::<u32>()
             + self.columns.iter().map(Column::bytes).sum::<usize>()
     }
+}
+
+/// What a window says.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) rows: u64,
+    pub(super) values: Vec<Value>,
+    pub(super) first: tidegate_proto::EventRef,
+    pub(super) last: tidegate_proto::EventRef,
+}
+
+/// An aggregate with a column of its own, over several panes; `rolled` holds the totals over them, if there is one.
+fn column_over(column: &Column, kind: AggregateKind, panes: &[Pane], rolled: Option<u32>) -> Value {
+    match (rolled, panes) {
+        (Some(rolled), _) if column.can_roll() => column.result(rolled),
+        (_, [only]) => column.result(only.slot),
+        _ => {
+            let mut merged = Accumulator::new(kind);
+            for pane in panes {
+                column.merge_into(pane.slot, &mut merged);
+            }
+            merged.result(kind)
+        }
+    }
+}
+
+fn block_mut<'a>(
+    homes: &'a mut [Block],
+    blocks: &'a mut [Block],
+    key: u32,
+    slot: u32,
+) -> Option<&'a mut Block> {
+    match homes.get_mut(key as usize) {
+        Some(home) if home.slot == slot => Some(home),
+        _ => blocks.get_mut(slot as usize),
+    }
+}
+
+/// The rare things of a slot, made if need be.
+pub(super) fn at(rare: &mut Vec<Rare>, slot: u32) -> &mut Rare {
+    crate::watermark::cell(rare, slot, Rare::default())
 }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use tidegate_proto::{EventBatch, EventRef, MetricColumn, Span, Value, WindowForm};
 
 use super::{
-    Excess, LateRow, NumberRows, RowKey, WindowLimits, WindowOutput, WindowRow, WindowSpec, Windows,
+    Argument, Excess, LateRow, NumberRows, RowKey, WindowLimits, WindowOutput, WindowRow,
+    WindowSpec, Windows,
 };
 use crate::aggregate::AggregateKind;
 use crate::aggregate::tests::{KINDS, value};
@@ -44,13 +45,23 @@ fn form() -> impl Strategy<Value = WindowForm> {
 
 fn spec() -> impl Strategy<Value = WindowSpec> {
     let kinds = prop::collection::vec(prop::sample::select(KINDS.to_vec()), 1..4);
-    (form(), prop_oneof![Just(0_i64), 1_i64..15], kinds).prop_map(|(form, lateness, aggregates)| {
-        WindowSpec {
-            form,
-            lateness: Span(lateness),
-            aggregates,
-        }
-    })
+    let lateness = prop_oneof![Just(0_i64), 1_i64..15];
+    let spec = |(form, lateness, aggregates, shares): (_, _, Vec<_>, _)| WindowSpec {
+        form,
+        lateness: Span(lateness),
+        arguments: vec![Argument::Value(0); if shares { aggregates.len() } else { 0 }],
+        aggregates,
+    };
+    (form(), lateness, kinds, any::<bool>()).prop_map(spec)
+}
+
+/// One value for each aggregate; aggregates of one argument get the same.
+fn fit(values: &mut Vec<Value>, spec: &WindowSpec) {
+    values.truncate(spec.aggregates.len());
+    if !spec.arguments.is_empty() {
+        let first = values[0].clone();
+        values.fill(first);
+    }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -98,7 +109,7 @@ proptest! {
             match step {
                 Step::Push { key, time, mut values, disorder } => {
                     let at = key as usize;
-                    values.truncate(spec.aggregates.len());
+                    fit(&mut values, &spec);
                     let row = (key_of(latest[at] - 9 + time, sequence), values);
                     latest[at] = latest[at].max(row.0.time);
                     let watermark = (latest[at] - disorder).max(models[at].watermark.unwrap_or(i64::MIN));
@@ -137,7 +148,7 @@ proptest! {
         let mut sorted = Vec::new();
         for (sequence, (step, jitter, mut values)) in rows.into_iter().enumerate() {
             time += step;
-            values.truncate(spec.aggregates.len());
+            fit(&mut values, &spec);
             sorted.push((time + jitter, key_of(time, sequence), values));
         }
         // Log order is part of a row here: what differs is when it is pushed.
@@ -176,15 +187,26 @@ proptest! {
             latest = latest.max(time);
             let at = *key as usize;
             watermarks[at] = watermarks[at].max(latest - disorder);
-            let number = if *tenths % 7 == 0 { f64::NAN } else { f64::from(*tenths) / 10.0 };
+            let number = match *tenths % 7 {
+                0 => f64::NAN,
+                1 if *tenths < 0 => 1e300,
+                _ => f64::from(*tenths) / 10.0,
+            };
             let arguments = vec![Value::number(number); spec.aggregates.len()];
             let mark = expected.mark();
-            by_row.push(*key, &key_of(time, sequence), &arguments, watermarks[at], &mut expected);
-            expected.trigger_since(mark, sequence);
             events.resource.push(*key);
             events.time.push(time);
             events.offset.push(sequence as i64);
             events.source.push(0);
+            if *tenths % 3 == 0 {
+                events.ids.push((sequence as u32, format!("e{sequence}").into()));
+            }
+            let row = RowKey {
+                event: events.event_ref(sequence),
+                ..key_of(time, sequence)
+            };
+            by_row.push(*key, &row, &arguments, watermarks[at], &mut expected);
+            expected.trigger_since(mark, sequence);
             numbers.numbers.push(number);
             marks.push(watermarks[at]);
         }
@@ -236,6 +258,7 @@ fn sums(form: WindowForm, lateness: i64) -> WindowSpec {
         form,
         lateness: Span(lateness),
         aggregates: vec![AggregateKind::Sum],
+        arguments: Vec::new(),
     }
 }
 

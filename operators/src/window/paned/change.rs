@@ -7,7 +7,8 @@ impl Paned {
     /// Goes on with other aggregates.
     pub(in crate::window) fn change(&mut self, change: &Change<'_>) {
         self.slots.change(change);
-        for told in self.keys.iter_mut().flat_map(|key| &mut key.told) {
+        let seldom = self.keys.iter_mut().filter_map(|key| key.seldom.as_mut());
+        for told in seldom.flat_map(|seldom| &mut seldom.told) {
             told.values = change.values(&told.values);
         }
         let places = (0_u32..).zip(change.aggregates.iter().zip(change.from));

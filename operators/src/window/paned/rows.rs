@@ -1,0 +1,198 @@
+//! Many rows at once: nearly all of them enter the newest pane of their key, which is one place in memory.
+
+use super::{Pane, Paned};
+use crate::aggregate::RowOrder;
+use crate::window::slots::at;
+use crate::window::{NumberRows, WindowOutput};
+
+/// Rows whose homes are read together before they are taken.
+const TOGETHER: usize = 128;
+/// Fewer keys than this stay in the cache by themselves.
+const MANY_KEYS: usize = 4096;
+
+/// One row without its values.
+#[derive(Clone, Copy)]
+struct Entry {
+    index: usize,
+    key: u32,
+    time: i64,
+    watermark: i64,
+}
+
+impl Paned {
+    pub(in crate::window) fn push_numbers(
+        &mut self,
+        rows: &NumberRows<'_>,
+        out: &mut WindowOutput,
+    ) {
+        let mut slots: Vec<u32> = Vec::new();
+        let mut done = 0;
+        for from in (0..rows.keys.len()).step_by(TOGETHER) {
+            let to = rows.keys.len().min(from + TOGETHER);
+            if self.keys.len() >= MANY_KEYS {
+                let keys = rows.keys.get(from..to).unwrap_or_default();
+                std::hint::black_box(self.approach(keys));
+            }
+            self.take(rows, (from, to), (&mut slots, &mut done), out);
+        }
+        self.flush(rows, done, &mut slots);
+    }
+
+    /// Reads a word of each cache line that the next rows need: reads that wait for nothing else wait together.
+    fn approach(&self, keys: &[u32]) -> u64 {
+        let homes = keys
+            .iter()
+            .filter_map(|key| self.slots.homes.get(*key as usize));
+        homes.fold(0, |all, home| all ^ home.words())
+    }
+
+    fn take(
+        &mut self,
+        rows: &NumberRows<'_>,
+        (from, to): (usize, usize),
+        (slots, done): (&mut Vec<u32>, &mut usize),
+        out: &mut WindowOutput,
+    ) {
+        let (batch, width) = (rows.events, self.shape.width);
+        let number = self.slots.layout.number;
+        let numbers = number.and_then(|number| rows.columns.get(number));
+        let numbers = numbers.and_then(|column| column.get(from..to));
+        let simple = self.slots.columns.is_empty();
+        let keys = rows.keys.iter().zip(rows.rows).zip(rows.watermarks);
+        let keys = keys.enumerate().take(to).skip(from);
+        for (index, ((key, row), watermark)) in keys {
+            let row = *row as usize;
+            let (Some(time), Some(sequence)) = (batch.time.get(row), rows.sequences.get(index))
+            else {
+                continue;
+            };
+            let entry = Entry {
+                index,
+                key: *key,
+                time: *time,
+                watermark: *watermark,
+            };
+            if !self.is_home(&entry, width) && !self.begin_pane(&entry) {
+                self.any(rows, entry, (slots, done), out);
+                continue;
+            }
+            let Some(home) = self.slots.homes.get_mut(*key as usize) else {
+                continue;
+            };
+            let order = RowOrder {
+                time: *time,
+                sequence: *sequence,
+            };
+            let source = batch.source.get(row).copied().unwrap_or_default();
+            let ends = home.note(
+                order,
+                source,
+                batch.offset.get(row).copied().unwrap_or_default(),
+            );
+            if !batch.ids.is_empty() || home.has_ids() {
+                let id = batch.event_ref(row).id;
+                if id.is_some() || home.has_ids() {
+                    let rare = at(&mut self.slots.rare, home.slot);
+                    rare.note(home, ends, id.as_ref());
+                }
+            }
+            let number = numbers
+                .and_then(|numbers| numbers.get(index - from))
+                .copied();
+            if let Some(number) = number.filter(|number| !number.is_nan())
+                && !home.add(number, self.slots.layout.kept)
+            {
+                at(&mut self.slots.rare, home.slot).add(home, number);
+            }
+            if !simple {
+                slots.push(home.slot);
+            }
+        }
+    }
+
+    #[inline]
+    fn is_home(&self, entry: &Entry, width: i64) -> bool {
+        let home = self.slots.homes.get(entry.key as usize);
+        home.is_some_and(|home| home.takes(entry.time, entry.watermark, width))
+    }
+
+    /// Begins the pane of a row that is newer than all panes of its key, if that is all there is to do.
+    fn begin_pane(&mut self, entry: &Entry) -> bool {
+        let (shape, lateness) = (self.shape, self.lateness());
+        let at = entry.key as usize;
+        let (Some(home), Some(state)) = (self.slots.homes.get(at), self.keys.get_mut(at)) else {
+            return false;
+        };
+        let next = home.start.saturating_add(shape.width);
+        if state.panes.is_empty() || entry.time < next || entry.watermark >= home.deadline {
+            return false;
+        }
+        let start = if entry.time.wrapping_sub(next) < shape.width {
+            next
+        } else {
+            shape.floor(entry.time, shape.width)
+        };
+        let closed_to = state.closed_to.max(entry.watermark);
+        let panes = (state.panes.len() + 1).saturating_mul(shape.windows_of_a_pane);
+        if start.saturating_add(shape.width) <= closed_to || panes > self.limit {
+            return false;
+        }
+        let release = shape.last_end(start).saturating_add(lateness);
+        let due = home.deadline.min(shape.first_end(start)).min(release);
+        let pane = Pane {
+            start,
+            slot: self.slots.take(),
+        };
+        state.closed_to = closed_to;
+        state.panes.push(pane);
+        self.slots.turn(entry.key, pane, due);
+        true
+    }
+
+    /// A row that does not enter the newest pane, or not at once.
+    fn any(
+        &mut self,
+        rows: &NumberRows<'_>,
+        entry: Entry,
+        (slots, done): (&mut Vec<u32>, &mut usize),
+        out: &mut WindowOutput,
+    ) {
+        let Entry { index, key, .. } = entry;
+        let row = rows.row_key(index);
+        let mut arguments = Vec::new();
+        if let Some(slot) = self.ordinary(key, &row, entry.watermark) {
+            self.slots.note(key, slot, &row);
+            let number = self.slots.layout.number;
+            let column = number.and_then(|number| rows.columns.get(number));
+            let number = column.and_then(|column| column.get(index)).copied();
+            if let Some(number) = number.filter(|number| !number.is_nan()) {
+                self.slots.add_number(key, slot, number);
+            }
+            if !self.slots.columns.is_empty() {
+                slots.push(slot);
+            }
+            return;
+        }
+        // What follows may read or release slots: the columns have to be up to date.
+        self.flush(rows, *done, slots);
+        *done = index + 1;
+        rows.arguments(index, &mut arguments);
+        let mark = out.mark();
+        self.push(key, &row, &arguments, entry.watermark, out);
+        out.trigger_since(mark, index);
+    }
+
+    /// Adds the numbers of consecutive rows, from row `first` on, to their slots.
+    fn flush(&mut self, rows: &NumberRows<'_>, first: usize, slots: &mut Vec<u32>) {
+        let end = first + slots.len();
+        let columns = self.slots.columns.iter_mut();
+        for (column, (aggregate, _)) in columns.zip(self.slots.layout.columns()) {
+            let numbers = rows.columns.get(aggregate);
+            let numbers = numbers.and_then(|numbers| numbers.get(first..end));
+            column.add_numbers(slots, numbers.unwrap_or_default(), |index| {
+                rows.row_key(first + index).order()
+            });
+        }
+        slots.clear();
+    }
+}
