@@ -18,14 +18,18 @@ fn rules(count: u32) -> Vec<String> {
         .collect()
 }
 
-/// Events that swing over `crossed` limits and back, one in `rarely`; the others move below all limits.
+/// Events that swing over `crossed` limits and back, one in `rarely`; the others move below all limits. `rarely` 0: every
+/// event of a device swings to the other side of the one before.
 fn records(sent: &mut u64, crossed: u32, rarely: u64) -> Vec<Record> {
     (0..EPOCH)
         .map(|_| {
             let number = *sent;
             *sent += 1;
             let (round, device) = (number / DEVICES, number % DEVICES);
-            let swings = mix(number) % rarely < 1;
+            let swings = match rarely {
+                0 => round % 2 == 0,
+                rarely => mix(number) % rarely < 1,
+            };
             let high = 49.995 + f64::from(crossed) / 100.0;
             let low = 40.0 + (round % 900) as f64 / 100.0;
             let value = if swings { high } else { low };
@@ -43,11 +47,12 @@ fn records(sent: &mut u64, crossed: u32, rarely: u64) -> Vec<Record> {
 }
 
 /// Name, limits crossed at a swing, one event in how many swings: changes per event are twice their ratio.
-const CASES: [(&str, u32, u64); 4] = [
+const CASES: [(&str, u32, u64); 5] = [
     ("quiet", 0, 1),
     ("0.01-changes-per-event", 5, 1000),
     ("0.1-changes-per-event", 5, 100),
     ("1-change-per-event", 10, 20),
+    ("10-changes-per-event", 10, 0),
 ];
 
 fn many(criterion: &mut Criterion) {

@@ -36,8 +36,8 @@ pub(crate) fn at<T: Copy>(column: &[T], index: u32, empty: T) -> T {
 /// Highest event time of every resource, and the clock when it arrived.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Clocks {
-    latest: Vec<i64>,
-    arrived: Vec<i64>,
+    /// Highest event time, and when it arrived: a row reads and writes both.
+    pairs: Vec<(i64, i64)>,
     own: Vec<OwnTiming>,
 }
 
@@ -76,18 +76,16 @@ impl Clocks {
                 NEVER => *time,
                 now => now,
             };
-            let latest = cell(&mut self.latest, *resource, NEVER);
-            let arrived = cell(&mut self.arrived, *resource, NEVER);
-            let before = (*latest, *arrived);
-            if *time > *latest {
-                *latest = *time;
-                *arrived = now;
+            let pair = cell(&mut self.pairs, *resource, (NEVER, NEVER));
+            let before = *pair;
+            if *time > before.0 {
+                *pair = (*time, now);
             }
             ticks.push(Tick {
                 resource: *resource,
                 now,
                 before,
-                latest: *latest,
+                latest: pair.0,
             });
         }
     }
@@ -115,11 +113,11 @@ impl Clocks {
 
     /// How many resources have a clock.
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.latest.len().max(self.own.len())).unwrap_or(u32::MAX)
+        u32::try_from(self.pairs.len().max(self.own.len())).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.latest.capacity() * 16 + self.own.capacity() * 32
+        self.pairs.capacity() * 16 + self.own.capacity() * 32
     }
 }
 
@@ -229,10 +227,7 @@ impl Line {
 
 impl Clocks {
     fn pair(&self, resource: u32) -> (i64, i64) {
-        (
-            at(&self.latest, resource, NEVER),
-            at(&self.arrived, resource, NEVER),
-        )
+        at(&self.pairs, resource, (NEVER, NEVER))
     }
 }
 

@@ -125,9 +125,13 @@ impl Entry {
 }
 
 fn hash_text(text: &str) -> u64 {
+    hash_bytes(text.as_bytes())
+}
+
+fn hash_bytes(text: &[u8]) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = foldhash::fast::FixedState::with_seed(0x7469_6465).build_hasher();
-    hasher.write(text.as_bytes());
+    hasher.write(text);
     hasher.finish()
 }
 
@@ -141,6 +145,15 @@ impl Names {
                 entry.is(&wanted, text, &self.texts)
             })
             .map(|entry| entry.index)
+    }
+
+    /// Reads the place of a text in the table. Places lie anywhere in memory: reads that wait for nothing else wait
+    /// together, where a lookup at a time would wait for each. Answers with what it read, so that it is read.
+    #[must_use]
+    pub fn approach(&self, text: &[u8]) -> u32 {
+        self.table
+            .find(hash_bytes(text), |entry| entry.length != 0)
+            .map_or(0, |entry| entry.index)
     }
 
     /// The number of a text; the first sight of it takes the next free number.

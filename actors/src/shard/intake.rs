@@ -23,6 +23,9 @@ pub const ONCE_HEADER: &str = "tg-once";
 /// Header of an event that only one rule shall take: the others have had it already, and so has the twin.
 pub const ONLY_HEADER: &str = "tg-only";
 
+/// Records whose ids are looked up together.
+const TOGETHER: u32 = 64;
+
 /// What a record of the inbox is.
 enum Kind {
     Event,
@@ -48,6 +51,9 @@ impl Shard {
     pub(super) fn take(&mut self, records: &[IntakeRecord]) {
         self.work.batch = EventBatch::default();
         for (index, record) in (0_u32..).zip(records) {
+            if index % TOGETHER == 0 {
+                std::hint::black_box(self.approach(records, index as usize));
+            }
             if self.is_repeat(&record.record) {
                 self.state.counters.repeats += 1;
                 continue;
@@ -76,6 +82,14 @@ impl Shard {
             self.unbar(records);
         }
         self.flush(records);
+    }
+
+    /// Reads what the interner knows of the next records' keys, which mostly are the ids of their resources.
+    fn approach(&mut self, records: &[IntakeRecord], from: usize) -> u32 {
+        let names = self.state.registry.names();
+        let next = records.iter().skip(from).take(TOGETHER as usize);
+        let keys = next.filter_map(|record| record.record.key.as_deref());
+        keys.fold(0, |all, key| all ^ names.approach(key))
     }
 
     fn is_repeat(&mut self, record: &Record) -> bool {

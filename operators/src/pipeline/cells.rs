@@ -55,6 +55,26 @@ impl MetricCells {
         }
     }
 
+    /// Seeds, takes the number of a row, and answers with the latest number; NaN: the latest value is none.
+    #[inline]
+    pub(crate) fn take(&mut self, resource: u32, time: i64, number: f64, view: &dyn View) -> f64 {
+        let latest = cell(&mut self.times, resource, NEVER);
+        if *latest == NEVER {
+            self.seed(resource, i64::MAX, view);
+        }
+        let latest = cell(&mut self.times, resource, NEVER);
+        let value = cell(&mut self.values, resource, Value::Missing);
+        if time >= *latest {
+            *latest = time.max(EMPTY);
+            *value = Value::Number(number);
+            return number;
+        }
+        match value {
+            Value::Number(number) => *number,
+            _ => f64::NAN,
+        }
+    }
+
     /// The latest value.
     pub(crate) fn get(&self, resource: u32) -> Value {
         let value = self.values.get(resource as usize);

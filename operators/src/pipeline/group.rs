@@ -9,6 +9,7 @@ use tidegate_proto::{EventBatch, EventRef, Names, Order, Outcome, Trigger};
 use super::View;
 use super::cells::Cursor;
 use super::members::Members;
+use super::plain::Plain;
 use super::sight::{Gaze, Sight};
 use super::steps::{Blame, Late, Step};
 use super::unit::Unit;
@@ -131,6 +132,7 @@ pub(crate) struct Scratch {
     /// Resources whose next deadline may have changed.
     pub(crate) touched: Vec<u32>,
     pub(crate) told: Vec<(u32, bool)>,
+    pub(crate) plain: Plain,
 }
 
 /// What two rules must have in common to be of one group.
@@ -220,6 +222,9 @@ impl Group {
         out: &mut Vec<Outcome>,
     ) {
         let timed = self.waits || self.state.sight.wakes() || self.order == Order::Time;
+        if let Some(column) = self.plain_column(push, timed) {
+            return self.push_plain(push, column, scratch, out);
+        }
         if !timed && !self.condition.every_row && self.filter.is_none() {
             let mut cursors = push.cursors(&self.state.sight).into_iter();
             if !cursors.any(|cursor| cursor.is_live()) {

@@ -49,7 +49,7 @@ impl Group {
         }
     }
 
-    fn threshold(&self, number: usize) -> Option<&ThresholdPlan> {
+    pub(crate) fn threshold(&self, number: usize) -> Option<&ThresholdPlan> {
         let first = self.state.tables.get(number)?.units().next()?;
         let unit = self.units.get(first as usize)?.as_ref()?;
         unit.condition.threshold.as_ref()
@@ -107,23 +107,14 @@ impl Group {
         };
         told.clear();
         table.judge(step.resource, value, told);
-        for (unit, raised) in told.iter() {
-            self.at_work = Some(*unit as usize);
-            let Some(unit) = self.units.get(*unit as usize).and_then(Option::as_ref) else {
-                continue;
-            };
-            let kind = if *raised {
-                OutcomeKind::Raised
-            } else {
-                OutcomeKind::Cleared
-            };
-            out.push(scene.tell(unit, step, (kind, step.at)));
+        for told in told.iter() {
+            self.tell_crossed(scene, step, *told, out);
         }
         self.at_work = None;
     }
 
     /// A value that cannot be compared: every rule says so in its own words.
-    fn fail_table(
+    pub(crate) fn fail_table(
         &mut self,
         number: usize,
         scene: &Scene<'_>,

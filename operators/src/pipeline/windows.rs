@@ -56,13 +56,13 @@ pub(crate) struct WindowScratch {
     gaze: Gaze,
     filter: Gaze,
     /// Rows of the batch that are used, with key, log order and watermark.
-    rows: Vec<u32>,
-    keys: Vec<u32>,
-    sequences: Vec<u64>,
-    water: Vec<i64>,
+    pub(super) rows: Vec<u32>,
+    pub(super) keys: Vec<u32>,
+    pub(super) sequences: Vec<u64>,
+    pub(super) water: Vec<i64>,
     /// Values that the row itself carries, by place.
     own: Vec<Builder>,
-    touched: Vec<u32>,
+    pub(super) touched: Vec<u32>,
     blames: Vec<Blame>,
     output: WindowOutput,
 }
@@ -139,8 +139,12 @@ impl WindowUnit {
         out: &mut Vec<Outcome>,
     ) {
         self.open(scratch);
-        let uses = self.gather(push, scratch);
-        self.run(push, &uses, scratch);
+        if let Some(column) = self.even_column(push) {
+            self.push_even(push, column, scratch);
+        } else {
+            let uses = self.gather(push, scratch);
+            self.run(push, &uses, scratch);
+        }
         self.tell_blames(push.batch, &scratch.blames, out);
         self.tell(Some(push.batch), push.view, &mut scratch.output, out);
         self.rearm(watch, &scratch.touched);
@@ -371,6 +375,17 @@ impl WindowUnit {
             .iter()
             .map(|a| a.numbers.get(from..to).unwrap_or_default())
             .collect();
+        self.push_columns(push, (from, to), &columns, scratch);
+    }
+
+    /// Pushes used rows `from..to` with their numbers by aggregate.
+    pub(super) fn push_columns(
+        &mut self,
+        push: &Push<'_>,
+        (from, to): (usize, usize),
+        columns: &[&[f64]],
+        scratch: &mut WindowScratch,
+    ) {
         let rows = scratch.rows.get(from..to).unwrap_or_default();
         let mark = (scratch.output.rows.len(), scratch.output.late.len());
         let numbers = NumberRows {
@@ -379,7 +394,7 @@ impl WindowUnit {
             keys: scratch.keys.get(from..to).unwrap_or_default(),
             sequences: scratch.sequences.get(from..to).unwrap_or_default(),
             watermarks: scratch.water.get(from..to).unwrap_or_default(),
-            columns: &columns,
+            columns,
         };
         self.state
             .windows

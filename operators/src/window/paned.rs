@@ -28,6 +28,8 @@ pub(super) struct Paned {
     spec: WindowSpec,
     shape: Shape,
     limit: usize,
+    /// How far a new pane may be from the oldest without a look at the limit on open windows.
+    reach: i64,
     keys: Vec<KeyPanes>,
     slots: Slots,
     rolling: Rolling,
@@ -49,6 +51,7 @@ impl Paned {
             rolling: Rolling::new(shape.size / shape.width),
             shape,
             limit: limits.open_windows.max(1),
+            reach: shape.reach(limits.open_windows),
             keys: Vec::new(),
             spec,
         }
@@ -63,7 +66,7 @@ impl Paned {
         home.map_or(i64::MAX, |home| home.deadline)
     }
 
-    fn reach(&mut self, key: u32) {
+    fn make_room(&mut self, key: u32) {
         let needed = key as usize + 1;
         if self.keys.len() < needed {
             self.keys.resize_with(needed, KeyPanes::default);
@@ -87,7 +90,7 @@ impl Paned {
         if let Some(slot) = self.ordinary(key, row, watermark) {
             return self.slots.add(key, slot, row, arguments);
         }
-        self.reach(key);
+        self.make_room(key);
         self.advance(key, watermark, out);
         self.push_any(key, row, arguments, out);
     }

@@ -73,6 +73,14 @@ impl Shape {
         self.floor(time, self.every).saturating_add(self.every)
     }
 
+    /// Panes that lie within so much time are of at most so many windows.
+    pub(super) fn reach(&self, windows: usize) -> i64 {
+        let panes = (windows / self.windows_of_a_pane.max(1)).saturating_sub(2);
+        i64::try_from(panes)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(self.width)
+    }
+
     pub(super) fn end(&self, start: i64) -> i64 {
         start.saturating_add(self.size)
     }

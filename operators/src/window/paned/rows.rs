@@ -7,8 +7,17 @@ use crate::window::{NumberRows, WindowOutput};
 
 /// Rows whose homes are read together before they are taken.
 const TOGETHER: usize = 128;
-/// Fewer keys than this stay in the cache by themselves.
-const MANY_KEYS: usize = 4096;
+
+/// What is still to be done for rows that entered their panes.
+#[derive(Debug, Default)]
+struct Pending {
+    /// First row whose numbers are not in the columns yet.
+    first: usize,
+    /// Slots of the rows from there on, if there are columns.
+    slots: Vec<u32>,
+    /// Panes that began and are not in the lists of their keys yet.
+    begun: Vec<(u32, Pane)>,
+}
 
 /// One row without its values.
 #[derive(Clone, Copy)]
@@ -25,17 +34,14 @@ impl Paned {
         rows: &NumberRows<'_>,
         out: &mut WindowOutput,
     ) {
-        let mut slots: Vec<u32> = Vec::new();
-        let mut done = 0;
+        let mut pending = Pending::default();
         for from in (0..rows.keys.len()).step_by(TOGETHER) {
             let to = rows.keys.len().min(from + TOGETHER);
-            if self.keys.len() >= MANY_KEYS {
-                let keys = rows.keys.get(from..to).unwrap_or_default();
-                std::hint::black_box(self.approach(keys));
-            }
-            self.take(rows, (from, to), (&mut slots, &mut done), out);
+            let keys = rows.keys.get(from..to).unwrap_or_default();
+            std::hint::black_box(self.approach(keys));
+            self.take(rows, (from, to), &mut pending, out);
         }
-        self.flush(rows, done, &mut slots);
+        self.flush(rows, &mut pending);
     }
 
     /// Reads a word of each cache line that the next rows need: reads that wait for nothing else wait together.
@@ -50,7 +56,7 @@ impl Paned {
         &mut self,
         rows: &NumberRows<'_>,
         (from, to): (usize, usize),
-        (slots, done): (&mut Vec<u32>, &mut usize),
+        pending: &mut Pending,
         out: &mut WindowOutput,
     ) {
         let (batch, width) = (rows.events, self.shape.width);
@@ -72,8 +78,8 @@ impl Paned {
                 time: *time,
                 watermark: *watermark,
             };
-            if !self.is_home(&entry, width) && !self.begin_pane(&entry) {
-                self.any(rows, entry, (slots, done), out);
+            if !self.is_home(&entry, width) && !self.begin_pane(&entry, pending) {
+                self.any(rows, entry, pending, out);
                 continue;
             }
             let Some(home) = self.slots.homes.get_mut(*key as usize) else {
@@ -105,7 +111,7 @@ impl Paned {
                 at(&mut self.slots.rare, home.slot).add(home, number);
             }
             if !simple {
-                slots.push(home.slot);
+                pending.slots.push(home.slot);
             }
         }
     }
@@ -117,14 +123,13 @@ impl Paned {
     }
 
     /// Begins the pane of a row that is newer than all panes of its key, if that is all there is to do.
-    fn begin_pane(&mut self, entry: &Entry) -> bool {
+    fn begin_pane(&mut self, entry: &Entry, pending: &mut Pending) -> bool {
         let (shape, lateness) = (self.shape, self.lateness());
-        let at = entry.key as usize;
-        let (Some(home), Some(state)) = (self.slots.homes.get(at), self.keys.get_mut(at)) else {
+        let Some(home) = self.slots.homes.get(entry.key as usize) else {
             return false;
         };
         let next = home.start.saturating_add(shape.width);
-        if state.panes.is_empty() || entry.time < next || entry.watermark >= home.deadline {
+        if !home.is_open() || entry.time < next || entry.watermark >= home.deadline {
             return false;
         }
         let start = if entry.time.wrapping_sub(next) < shape.width {
@@ -132,19 +137,21 @@ impl Paned {
         } else {
             shape.floor(entry.time, shape.width)
         };
-        let closed_to = state.closed_to.max(entry.watermark);
-        let panes = (state.panes.len() + 1).saturating_mul(shape.windows_of_a_pane);
-        if start.saturating_add(shape.width) <= closed_to || panes > self.limit {
+        // No pane is older than this: else it would be due for release.
+        let oldest = home
+            .deadline
+            .saturating_sub(lateness.saturating_add(shape.size));
+        let release = shape.last_end(start).saturating_add(lateness);
+        let over = start.saturating_add(shape.width) <= entry.watermark;
+        if over || start.saturating_sub(oldest) >= self.reach {
             return false;
         }
-        let release = shape.last_end(start).saturating_add(lateness);
         let due = home.deadline.min(shape.first_end(start)).min(release);
         let pane = Pane {
             start,
             slot: self.slots.take(),
         };
-        state.closed_to = closed_to;
-        state.panes.push(pane);
+        pending.begun.push((entry.key, pane));
         self.slots.turn(entry.key, pane, due);
         true
     }
@@ -154,10 +161,11 @@ impl Paned {
         &mut self,
         rows: &NumberRows<'_>,
         entry: Entry,
-        (slots, done): (&mut Vec<u32>, &mut usize),
+        pending: &mut Pending,
         out: &mut WindowOutput,
     ) {
         let Entry { index, key, .. } = entry;
+        self.list(pending);
         let row = rows.row_key(index);
         let mut arguments = Vec::new();
         if let Some(slot) = self.ordinary(key, &row, entry.watermark) {
@@ -169,21 +177,23 @@ impl Paned {
                 self.slots.add_number(key, slot, number);
             }
             if !self.slots.columns.is_empty() {
-                slots.push(slot);
+                pending.slots.push(slot);
             }
             return;
         }
         // What follows may read or release slots: the columns have to be up to date.
-        self.flush(rows, *done, slots);
-        *done = index + 1;
+        self.flush(rows, pending);
+        pending.first = index + 1;
         rows.arguments(index, &mut arguments);
         let mark = out.mark();
         self.push(key, &row, &arguments, entry.watermark, out);
         out.trigger_since(mark, index);
     }
 
-    /// Adds the numbers of consecutive rows, from row `first` on, to their slots.
-    fn flush(&mut self, rows: &NumberRows<'_>, first: usize, slots: &mut Vec<u32>) {
+    /// Brings everything up to date.
+    fn flush(&mut self, rows: &NumberRows<'_>, pending: &mut Pending) {
+        self.list(pending);
+        let (first, slots) = (pending.first, &mut pending.slots);
         let end = first + slots.len();
         let columns = self.slots.columns.iter_mut();
         for (column, (aggregate, _)) in columns.zip(self.slots.layout.columns()) {
@@ -194,5 +204,14 @@ impl Paned {
             });
         }
         slots.clear();
+    }
+
+    /// Puts the panes that began into the lists of their keys: many at once, so that they wait for memory together.
+    fn list(&mut self, pending: &mut Pending) {
+        for (key, pane) in pending.begun.drain(..) {
+            if let Some(state) = self.keys.get_mut(key as usize) {
+                state.panes.push(pane);
+            }
+        }
     }
 }
