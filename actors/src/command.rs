@@ -7,8 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_proto::issue::Issue;
-use tidegate_proto::record::{KIND_HEADER, Partition, Record, partition_of};
+use tidegate_proto::record::{KIND_HEADER, Offset, Partition, Record, partition_of};
 use tidegate_proto::resource::ResourceDefinition;
+
+use crate::source::SOURCES_HOME;
 
 /// Value of the kind header of a command.
 pub const COMMAND: &str = "command";
@@ -51,6 +53,22 @@ pub enum Command {
     },
     /// Delete a resource type.
     DeleteResourceType {
+        /// Its name.
+        name: String,
+        /// Revision that it must have now.
+        expected: Option<u64>,
+    },
+    /// Define a source, or change it.
+    PutSource {
+        /// The source's document.
+        document: String,
+        /// Offset by partition of its topic where it begins, if its reading begins with this: resolved once, here.
+        starts: Vec<Offset>,
+        /// Revision that it must have now.
+        expected: Option<u64>,
+    },
+    /// Delete a source: its topic is no longer read.
+    DeleteSource {
         /// Its name.
         name: String,
         /// Revision that it must have now.
@@ -109,6 +127,21 @@ pub enum Signal {
         revision: u64,
         /// Its document; `None`: deleted.
         document: Option<String>,
+    },
+    /// A source was accepted, changed or deleted.
+    Source {
+        /// Request that caused it.
+        request: String,
+        /// Its name.
+        name: String,
+        /// Revision.
+        revision: u64,
+        /// Revision at which its reading began.
+        generation: u64,
+        /// Its document; `None`: deleted.
+        document: Option<String>,
+        /// Offset by partition of its topic where its reading began.
+        starts: Vec<Offset>,
     },
     /// A handler's outcome comes back to the task that asked for it.
     Delivered {
@@ -205,8 +238,18 @@ impl Command {
             Self::DeleteRule { name, .. } | Self::EnableRule { name, .. } => format!("rule/{name}"),
             Self::PutResourceType { document, .. } => format!("type/{}", name_in(document)),
             Self::DeleteResourceType { name, .. } => format!("type/{name}"),
+            Self::PutSource { document, .. } => format!("source/{}", name_in(document)),
+            Self::DeleteSource { name, .. } => format!("source/{name}"),
             Self::PutResource { definition, .. } => definition.id.as_ref().to_owned(),
             Self::DeleteResource { id, .. } => id.clone(),
+        }
+    }
+
+    /// Key of the record that carries it: that of the actor, but one home for all sources.
+    fn route(&self) -> String {
+        match self {
+            Self::PutSource { .. } | Self::DeleteSource { .. } => SOURCES_HOME.to_owned(),
+            _ => self.key(),
         }
     }
 }
@@ -221,6 +264,7 @@ fn name_in(document: &str) -> String {
         Some(tidegate_proto::document::Document::ResourceType(kind)) => {
             kind.name.as_ref().to_owned()
         }
+        Some(tidegate_proto::document::Document::Source(source)) => source.name.to_string(),
         _ => String::new(),
     }
 }
@@ -229,7 +273,7 @@ impl Request {
     /// As a record for the inbox, with the partition that it belongs to.
     #[must_use]
     pub fn to_record(&self, partitions: u32) -> (Partition, Record) {
-        let key = self.command.key();
+        let key = self.command.route();
         let body = serde_json::to_vec(self).unwrap_or_default();
         let record = Record::new(key.clone().into_bytes(), body)
             .with_header(KIND_HEADER, COMMAND.as_bytes());
@@ -244,6 +288,7 @@ impl Signal {
         let key = match self {
             Self::Rule { name, .. } => format!("rule/{name}"),
             Self::ResourceType { name, .. } => format!("type/{name}"),
+            Self::Source { name, .. } => format!("source/{name}"),
             Self::Delivered { resource, .. } => resource.clone(),
         };
         let body = serde_json::to_vec(self).unwrap_or_default();

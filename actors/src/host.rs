@@ -22,6 +22,7 @@ use crate::observe::{Observation, Query};
 use crate::owner::{Ask, Make, Owner, OwnerSettings, Phase, Told};
 use crate::port::{Clock, EventLog, PortError, SnapshotName, SnapshotStore};
 use crate::shard::Shard;
+use crate::source::Reading;
 
 /// Shortest and longest wait before a lost shard is taken over again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -42,8 +43,11 @@ pub struct Chunk {
 
 /// Chunks in order, bounded in rows and bytes by who made it.
 pub type Feed = Pin<Box<dyn Stream<Item = Result<Chunk, PortError>> + Send>>;
-/// Opens a feed at the given positions.
-pub type OpenFeed = Arc<dyn Fn(Partition, Vec<Offset>) -> Feed + Send + Sync>;
+/// Opens a feed of these topics at the given positions.
+pub type OpenFeed = Arc<dyn Fn(Partition, &[Reading], Vec<Offset>) -> Feed + Send + Sync>;
+
+/// Positions in the topics that a snapshot needs from there on.
+pub type Needed = Vec<(Topic, Offset)>;
 
 /// Names of the topics that a shard writes to.
 #[derive(Clone, Debug)]
@@ -62,8 +66,6 @@ pub struct Topics {
     pub dead: Topic,
     /// Late and future rows.
     pub late: Topic,
-    /// Sources in the fixed order of every shard.
-    pub sources: Vec<Topic>,
     /// Consumer group under which offsets are committed.
     pub group: String,
 }
@@ -82,7 +84,7 @@ pub struct Ports {
     /// Topic names.
     pub topics: Arc<Topics>,
     /// Source positions of the snapshots kept since this process began: how far the sources must stay readable.
-    pub kept: Arc<std::sync::Mutex<std::collections::BTreeMap<SnapshotName, Vec<Offset>>>>,
+    pub kept: Arc<std::sync::Mutex<std::collections::BTreeMap<SnapshotName, Needed>>>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -112,6 +114,8 @@ pub struct ShardActor {
     ports: Ports,
     owner: Owner<Shard>,
     feed: Option<Feed>,
+    /// What the feed was opened for, and where it stands.
+    fed: (Vec<Reading>, Vec<Offset>),
     pulling: bool,
     /// Answers to asks of an earlier life are thrown away.
     life: u64,
@@ -143,6 +147,7 @@ impl ShardActor {
             ports,
             owner,
             feed: None,
+            fed: (Vec::new(), Vec::new()),
             pulling: false,
             life: 0,
             backoff: BACKOFF.0,
@@ -166,7 +171,8 @@ impl ShardActor {
     fn run(&mut self, asks: Vec<Ask>, ctx: &mut Context<Self>) {
         for ask in asks {
             let life = self.life;
-            let future = ask::answer(ask, self.settings.shard, self.ports.clone());
+            let readings = self.owner.readings();
+            let future = ask::answer(ask, self.settings.shard, readings, self.ports.clone());
             let told = future.into_actor(self).map(move |told, actor, ctx| {
                 if life == actor.life {
                     actor.told(told, ctx);
@@ -258,16 +264,8 @@ impl ShardActor {
         if self.pulling || !self.owner.can_begin() {
             return;
         }
-        let mut feed = match self.feed.take() {
-            Some(feed) => feed,
-            None => match self.owner.positions() {
-                Some(mut positions) => {
-                    positions.resize(self.ports.topics.sources.len(), 0);
-                    self.at_end = false;
-                    (self.ports.feed)(self.settings.shard, positions)
-                }
-                None => return,
-            },
+        let Some(mut feed) = self.feed() else {
+            return;
         };
         self.pulling = true;
         let (life, tick) = (self.life, self.settings.tick);
@@ -290,9 +288,24 @@ impl ShardActor {
         }));
     }
 
+    /// The feed, opened anew when a reading began or ended.
+    fn feed(&mut self) -> Option<Feed> {
+        let mut positions = self.owner.positions()?;
+        let readings = self.owner.readings();
+        positions.resize(readings.len(), 0);
+        let wanted = (readings, positions);
+        let open = self.feed.take().filter(|_| self.fed == wanted);
+        self.at_end &= open.is_some();
+        let feed = open
+            .unwrap_or_else(|| (self.ports.feed)(self.settings.shard, &wanted.0, wanted.1.clone()));
+        self.fed = wanted;
+        Some(feed)
+    }
+
     fn pulled(&mut self, chunk: Option<Option<Result<Chunk, PortError>>>, ctx: &mut Context<Self>) {
         match chunk {
             Some(Some(Ok(chunk))) => {
+                self.fed.1 = chunk.ranges.iter().map(|range| range.to).collect();
                 self.at_end = chunk.is_end;
                 if self.is_known(&chunk.ranges) {
                     return self.go_on(ctx);
@@ -351,7 +364,8 @@ impl ShardActor {
         let due = self.owner.acknowledged().and_then(Shard::next_due);
         // A backlog that is still on its way would be late.
         if self.at_end && due.is_some_and(|due| due <= now) && self.draining.is_none() {
-            let positions = self.owner.positions().unwrap_or_default();
+            let mut positions = self.owner.positions().unwrap_or_default();
+            positions.resize(self.owner.readings().len(), 0);
             let ranges = positions
                 .into_iter()
                 .map(|at| OffsetRange { from: at, to: at })

@@ -13,4 +13,5 @@ pub mod resource;
 pub mod result;
 pub mod rule;
 pub mod shard;
+pub mod source;
 pub mod task;

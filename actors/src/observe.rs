@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidegate_proto::record::{Offset, Topic};
 use tidegate_proto::time::Timestamp;
 use tidegate_proto::value::Value;
 
@@ -50,6 +51,8 @@ pub enum Query {
         /// At most so many.
         limit: usize,
     },
+    /// All sources; every shard knows them.
+    Sources,
     /// Numbers of the shard.
     Shard,
 }
@@ -71,6 +74,8 @@ pub enum Observation {
     Types(Vec<TypeView>),
     /// Tasks.
     Tasks(Vec<TaskView>),
+    /// Sources.
+    Sources(Vec<SourceView>),
     /// Numbers of the shard.
     Shard(Box<ShardView>),
 }
@@ -139,6 +144,27 @@ pub struct TypeView {
     pub name: String,
     /// Revision.
     pub revision: u64,
+    /// The document as written.
+    pub document: String,
+}
+
+/// A source as a shard knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// Name.
+    pub name: String,
+    /// Revision.
+    pub revision: u64,
+    /// Revision at which its reading began.
+    pub generation: u64,
+    /// Its topic.
+    pub topic: Topic,
+    /// Whether shards read it in place; otherwise a gateway does.
+    pub in_place: bool,
+    /// Read in place: next offset of this shard's partition.
+    pub position: Option<Offset>,
+    /// Offset by partition where its reading began.
+    pub starts: Vec<Offset>,
     /// The document as written.
     pub document: String,
 }

@@ -21,6 +21,7 @@ use tidegate_proto::time::Timestamp;
 use crate::epoch::{EpochNumber, Exclusion, Intake, IntakeRecord, Output};
 use crate::journal::{EpochEntry, HistoryRules, JournalEntry};
 use crate::port::{PortError, SnapshotName};
+use crate::source::Reading;
 use recovery::Replay;
 
 pub use contract::{Ask, Breaks, Machine, Make, OwnerSettings, Publish, StepFault, Told};
@@ -151,6 +152,11 @@ impl<M: Machine> Owner<M> {
     /// Next offsets to take, when ready.
     pub fn positions(&self) -> Option<Vec<Offset>> {
         (self.phase == Phase::Ready).then(|| self.machine.as_ref().map(M::positions))?
+    }
+
+    /// The topics that the machine reads, by source number; empty without a machine.
+    pub fn readings(&self) -> Vec<Reading> {
+        self.machine.as_ref().map(M::readings).unwrap_or_default()
     }
 
     /// The journalled clock.

@@ -13,6 +13,7 @@ use tidegate_proto::rule::Rule;
 
 use crate::actor::{Actor, ActorError, Turn};
 use crate::command::{Change, Command, Refusal, Request, Signal};
+use crate::source::Begun;
 
 /// Requests that a definition remembers, so that a repeated one is answered like the first.
 const REMEMBERED: usize = 16;
@@ -26,6 +27,8 @@ pub struct DefinitionActor {
     /// `None`: deleted, or never there.
     pub(crate) document: Option<Arc<str>>,
     answered: VecDeque<(String, u64)>,
+    /// Of a source: where its reading began.
+    pub(crate) begun: Begun,
 }
 
 /// A request and the key of the actor that it is for.
@@ -105,7 +108,7 @@ impl DefinitionActor {
         }
     }
 
-    fn expect(&self, expected: Option<u64>) -> Result<(), Refusal> {
+    pub(crate) fn expect(&self, expected: Option<u64>) -> Result<(), Refusal> {
         match expected.filter(|expected| *expected != self.visible()) {
             Some(expected) => Err(Refusal::Conflict {
                 expected,
@@ -115,7 +118,7 @@ impl DefinitionActor {
         }
     }
 
-    fn exists(&self, what: &str) -> Result<(), Refusal> {
+    pub(crate) fn exists(&self, what: &str) -> Result<(), Refusal> {
         if self.document.is_some() {
             Ok(())
         } else {
@@ -170,6 +173,17 @@ impl DefinitionActor {
                 self.document = None;
                 self.revision += 1;
                 Ok(Some(self.type_signal(request, name)))
+            }
+            Command::PutSource {
+                document,
+                starts,
+                expected,
+            } => {
+                self.expect(*expected)?;
+                self.put_source(document, starts, request)
+            }
+            Command::DeleteSource { name, expected } => {
+                self.delete_source(name, *expected, request)
             }
             Command::PutResource { definition, .. } => Err(Refusal::NotFound {
                 what: definition.id.as_ref().to_owned(),

@@ -8,6 +8,7 @@ mod define;
 mod intake;
 mod look;
 mod settle;
+mod source;
 mod supervise;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,10 +32,13 @@ use crate::owner::{Machine, StepFault};
 use crate::registry::Registry;
 use crate::result::CauseStyle;
 use crate::rule::DefinitionActor;
+use crate::source::Reading;
 use crate::task::TaskActor;
 use supervise::{Failures, Watch};
 
 pub use intake::{ONCE_HEADER, ONLY_HEADER};
+
+use source::Sources;
 
 /// Version of a snapshot's bytes; another one is refused.
 const SNAPSHOT_VERSION: u8 = 2;
@@ -65,6 +69,8 @@ pub struct ShardSettings {
     pub twin_bytes: u64,
     /// Ids of records posted with an idempotency key that are remembered: a repeat within so many is dropped.
     pub remembered: usize,
+    /// Most sources, and most topics that were ever read in place; default 256.
+    pub most_sources: usize,
     /// Faults that a simulation asks for.
     pub breaks: ShardBreaks,
 }
@@ -96,6 +102,7 @@ impl ShardSettings {
             twin_bytes: 256 << 20,
             remembered: 100_000,
             breaks: ShardBreaks::default(),
+            most_sources: 256,
         }
     }
 }
@@ -163,6 +170,7 @@ struct State {
     /// When to look whether a resource has fallen silent.
     silence: BTreeSet<(i64, u32)>,
     counters: ShardCounters,
+    sources: Sources,
 }
 
 /// The actors of one partition.
@@ -236,6 +244,7 @@ impl Shard {
         shard.pipeline = Pipeline::restore(&pipeline, plans, shard.settings.pipeline)
             .map_err(|error| error.to_string())?;
         shard.state = state;
+        shard.read_sources();
         Ok(shard)
     }
 
@@ -310,7 +319,7 @@ impl Shard {
         self.take(&intake.records);
         self.advance(intake.clock);
         self.state.epoch = intake.epoch;
-        self.state.positions = intake.ranges.iter().map(|range| range.to).collect();
+        self.move_on(&intake.ranges);
         self.finish()
     }
 }
@@ -338,6 +347,10 @@ impl Machine for Shard {
 
     fn positions(&self) -> Vec<Offset> {
         self.state.positions.clone()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.reading_list()
     }
 
     fn snapshot(&self) -> Vec<u8> {

@@ -6,6 +6,8 @@
 //! | `GET /v1/resources`, `GET PUT DELETE /v1/resources/{id}` | twins and their definitions |
 //! | `GET /v1/types`, `GET DELETE /v1/types/{name}` | resource types |
 //! | `GET POST /v1/rules`, `GET DELETE /v1/rules/{name}`, `POST /v1/rules/{name}/enable`, `…/disable` | rules |
+//! | `GET POST /v1/sources`, `GET DELETE /v1/sources/{name}` | topics that events are read from |
+//! | `POST /v1/topics/{topic}/records` | records into a topic of the user's |
 //! | `POST /v1/apply` | many documents, one after another |
 //! | `GET /v1/tasks`, `GET /v1/tasks/{id}`, `GET /v1/shards` | what runs |
 //! | `GET /v1/results` | results as server-sent events |
@@ -32,6 +34,7 @@ pub mod problem;
 mod resources;
 mod rules;
 mod serve;
+mod sources;
 pub mod split;
 mod state;
 mod tail;
@@ -89,6 +92,12 @@ fn rest() -> Router<Api> {
         .route("/v1/rules/{name}", get(rules::get).delete(rules::delete))
         .route("/v1/rules/{name}/enable", post(rules::enable))
         .route("/v1/rules/{name}/disable", post(rules::disable))
+        .route("/v1/sources", get(sources::list).post(sources::post))
+        .route(
+            "/v1/sources/{name}",
+            get(sources::get).delete(sources::delete),
+        )
+        .route("/v1/topics/{topic}/records", post(sources::produce))
         .route("/v1/apply", post(documents::apply))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{*id}", get(tasks::get))

@@ -27,6 +27,7 @@ use tidegate_proto::time::Span;
 
 use crate::handler::{DispatcherSettings, HandlersSettings};
 use crate::log::EmbeddedLogSettings;
+use crate::source::{RegistrySettings, SourceSettings};
 
 /// The defaults and the reference of all settings.
 pub const DEFAULT_TOML: &str = include_str!("../default.toml");
@@ -212,6 +213,8 @@ pub struct LimitsConfig {
     pub waiting_rows: usize,
     /// Group keys of a rule in a shard.
     pub groups: usize,
+    /// Sources, and topics that were ever read in place.
+    pub sources: usize,
 }
 
 /// How log lines are written.
@@ -258,6 +261,10 @@ pub struct Config {
     pub time: TimeConfig,
     /// `[limits]`.
     pub limits: LimitsConfig,
+    /// `[sources]`.
+    pub sources: SourceSettings,
+    /// `[registry]`.
+    pub registry: RegistrySettings,
     /// `[telemetry]`.
     pub telemetry: TelemetryConfig,
     /// `[dispatcher]`.

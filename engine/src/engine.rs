@@ -1,13 +1,16 @@
 //! [`Engine`]: the running program as the doors see it. Events and commands become records; answers come back as records;
 //! what is looked at is what shards have acknowledged.
 //!
-//! Start order: data folder (format, lock) → log → topics → shards (each takes itself over) → answers → dispatcher.
-//! Stop order: doors first (by who owns them) → shards drain (epoch finished, snapshot) → dispatcher → log.
+//! Start order: data folder (format, lock) → log → topics → shards (each takes itself over) → answers → dispatcher
+//! → gateways.
+//! Stop order: doors first (by who owns them) → gateways → shards drain (epoch finished, snapshot) → dispatcher → log.
 
 mod owning;
+mod sources;
 mod start;
 mod worker;
 
+pub use sources::{RecordPlace, SourceStatus, TopicRecord};
 pub use start::WallClock;
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use crate::data_dir::DataDir;
 use crate::error::EngineError;
 use crate::log::OpenLog;
 use crate::runtime::Shards;
+use crate::source::{Gateway, Gateways, Registry};
 use crate::store::FolderStore;
 use crate::tail::tail;
 use crate::workers::Workers;
@@ -102,6 +106,8 @@ struct Inner {
     snapshots: Arc<FolderStore>,
     workers: Workers,
     name: String,
+    gateways: Gateways,
+    registry: Option<Arc<Registry>>,
 }
 
 /// The running engine; cheap to clone.
@@ -113,6 +119,7 @@ pub struct Engine(Arc<Inner>);
 pub struct Running {
     /// The engine.
     pub engine: Engine,
+    gateway: Gateway,
     owning: owning::Owning,
     following: Vec<tokio::task::JoinHandle<()>>,
     /// Locked as long as we run.
@@ -125,6 +132,7 @@ impl Running {
     /// # Errors
     /// When the log could not be closed well; everything acknowledged is in it all the same.
     pub async fn stop(self) -> Result<(), EngineError> {
+        self.gateway.stop().await;
         let left = self.engine.0.log.leave().await;
         self.engine.0.shards.drain().await;
         for task in &self.following {

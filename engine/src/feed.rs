@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use tidegate_actors::epoch::IntakeRecord;
 use tidegate_actors::host::{Chunk, Feed};
 use tidegate_actors::port::{Clock, EventLog, PortError, ReadLimit, TopicPartition};
+use tidegate_actors::source::Reading;
 use tidegate_proto::record::{Offset, OffsetRange, Partition, Topic};
 use tidegate_proto::time::Timestamp;
 use tokio::sync::mpsc;
@@ -19,8 +20,6 @@ pub struct FeedSettings {
     pub log: Arc<dyn EventLog>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// Sources in the shard's fixed order.
-    pub sources: Vec<Topic>,
     /// Most records and bytes of one chunk, so of one epoch.
     pub limit: ReadLimit,
     /// Chunks that may wait.
@@ -32,34 +31,46 @@ pub struct FeedSettings {
 impl std::fmt::Debug for FeedSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FeedSettings")
-            .field("sources", &self.sources)
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
 
+/// One source of the shard, by its number.
+struct Place {
+    at: TopicPartition,
+    /// A topic whose source is gone keeps its number and is not read.
+    reading: bool,
+}
+
 /// Opens the feed of a shard; the reader ends when the feed is dropped.
-pub fn open(settings: &FeedSettings, shard: Partition, positions: Vec<Offset>) -> Feed {
+pub fn open(
+    settings: &FeedSettings,
+    shard: Partition,
+    readings: &[Reading],
+    positions: Vec<Offset>,
+) -> Feed {
+    let places = readings.iter().map(|one| Place {
+        at: TopicPartition {
+            topic: Topic::clone(&one.topic),
+            partition: shard,
+        },
+        reading: one.reading,
+    });
+    let places = places.collect();
     let (sender, receiver) = mpsc::channel(settings.waiting.max(1));
     settings
         .runtime
-        .spawn(read(settings.clone(), shard, positions, sender));
+        .spawn(read(settings.clone(), places, positions, sender));
     ReceiverStream::new(receiver).boxed()
 }
 
 async fn read(
     settings: FeedSettings,
-    shard: Partition,
+    places: Vec<Place>,
     mut positions: Vec<Offset>,
     sender: mpsc::Sender<Result<Chunk, PortError>>,
 ) {
-    let places: Vec<TopicPartition> = settings
-        .sources
-        .iter()
-        .map(|topic| TopicPartition {
-            topic: Topic::clone(topic),
-            partition: shard,
-        })
-        .collect();
     let mut ended = false;
     loop {
         match chunk(&settings, &places, &mut positions).await {
@@ -68,7 +79,8 @@ async fn read(
                 let waits = places
                     .iter()
                     .zip(&positions)
-                    .map(|(place, at)| settings.log.grown(place, *at));
+                    .filter(|(place, _)| place.reading)
+                    .map(|(place, at)| settings.log.grown(&place.at, *at));
                 let grown = futures::future::select_all(waits);
                 tokio::select! {
                     () = sender.closed() => return,
@@ -96,7 +108,7 @@ async fn read(
 /// Reads what there is of every source, up to the limit, and says how far the clock may go with it.
 async fn chunk(
     settings: &FeedSettings,
-    places: &[TopicPartition],
+    places: &[Place],
     positions: &mut [Offset],
 ) -> Result<Chunk, PortError> {
     // Taken before the read: what is at its end now has nothing older than this.
@@ -105,10 +117,19 @@ async fn chunk(
         clock: now,
         ..Chunk::default()
     };
+    let reading = places.iter().filter(|place| place.reading).count().max(1);
+    let limit = ReadLimit {
+        records: (settings.limit.records / reading).max(1),
+        bytes: (settings.limit.bytes / reading).max(1),
+    };
     let mut lagging: Option<Timestamp> = None;
     for ((source, place), at) in (0_u16..).zip(places).zip(positions.iter_mut()) {
-        let slice = settings.log.read(place, *at, settings.limit).await?;
         let from = *at;
+        if !place.reading {
+            chunk.ranges.push(OffsetRange { from, to: from });
+            continue;
+        }
+        let slice = settings.log.read(&place.at, from, limit).await?;
         let last = slice
             .entries
             .last()
@@ -131,6 +152,7 @@ async fn chunk(
             }));
     }
     chunk.is_end = lagging.is_none();
-    chunk.clock = lagging.unwrap_or(now);
+    // A producer whose clock is ahead stamps records of its own topic with it.
+    chunk.clock = lagging.unwrap_or(now).min(now);
     Ok(chunk)
 }

@@ -13,6 +13,7 @@ pub mod handler;
 pub mod log;
 pub mod replay;
 pub mod runtime;
+pub mod source;
 pub mod store;
 pub mod tail;
 pub mod telemetry;

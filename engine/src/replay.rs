@@ -2,8 +2,11 @@
 //! and every number of shards. The scenario tests drive it too, with a restore after every epoch.
 
 mod lines;
+mod reading;
+mod source;
 mod stored;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -20,6 +23,8 @@ use tidegate_proto::record::{OffsetRange, Record, partition_of};
 use tidegate_proto::time::{Span, Timestamp};
 
 pub use lines::{Line, LineError, read_line};
+use reading::Found;
+use source::LineSource;
 pub use stored::{Stored, replay_stored};
 
 /// How a replay is cut and driven. None of it changes what is printed.
@@ -103,6 +108,7 @@ pub struct Replay {
     highest: Option<Timestamp>,
     epoch: u64,
     revisions: BTreeMap<String, (u64, String)>,
+    source: Option<LineSource>,
     summary: ReplaySummary,
 }
 
@@ -112,15 +118,24 @@ impl Replay {
     /// # Errors
     /// All problems of all documents.
     pub fn new(documents: &str, options: ReplayOptions) -> Result<Self, ReplayError> {
-        Self::with_causes(documents, options, |_| CauseStyle::Line)
+        let source = LineSource::of(documents).map_err(ReplayError::Documents)?;
+        Self::with_causes(documents, options, source, |_| CauseStyle::Line)
     }
 
     fn with_causes(
         documents: &str,
         options: ReplayOptions,
+        source: Option<LineSource>,
         causes: impl Fn(u32) -> CauseStyle,
     ) -> Result<Self, ReplayError> {
-        let settings = |shard| ShardSettings::new(shard, options.shards, causes(shard));
+        let profile = source.as_ref().map(|source| source.profile().clone());
+        let settings = |shard| {
+            let settings = ShardSettings::new(shard, options.shards, causes(shard));
+            ShardSettings {
+                profile: profile.clone().unwrap_or_default(),
+                ..settings
+            }
+        };
         let shards: Vec<_> = (0..options.shards.max(1))
             .map(|shard| (settings(shard), Shard::new(settings(shard))))
             .collect();
@@ -134,6 +149,7 @@ impl Replay {
             highest: None,
             epoch: 0,
             revisions: BTreeMap::new(),
+            source,
             summary: ReplaySummary::default(),
         };
         replay.apply(documents)?;
@@ -210,20 +226,23 @@ impl Replay {
     }
 
     fn push(&mut self, shard: usize, record: Record) {
-        self.push_at(shard, self.line, record);
+        let shard = u32::try_from(shard).unwrap_or(u32::MAX);
+        self.push_at(Found {
+            shard,
+            source: 0,
+            offset: self.line,
+            record,
+        });
     }
 
-    fn push_at(&mut self, shard: usize, offset: i64, record: Record) {
-        if let Some(pending) = self.pending.get_mut(shard) {
-            let source = 0;
-            pending.push((
-                self.line,
-                IntakeRecord {
-                    source,
-                    offset,
-                    record,
-                },
-            ));
+    fn push_at(&mut self, found: Found) {
+        if let Some(pending) = self.pending.get_mut(found.shard as usize) {
+            let record = IntakeRecord {
+                source: found.source,
+                offset: found.offset,
+                record: found.record,
+            };
+            pending.push((self.line, record));
         }
     }
 
@@ -234,12 +253,13 @@ impl Replay {
     pub fn line(&mut self, text: &[u8], out: &mut dyn FnMut(&str)) -> Result<(), ReplayError> {
         self.line += 1;
         self.summary.lines += 1;
-        let line = read_line(text, self.options.shards > 1, self.options.ticks.is_some()).map_err(
-            |error| ReplayError::Line {
-                line: self.line,
-                problem: error.to_string(),
-            },
-        )?;
+        let plain = self.source.is_none();
+        let (shards, ticks) = (self.options.shards > 1, self.options.ticks.is_some());
+        let line = read_line(text, plain && shards, plain && ticks);
+        let line = line.map_err(|error| ReplayError::Line {
+            line: self.line,
+            problem: error.to_string(),
+        })?;
         match line {
             Line::Blank => Ok(()),
             Line::Tick(time) => self.tick(time, out),
@@ -257,6 +277,14 @@ impl Replay {
                 Ok(())
             }
             Line::Event { resource, time } => {
+                let read = self.source.as_mut().map(|source| source.read(text));
+                let (resource, time, value) = match read {
+                    None => (resource, time, Bytes::copy_from_slice(text)),
+                    Some(read) => {
+                        let (resource, time) = read.first.unzip();
+                        (resource.map(Cow::Owned), time, read.value)
+                    }
+                };
                 if let (Some(every), Some(time)) = (self.options.ticks, time) {
                     self.ticks_up_to(time, every, out)?;
                 }
@@ -265,7 +293,7 @@ impl Replay {
                 });
                 let record = Record {
                     key: None,
-                    value: Some(Bytes::copy_from_slice(text)),
+                    value: Some(value),
                     headers: Vec::new(),
                     timestamp: i64::MIN,
                 };

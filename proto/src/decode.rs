@@ -3,6 +3,9 @@
 //! A record holds an object, an array of objects, or objects on lines of their own. What is no JSON rejects the record,
 //! what is JSON but no event rejects that element alone; both are told as [`Undecodable`] and never lost silently.
 //!
+//! A source may say that its records are Influx line protocol instead: one line, one event. Other formats need what a pure
+//! function has not (a schema, a script): a gateway makes JSON of them before they come here.
+//!
 //! Numbers are doubles: a number of more than 53 bits rounds to the nearest one (2^53 + 1 becomes 2^53), one beyond the
 //! doubles (`1e999`) is refused. `"NaN"` and `"Infinity"` are texts.
 
@@ -10,10 +13,13 @@ mod columns;
 mod element;
 mod fields;
 mod finish;
+mod influx;
 mod metric;
 mod moment;
 mod profile;
 
+#[cfg(test)]
+mod influx_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -22,10 +28,12 @@ mod tests;
 use crate::batch::EventBatch;
 use crate::id::Names;
 use crate::json::{ReadLimits, Reader};
-use crate::record::Record;
+use crate::record::{Partition, Record};
 use columns::Columns;
 use element::{Outer, Scratch, Sink, Walk};
-pub use profile::{FieldSource, FieldSourceError, SourceFormat, SourceProfile, is_field_path};
+pub use profile::{
+    FieldSource, FieldSourceError, Precision, SourceFormat, SourceProfile, is_field_path,
+};
 
 /// A record with its place in the intake.
 #[derive(Clone, Copy, Debug)]
@@ -89,12 +97,27 @@ pub struct Undecodable {
 struct Compiled {
     profile: SourceProfile,
     nested: bool,
+    /// The shard that its resources must belong to, if the records say themselves which partition they are in.
+    home: Option<Home>,
+}
+
+/// A shard among all: which resources belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Its number.
+    pub shard: Partition,
+    /// How many there are.
+    pub partitions: u32,
 }
 
 impl From<SourceProfile> for Compiled {
     fn from(profile: SourceProfile) -> Self {
         let nested = profile.is_nested();
-        Self { profile, nested }
+        Self {
+            profile,
+            nested,
+            home: None,
+        }
     }
 }
 
@@ -123,11 +146,13 @@ impl Decoder {
         }
     }
 
-    /// Gives one source its own profile, or takes it back.
-    pub fn set_profile(&mut self, source: u16, profile: Option<SourceProfile>) {
+    /// Gives one source its own profile and the shard that its resources must belong to, or takes both back.
+    pub fn set_source(&mut self, source: u16, profile: Option<(SourceProfile, Option<Home>)>) {
         self.own.retain(|(number, _)| *number != source);
-        if let Some(profile) = profile {
-            self.own.push((source, profile.into()));
+        if let Some((profile, home)) = profile {
+            let mut compiled = Compiled::from(profile);
+            compiled.home = home;
+            self.own.push((source, compiled));
         }
     }
 
@@ -190,6 +215,7 @@ impl Decoder {
             reader,
             outer: Outer::new(record.record, profile.profile.format),
             nested: profile.nested,
+            home: profile.home,
             profile: &profile.profile,
             limits: &self.limits,
             columns: &mut self.columns,
@@ -199,7 +225,10 @@ impl Decoder {
             source: record,
             event: element::Event::default(),
         };
-        walk.record()
+        match profile.profile.format {
+            SourceFormat::Influx => walk.lines(value),
+            _ => walk.record(),
+        }
     }
 }
 

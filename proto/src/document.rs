@@ -13,6 +13,7 @@ mod json;
 pub(crate) mod message;
 mod rule;
 mod section;
+mod source;
 mod tree;
 mod value;
 mod window;
@@ -20,7 +21,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use definition::{SourceDefinition, StartAt};
+pub use source::{SourceDefinition, StartAt};
 
 use crate::issue::{Issues, Mark, nearest};
 use crate::resource::{ResourceDefinition, ResourceTypeDefinition};
@@ -190,7 +191,7 @@ fn document(node: &Node, report: &mut Report) -> Option<Document> {
         "Rule" => rule::read(&root, report).map(Document::Rule),
         "Resource" => definition::resource(&root, report).map(Document::Resource),
         "ResourceType" => definition::resource_type(&root, report).map(Document::ResourceType),
-        "Source" => definition::source(&root, report).map(Document::Source),
+        "Source" => source::source(&root, report).map(Document::Source),
         later if KINDS_LATER.contains(&later) => {
             report.add("kind", kind.mark, section::later(later));
             None

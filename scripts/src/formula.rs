@@ -143,6 +143,14 @@ impl Formula {
         self.machine().run(values.map(Option::unwrap_or_default))
     }
 
+    /// The value for one row as Rhai has it: what a script gives may be a map.
+    pub(crate) fn evaluate_dynamic(
+        &self,
+        values: impl Iterator<Item = Value>,
+    ) -> Result<rhai::Dynamic, ScriptError> {
+        self.machine().run_dynamic(values)
+    }
+
     /// The values for `rows` rows: over columns when the formula and the types of the columns allow, otherwise row by
     /// row, with the same result. Columns that are missing or too short are `()`.
     #[must_use]

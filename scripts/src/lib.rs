@@ -32,6 +32,7 @@ mod sandbox;
 mod scalar;
 mod stream;
 mod template;
+mod transform;
 mod value;
 
 pub use catalogue::{Entry, catalogue};
@@ -42,3 +43,4 @@ pub use names::FormulaContext;
 pub use sandbox::with_guard;
 pub use stream::{Over, Slot, StreamCall, StreamFunction};
 pub use template::Template;
+pub use transform::Transform;

@@ -345,6 +345,15 @@ impl<'f> Machine<'f> {
         &mut self,
         values: impl Iterator<Item = Value>,
     ) -> Result<Value, ScriptError> {
+        let result = self.run_dynamic(values)?;
+        value::to_value(&result).map_err(|message| ScriptError::author(message, Position::NONE))
+    }
+
+    /// The same as Rhai has it: what it gives may be a map.
+    pub(crate) fn run_dynamic(
+        &mut self,
+        values: impl Iterator<Item = Value>,
+    ) -> Result<Dynamic, ScriptError> {
         if let Some(mut frame) = self.global.tag.write_lock::<Frame>() {
             frame.slots.clear();
             frame
@@ -367,7 +376,6 @@ impl<'f> Machine<'f> {
             returned(context.eval_expression_tree(&Expression::from(self.body)))
         }));
         let result = caught.map_err(|_| ScriptError::ours("the evaluation panicked"))?;
-        let result = result.map_err(|error| ScriptError::from_rhai(&error))?;
-        value::to_value(&result).map_err(|message| ScriptError::author(message, Position::NONE))
+        result.map_err(|error| ScriptError::from_rhai(&error))
     }
 }

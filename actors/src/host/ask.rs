@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_proto::record::{Offset, Partition, Record, Topic, partition_of};
+use tidegate_proto::record::{Offset, OffsetRange, Partition, Record, Topic, partition_of};
 
-use super::Ports;
+use super::{Needed, Ports};
 use crate::epoch::{Destination, IntakeRecord, Output};
 use crate::journal::JournalEntry;
 use crate::owner::{Ask, Publish, Told};
@@ -12,6 +12,7 @@ use crate::port::{
     EventLog, PortError, PortErrorKind, Publication, ReadLimit, SnapshotName, TopicPartition,
     TopicSettings,
 };
+use crate::source::Reading;
 
 /// How much one read brings while history is read.
 const LIMIT: ReadLimit = ReadLimit {
@@ -22,7 +23,12 @@ const LIMIT: ReadLimit = ReadLimit {
 const USER_PARTITIONS: u32 = 4;
 
 /// Carries one ask out.
-pub(super) async fn answer(ask: Ask, shard: Partition, ports: Ports) -> Told {
+pub(super) async fn answer(
+    ask: Ask,
+    shard: Partition,
+    readings: Vec<Reading>,
+    ports: Ports,
+) -> Told {
     let journal = place(&ports.topics.journal, shard);
     match ask {
         // One process holds the data directory, and a shard's earlier life has ended before its next one asks.
@@ -41,28 +47,40 @@ pub(super) async fn answer(ask: Ask, shard: Partition, ports: Ports) -> Told {
             )
         }
         Ask::ReadSources(ranges) => {
-            let mut records = Vec::new();
-            for ((source, range), topic) in (0_u16..).zip(ranges).zip(&ports.topics.sources) {
-                match read_range(&place(topic, shard), range.from, range.to, &ports).await {
-                    Ok(entries) => {
-                        records.extend(entries.into_iter().map(|(offset, record)| IntakeRecord {
-                            source,
-                            offset,
-                            record,
-                        }));
-                    }
-                    Err(error) => return Told::Sources(Err(error)),
-                }
-            }
-            Told::Sources(Ok(records))
+            Told::Sources(read_sources(ranges, shard, &readings, &ports).await)
         }
-        Ask::Publish(publish) => Told::Published(publish_all(publish, shard, &ports).await),
+        Ask::Publish(publish) => {
+            Told::Published(publish_all(publish, shard, &readings, &ports).await)
+        }
         Ask::Keep {
             name,
             bytes,
             positions,
-        } => Told::Kept(keep(name, bytes, positions, &ports).await),
+        } => {
+            let needed = readings.iter().zip(positions);
+            let needed = needed.filter(|(one, _)| one.reading);
+            let needed = needed.map(|(one, at)| (Topic::clone(&one.topic), at));
+            Told::Kept(keep(name, bytes, needed.collect(), &readings, &ports).await)
+        }
     }
+}
+
+async fn read_sources(
+    ranges: Vec<OffsetRange>,
+    shard: Partition,
+    readings: &[Reading],
+    ports: &Ports,
+) -> Result<Vec<IntakeRecord>, PortError> {
+    let mut records = Vec::new();
+    for ((source, range), one) in (0_u16..).zip(ranges).zip(readings) {
+        let entries = read_range(&place(&one.topic, shard), range.from, range.to, ports).await?;
+        records.extend(entries.into_iter().map(|(offset, record)| IntakeRecord {
+            source,
+            offset,
+            record,
+        }));
+    }
+    Ok(records)
 }
 
 fn place(topic: &Topic, partition: Partition) -> TopicPartition {
@@ -145,7 +163,12 @@ async fn read_journal(
         .collect()
 }
 
-async fn publish_all(publish: Publish, shard: Partition, ports: &Ports) -> Result<(), PortError> {
+async fn publish_all(
+    publish: Publish,
+    shard: Partition,
+    readings: &[Reading],
+    ports: &Ports,
+) -> Result<(), PortError> {
     let topics = &ports.topics;
     let mut records: BTreeMap<TopicPartition, Vec<Record>> = BTreeMap::new();
     for Output {
@@ -166,11 +189,11 @@ async fn publish_all(publish: Publish, shard: Partition, ports: &Ports) -> Resul
         records.entry(to).or_default().push(record);
     }
     let epoch = Offset::try_from(publish.epoch).unwrap_or(Offset::MAX);
-    let offsets = topics
-        .sources
+    let offsets = readings
         .iter()
         .zip(publish.positions)
-        .map(|(topic, at)| (place(topic, shard), at))
+        .filter(|(one, _)| one.reading)
+        .map(|(one, at)| (place(&one.topic, shard), at))
         .collect();
     let publication = Publication {
         records: records.into_iter().collect(),
@@ -206,29 +229,48 @@ async fn user_place(
 async fn keep(
     name: SnapshotName,
     bytes: Vec<u8>,
-    positions: Vec<Offset>,
+    needed: Needed,
+    readings: &[Reading],
     ports: &Ports,
 ) -> Result<(), PortError> {
     ports.snapshots.put(name, bytes).await?;
     let listed = ports.snapshots.list(name.shard).await?;
     // What the oldest kept snapshot needs stays readable. Those of an earlier process have positions that nobody
     // remembers; they are the oldest and go with the next few.
-    let (oldest, positions) = {
+    let (oldest, needed, free) = {
         let mut kept = ports
             .kept
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        kept.insert(name, positions.clone());
+        kept.insert(name, needed.clone());
         kept.retain(|known, _| known.shard != name.shard || listed.contains(known));
         let first = kept.iter().find(|(known, _)| known.shard == name.shard);
-        first.map_or((name, positions), |(known, at)| (*known, at.clone()))
+        let (oldest, needed) =
+            first.map_or((name, needed), |(known, needed)| (*known, needed.clone()));
+        let mine = || kept.iter().filter(|(known, _)| known.shard == name.shard);
+        let is_needed = |topic: &Topic| {
+            mine().any(|(_, needed)| needed.iter().any(|(known, _)| known == topic))
+        };
+        let free = readings.iter().filter(|one| !one.reading);
+        let free: Vec<_> = free
+            .filter(|one| !is_needed(&one.topic))
+            .map(|one| Topic::clone(&one.topic))
+            .collect();
+        (oldest, needed, free)
     };
     ports
         .log
         .hold(&place(&ports.topics.journal, name.shard), oldest.journal)
         .await?;
-    for (topic, at) in ports.topics.sources.iter().zip(positions) {
-        ports.log.hold(&place(topic, name.shard), at).await?;
+    for (topic, at) in needed {
+        ports.log.hold(&place(&topic, name.shard), at).await?;
+    }
+    for topic in free {
+        // The topic of a source that is gone may be gone too.
+        let _ = ports
+            .log
+            .hold(&place(&topic, name.shard), Offset::MAX)
+            .await;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use tidegate_proto::time::Timestamp;
 use crate::epoch::{Culprit, Epoch, EpochNumber, Intake, IntakeRecord, Output, Place};
 use crate::journal::JournalEntry;
 use crate::port::{PortError, SnapshotName};
+use crate::source::Reading;
 
 /// What an owner drives: a pure function of its journal.
 pub trait Machine: Sized {
@@ -22,6 +23,8 @@ pub trait Machine: Sized {
     fn clock(&self) -> Timestamp;
     /// Next offset to read, by source.
     fn positions(&self) -> Vec<Offset>;
+    /// The topics that it reads, by source number: topics only ever come in behind those that are there.
+    fn readings(&self) -> Vec<Reading>;
     /// The whole state.
     fn snapshot(&self) -> Vec<u8>;
 }

@@ -194,7 +194,8 @@ impl<M: Machine> Owner<M> {
         let mut records = 0;
         for (_, entry) in &self.replay.todo {
             let more = entry.records;
-            if count > 0 && records + more > REPLAY_RECORDS {
+            let goes_on = follows(&ranges, &entry.ranges);
+            if count > 0 && (records + more > REPLAY_RECORDS || !goes_on) {
                 break;
             }
             merge(&mut ranges, &entry.ranges);
@@ -286,6 +287,13 @@ impl<M: Machine> Owner<M> {
         self.since_snapshot = (self.replay.epochs, self.replay.records);
         self.publish_next()
     }
+}
+
+/// Whether the ranges of the next epoch go on where the last ones ended. Where they do not, a reading began in between, and
+/// only the machine can say which topic it is of.
+fn follows(ranges: &[OffsetRange], next: &[OffsetRange]) -> bool {
+    let goes_on = |(known, next): (&OffsetRange, &OffsetRange)| known.to == next.from;
+    ranges.len() == next.len() && ranges.iter().zip(next).all(goes_on)
 }
 
 /// Extends ranges by those of the next epoch.

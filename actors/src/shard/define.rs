@@ -34,6 +34,9 @@ impl Shard {
             }
             _ => {
                 let key: Arc<str> = request.command.key().into();
+                if let Some(refusal) = self.source_refusal(&request.command) {
+                    return self.decline(&key, &request.request, refusal, trigger);
+                }
                 let turn = self.turn(trigger);
                 let actor = self.state.definitions.entry(Arc::clone(&key)).or_default();
                 match take_turn(actor, (&key, &request), turn) {
@@ -45,6 +48,18 @@ impl Shard {
                 }
             }
         }
+    }
+
+    fn decline(&mut self, key: &Arc<str>, request: &str, refusal: Refusal, trigger: Trigger) {
+        let mut turn = self.turn(trigger);
+        let answer = Change::Answer {
+            request: request.to_owned(),
+            revision: None,
+            told: 0,
+            refused: Some(refusal),
+        };
+        turn.change(key, &answer);
+        self.work.effects.extend(turn.into_effects());
     }
 
     fn put_resource(
@@ -194,6 +209,7 @@ impl Shard {
                     trigger,
                 );
             }
+            Ok(signal @ Signal::Source { .. }) => self.told_of_source(signal, trigger),
             Ok(Signal::Delivered {
                 action,
                 rule,
@@ -232,7 +248,7 @@ impl Shard {
         false
     }
 
-    fn applied(
+    pub(super) fn applied(
         &mut self,
         request: String,
         what: String,

@@ -77,6 +77,7 @@ impl Shard {
                 after.as_deref(),
                 *limit,
             )),
+            Query::Sources => Observation::Sources(self.source_views()),
             Query::Shard => Observation::Shard(Box::new(self.numbers())),
         }
     }

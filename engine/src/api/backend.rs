@@ -7,8 +7,12 @@ use tidegate_actors::command::Request;
 use tidegate_actors::observe::{
     Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
 };
+use tidegate_proto::document::SourceDefinition;
 
-pub use crate::engine::{Again, Answer, IngestEvent, Tail, TailEntry, TailFrom, TailTopic};
+pub use crate::engine::{
+    Again, Answer, IngestEvent, RecordPlace, SourceStatus, Tail, TailEntry, TailFrom, TailTopic,
+    TopicRecord,
+};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -54,6 +58,28 @@ pub trait Backend: Send + Sync + 'static {
         after: Option<String>,
         limit: usize,
     ) -> Answering<'_, Vec<TaskView>>;
+    /// All sources, in byte order.
+    fn sources(&self) -> Answering<'_, Vec<SourceStatus>>;
+    /// One source.
+    fn source<'a>(&'a self, name: &'a str) -> Answering<'a, Option<SourceStatus>>;
+    /// What is wrong with a source beside its document.
+    ///
+    /// # Errors
+    /// When something is.
+    fn check_source(&self, source: &SourceDefinition) -> Result<(), EngineError>;
+    /// Brings a source in force; answers when every shard reads it.
+    fn put_source(
+        &self,
+        request: String,
+        document: String,
+        expected: Option<u64>,
+    ) -> Answering<'_, Answer>;
+    /// Appends records to a topic of the user's.
+    fn produce<'a>(
+        &'a self,
+        topic: &'a str,
+        records: Vec<TopicRecord>,
+    ) -> Answering<'a, Vec<RecordPlace>>;
     /// Numbers of all shards.
     fn shards(&self) -> Answering<'_, Vec<ShardView>>;
     /// Workers that share the shards.
@@ -122,6 +148,35 @@ impl Backend for Engine {
         limit: usize,
     ) -> Answering<'_, Vec<TaskView>> {
         Box::pin(Self::tasks(self, rule, resource, after, limit))
+    }
+
+    fn sources(&self) -> Answering<'_, Vec<SourceStatus>> {
+        Box::pin(Self::sources(self))
+    }
+
+    fn source<'a>(&'a self, name: &'a str) -> Answering<'a, Option<SourceStatus>> {
+        Box::pin(Self::source(self, name))
+    }
+
+    fn check_source(&self, source: &SourceDefinition) -> Result<(), EngineError> {
+        Self::check_source(self, source)
+    }
+
+    fn put_source(
+        &self,
+        request: String,
+        document: String,
+        expected: Option<u64>,
+    ) -> Answering<'_, Answer> {
+        Box::pin(Self::put_source(self, request, document, expected))
+    }
+
+    fn produce<'a>(
+        &'a self,
+        topic: &'a str,
+        records: Vec<TopicRecord>,
+    ) -> Answering<'a, Vec<RecordPlace>> {
+        Box::pin(Self::produce(self, topic, records))
     }
 
     fn shards(&self) -> Answering<'_, Vec<ShardView>> {

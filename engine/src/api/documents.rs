@@ -9,11 +9,13 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use tidegate_actors::command::{Command, Request};
 use tidegate_actors::observe::ResourceView;
+use tidegate_actors::source::parse_source;
 use tidegate_operators::Plan;
-use tidegate_proto::document::{self, Document};
+use tidegate_proto::document::{self, Document, SourceDefinition};
 use tidegate_proto::issue::{Issue, Issues, Mark};
 use tidegate_proto::resource::Traits;
 
+use super::backend::Backend;
 use super::extract::{Ask, idempotency_key, read_text};
 use super::problem::Problem;
 use super::rules::Submission;
@@ -212,11 +214,28 @@ async fn apply_one(api: &Api, request: String, source: Source) -> Result<Value, 
                 },
             )
         }
+        Document::Source(definition) => {
+            return apply_source(backend, request, &definition, source.text).await;
+        }
         other => return Err(unsupported(&other)),
     };
     let answer = backend.request(Request { request, command }).await?;
     let change = outcome_of(before, answer.revision);
     Ok(item(kind, &name, change, answer.revision, &answer.parts))
+}
+
+async fn apply_source(
+    backend: &dyn Backend,
+    request: String,
+    definition: &SourceDefinition,
+    text: String,
+) -> Result<Value, EngineError> {
+    let name = definition.name.as_str();
+    let before = backend.source(name).await?;
+    let before = before.map_or(0, |known| known.view.revision);
+    let answer = backend.put_source(request, text, None).await?;
+    let change = outcome_of(before, answer.revision);
+    Ok(item("source", name, change, answer.revision, &answer.parts))
 }
 
 /// What would come of a document; the revision is the one that it has now.
@@ -263,6 +282,15 @@ async fn foresee(api: &Api, source: Source) -> Result<Value, EngineError> {
             let same = matches!(known, Some(Document::ResourceType(known)) if known == definition);
             let change = change(before, same);
             Ok(item("type", &definition.name, change, before, &[]))
+        }
+        Document::Source(definition) => {
+            api.backend().check_source(&definition)?;
+            let known = api.backend().source(definition.name.as_str()).await?;
+            let before = known.as_ref().map_or(0, |known| known.view.revision);
+            let known = known.and_then(|known| parse_source(&known.view.document).ok());
+            let is_same = known.as_ref() == Some(&definition);
+            let name = definition.name.as_str();
+            Ok(item("source", name, change(before, is_same), before, &[]))
         }
         other => Err(unsupported(&other)),
     }

@@ -8,10 +8,11 @@ use tidegate_actors::command::{Command, Refusal, Request};
 use tidegate_actors::observe::{
     Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
 };
-use tidegate_proto::document::{self, Document};
+use tidegate_proto::document::{self, Document, SourceDefinition};
 
 use super::backend::{
-    Again, Answer, Answering, Backend, IngestEvent, Tail, TailEntry, TailFrom, TailTopic,
+    Again, Answer, Answering, Backend, IngestEvent, RecordPlace, SourceStatus, Tail, TailEntry,
+    TailFrom, TailTopic, TopicRecord,
 };
 use crate::error::EngineError;
 use crate::workers::WorkerView;
@@ -27,6 +28,8 @@ pub(super) struct Told {
     pub(super) rules: BTreeMap<String, RuleView>,
     pub(super) types: BTreeMap<String, TypeView>,
     pub(super) tasks: BTreeMap<String, TaskView>,
+    pub(super) sources: BTreeMap<String, SourceStatus>,
+    pub(super) records: Vec<(String, TopicRecord)>,
     pub(super) entries: Vec<TailEntry>,
     pub(super) tailed: Vec<(TailTopic, TailFrom, bool)>,
     pub(super) trouble: Vec<String>,
@@ -110,7 +113,10 @@ impl Fake {
                 conflict(*expected, 0)?;
                 1
             }
-            Command::PutResourceType { .. } | Command::DeleteResourceType { .. } => 1,
+            Command::PutResourceType { .. }
+            | Command::DeleteResourceType { .. }
+            | Command::PutSource { .. }
+            | Command::DeleteSource { .. } => 1,
         };
         told.requests.push(request);
         Ok(Answer {
@@ -215,6 +221,54 @@ impl Backend for Fake {
                 .cloned()
                 .collect()
         })))
+    }
+
+    fn sources(&self) -> Answering<'_, Vec<SourceStatus>> {
+        answer(Ok(
+            self.told(|told| told.sources.values().cloned().collect())
+        ))
+    }
+
+    fn source<'a>(&'a self, name: &'a str) -> Answering<'a, Option<SourceStatus>> {
+        answer(Ok(self.told(|told| told.sources.get(name).cloned())))
+    }
+
+    fn check_source(&self, source: &SourceDefinition) -> Result<(), EngineError> {
+        if source.topic.starts_with("tidegate.") {
+            return Err(EngineError::Invalid("ours".into()));
+        }
+        Ok(())
+    }
+
+    fn put_source(
+        &self,
+        request: String,
+        document: String,
+        expected: Option<u64>,
+    ) -> Answering<'_, Answer> {
+        let command = Command::PutSource {
+            document,
+            starts: vec![0, 0],
+            expected,
+        };
+        self.request(Request { request, command })
+    }
+
+    fn produce<'a>(
+        &'a self,
+        topic: &'a str,
+        records: Vec<TopicRecord>,
+    ) -> Answering<'a, Vec<RecordPlace>> {
+        answer(self.told(|told| {
+            let places = (0..).take(records.len());
+            told.records
+                .extend(records.into_iter().map(|record| (topic.to_owned(), record)));
+            let place = |offset| RecordPlace {
+                partition: 0,
+                offset,
+            };
+            Ok(places.map(place).collect())
+        }))
     }
 
     fn shards(&self) -> Answering<'_, Vec<ShardView>> {

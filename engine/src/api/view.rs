@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use crate::workers::{WorkerShard, WorkerView};
 use serde_json::{Map, Value as Json, json};
 use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
+use tidegate_actors::source::parse_source;
 use tidegate_proto::time::Timestamp;
 use tidegate_proto::value::Value;
+
+use super::backend::SourceStatus;
 
 /// A value of the language.
 #[must_use]
@@ -88,6 +91,23 @@ pub(super) fn rule(view: &RuleView) -> Json {
         "quarantined": view.quarantined,
         "document": view.document,
         "plan": view.plan,
+    })
+}
+
+/// A source.
+#[must_use]
+pub(super) fn source(status: &SourceStatus) -> Json {
+    let view = &status.view;
+    let format = parse_source(&view.document).map(|source| source.profile.format.word());
+    json!({
+        "name": view.name,
+        "revision": view.revision,
+        "topic": view.topic.as_ref(),
+        "format": format.ok(),
+        "read": if view.in_place { "in place" } else { "by a gateway" },
+        "lag": status.lag,
+        "trouble": status.trouble,
+        "document": view.document,
     })
 }
 

@@ -199,6 +199,9 @@ pub enum ListedKind {
     /// Tasks.
     #[value(alias = "task")]
     Tasks,
+    /// Sources.
+    #[value(alias = "source")]
+    Sources,
     /// Shards.
     #[value(alias = "shard")]
     Shards,
@@ -242,6 +245,8 @@ pub enum DescribedKind {
     Type,
     /// A task.
     Task,
+    /// A source.
+    Source,
 }
 
 /// `describe`.
@@ -265,6 +270,8 @@ pub enum ChangedKind {
     Resource,
     /// A resource type.
     Type,
+    /// A source.
+    Source,
 }
 
 /// `delete`, `enable`, `disable`.

@@ -33,6 +33,7 @@ pub(super) async fn run(
         ChangedKind::Rule => ("rule", "rules"),
         ChangedKind::Resource => ("resource", "resources"),
         ChangedKind::Type => ("type", "types"),
+        ChangedKind::Source => ("source", "sources"),
     };
     let place = format!("/v1/{path}/{}", encode(&arguments.name));
     let mut request = match change {

@@ -115,6 +115,21 @@ pub(super) const TASKS: Shape = Shape {
     ],
 };
 
+/// Sources in a list.
+pub(super) const SOURCES: Shape = Shape {
+    kind: "source",
+    name: "name",
+    columns: &[
+        ("NAME", |v| field(v, "name")),
+        ("TOPIC", |v| field(v, "topic")),
+        ("FORMAT", |v| field(v, "format")),
+        ("READ", |v| field(v, "read")),
+        ("LAG", |v| field(v, "lag")),
+        ("REVISION", |v| field(v, "revision")),
+        ("TROUBLE", |v| field(v, "trouble")),
+    ],
+};
+
 /// Shards in a list.
 pub(super) const SHARDS: Shape = Shape {
     kind: "shard",

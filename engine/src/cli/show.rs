@@ -18,6 +18,7 @@ pub(super) async fn get(arguments: &GetArguments, out: &mut dyn Write) -> Result
         ListedKind::Resources => ("resources", &print::RESOURCES),
         ListedKind::Types => ("types", &print::TYPES),
         ListedKind::Tasks => ("tasks", &print::TASKS),
+        ListedKind::Sources => ("sources", &print::SOURCES),
         ListedKind::Shards => ("shards", &print::SHARDS),
         ListedKind::Workers => ("workers", &print::WORKERS),
     };
@@ -95,6 +96,7 @@ pub(super) async fn describe(
         DescribedKind::Resource => ("resources", &print::RESOURCES),
         DescribedKind::Type => ("types", &print::TYPES),
         DescribedKind::Task => ("tasks", &print::TASKS),
+        DescribedKind::Source => ("sources", &print::SOURCES),
     };
     let found = client
         .get(&format!("/v1/{path}/{}", encode(&arguments.name)))
@@ -118,6 +120,7 @@ pub(super) async fn describe(
         }
         DescribedKind::Type => resource_type(&found, out)?,
         DescribedKind::Task => task(&found, out)?,
+        DescribedKind::Source => source(&found, out)?,
     }
     Ok(())
 }
@@ -242,6 +245,22 @@ fn resource(resource: &Value, tasks: &[Value], out: &mut dyn Write) -> io::Resul
             .iter()
             .map(|task| format!("{} {}", field(task, "id"), field(task, "status"))),
     )
+}
+
+fn source(source: &Value, out: &mut dyn Write) -> io::Result<()> {
+    for (name, key) in [
+        ("Name", "name"),
+        ("Revision", "revision"),
+        ("Topic", "topic"),
+        ("Format", "format"),
+        ("Read", "read"),
+        ("Lag", "lag"),
+        ("Trouble", "trouble"),
+    ] {
+        head(out, name, &field(source, key))?;
+    }
+    let document = text(source, "document").lines();
+    block(out, "Document", document.map(str::to_owned))
 }
 
 fn task(task: &Value, out: &mut dyn Write) -> io::Result<()> {

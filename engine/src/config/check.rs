@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use tidegate_actors::port::ReadLimit;
 use tidegate_proto::time::Span;
 
 use super::handlers;
@@ -18,6 +19,7 @@ use super::{
     ShardConfig, TelemetryConfig, TimeConfig,
 };
 use crate::log::{EmbeddedLogSettings, FsyncPolicy};
+use crate::source::{RegistrySettings, SourceSettings};
 
 /// Shortest and longest duration of most settings, in ms: a millisecond to ten years.
 const ANY_SPAN: RangeInclusive<i64> = 1..=316_224_000_000;
@@ -41,6 +43,8 @@ pub(super) fn check(merged: &Merged, problems: &mut Vec<Problem>) -> Option<Conf
         shard: shard(&mut reader),
         time: time(&mut reader),
         limits: limits(&mut reader),
+        sources: sources(&mut reader),
+        registry: registry(&mut reader),
         telemetry: telemetry(&mut reader),
         dispatcher,
         handlers,
@@ -173,6 +177,37 @@ fn limits(reader: &mut Reader<'_>) -> LimitsConfig {
         streams: reader.count("limits.streams", 1..=100_000),
         waiting_rows: reader.count("limits.waiting_rows", 1..=100_000_000),
         groups: reader.count("limits.groups", 1..=100_000_000),
+        sources: reader.count("limits.sources", 0..=10_000),
+    }
+}
+
+fn sources(reader: &mut Reader<'_>) -> SourceSettings {
+    let bytes = reader.size("sources.read_bytes", 64 << 10..=(1 << 30));
+    SourceSettings {
+        patience: reader.span("sources.patience", 0..=3_600_000),
+        read: ReadLimit {
+            records: reader.count("sources.read_records", 1..=100_000),
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        },
+    }
+}
+
+fn registry(reader: &mut Reader<'_>) -> RegistrySettings {
+    let url = reader.text("registry.url", 0..=2048);
+    let is_url = |url: &str| {
+        reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    };
+    if !url.is_empty() && !is_url(&url) {
+        let problem = format!("`{url}` is not a URL: write `https://HOST:PORT`");
+        reader.problem("registry.url", problem);
+    }
+    let timeout = reader.span("registry.timeout", 10..=600_000);
+    RegistrySettings {
+        url,
+        user: reader.text("registry.user", 0..=256),
+        secret: reader.text("registry.secret", 0..=4096),
+        timeout: std::time::Duration::from_millis(u64::try_from(timeout.0).unwrap_or(5_000)),
+        schemas: reader.count("registry.schemas", 1..=1_000_000),
     }
 }
 

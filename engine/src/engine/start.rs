@@ -27,13 +27,14 @@ use crate::feed::{self, FeedSettings};
 use crate::handler::{Dispatcher, DispatcherTopics, GROUP, Handlers};
 use crate::log::{EmbeddedLog, KafkaLog, OpenLog, ReopeningLog};
 use crate::runtime::Shards;
+use crate::source::{Gateways, HeldClock, Registry};
 use crate::store::FolderStore;
-use crate::tail::{TailFrom, tail};
+use crate::tail::{Tail, TailFrom, tail};
 use crate::topics;
 use crate::workers::{Speaker, Workers};
 
 /// Group under which shards commit how far they have read and published.
-const SHARD_GROUP: &str = "tidegate";
+pub(super) const SHARD_GROUP: &str = "tidegate";
 
 /// Wall time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,26 +60,24 @@ pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
     let topics = Arc::new(topic_names(&config));
     let port = log.port();
     prepare(&config, &log).await?;
+    let gateways = Gateways::default();
     let ports = ports(
         &config,
         &topics,
         Arc::clone(&port),
         Arc::clone(&snapshots) as Arc<dyn SnapshotStore>,
-        Arc::clone(&clock),
+        // What gateways have not yet brought in keeps the shards' clocks back.
+        Arc::new(HeldClock::new(Arc::clone(&clock), gateways.hold().clone())),
     );
     let shape = (partitions, log.is_atomic());
     let shards = Arc::new(shards(&config, &topics, shape, ports)?);
     let answers = Answers::default();
-    let from = ends(port.as_ref(), &topics.changes, partitions).await?;
-    let changes = tail(&port, &topics.changes, partitions, from, false);
+    let changes = changes(&port, &topics.changes, partitions).await?;
     let mut following = vec![tokio::spawn(answers.clone().follow(changes))];
-    let dispatcher = Dispatcher::start(
-        Arc::clone(&port),
-        Arc::clone(&clock),
-        dispatcher_topics(&topics, partitions),
-        handlers,
-        config.dispatcher.clone(),
-    );
+    let written = dispatcher_topics(&topics, partitions);
+    let settings = config.dispatcher.clone();
+    let (on, by) = (Arc::clone(&port), Arc::clone(&clock));
+    let dispatcher = Dispatcher::start(on, by, written, handlers, settings);
     let owning = match &log {
         OpenLog::Embedded(_) => Owning::all(partitions, &shards, dispatcher),
         OpenLog::Kafka(kafka) => Owning::follow(kafka.join(&topics.inbox)?, &shards, dispatcher),
@@ -88,6 +87,7 @@ pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
     let speaker = worker::speaker(&config, Arc::clone(&port), clock);
     let engine = Engine(Arc::new(Inner {
         name: worker::name(&config),
+        registry: registry(&config)?,
         snapshots,
         workers: workers.clone(),
         config,
@@ -96,16 +96,34 @@ pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
         log,
         shards,
         answers,
+        gateways,
     }));
     if shared {
         following.extend(talk(&engine, workers, speaker).await?);
     }
     Ok(Running {
+        gateway: engine.start_gateway(),
         engine,
         owning,
         following,
         _data: data,
     })
+}
+
+/// The answers from here on.
+async fn changes(
+    log: &Arc<dyn EventLog>,
+    topic: &Topic,
+    partitions: u32,
+) -> Result<Tail, EngineError> {
+    let from = ends(log.as_ref(), topic, partitions).await?;
+    Ok(tail(log, topic, partitions, from, false))
+}
+
+fn registry(config: &Config) -> Result<Option<Arc<Registry>>, EngineError> {
+    let registry = Registry::new(&config.registry);
+    let failed = |error| EngineError::Internal(format!("the registry's client: {error}"));
+    Ok(registry.map_err(failed)?.map(Arc::new))
 }
 
 fn open(config: &Config, data: &DataDir, clock: &Arc<dyn Clock>) -> Result<OpenLog, EngineError> {
@@ -208,7 +226,6 @@ fn topic_names(config: &Config) -> Topics {
         changes: name("changes"),
         dead: name("dlq"),
         late: name("late"),
-        sources: vec![name("inbox")],
         group: SHARD_GROUP.to_owned(),
     }
 }
@@ -230,12 +247,12 @@ fn ports(
     let feed = FeedSettings {
         log: Arc::clone(&log),
         clock: Arc::clone(&clock),
-        sources: topics.sources.clone(),
         limit,
         waiting: waiting.max(1),
         runtime: tokio::runtime::Handle::current(),
     };
-    let feed: OpenFeed = Arc::new(move |shard, positions| feed::open(&feed, shard, positions));
+    let feed: OpenFeed =
+        Arc::new(move |shard, readings, positions| feed::open(&feed, shard, readings, positions));
     Ports {
         log,
         snapshots,
@@ -275,13 +292,15 @@ fn actor(
 }
 
 fn shard_settings(shard: u32, partitions: u32, config: &Config, topics: &Topics) -> ShardSettings {
-    let causes = CauseStyle::Log(topics.sources.clone(), shard);
+    let sources = vec![Topic::clone(&topics.inbox)];
+    let causes = CauseStyle::Log(sources.clone(), shard);
     let limits = Limits {
         waiting_rows: config.limits.waiting_rows,
         groups: config.limits.groups,
     };
     ShardSettings {
-        sources: topics.sources.clone(),
+        sources,
+        most_sources: config.limits.sources,
         pipeline: PipelineSettings {
             disorder: config.time.disorder,
             idle: config.time.idle,

@@ -1,27 +1,24 @@
 //! A backtest of a draft: the rules of a file over what an engine has stored, through the very same shard code.
 //!
-//! Events and definitions of resources are taken in the order in which the log took them; rules that were stored are left
+//! Events, also those of topics that were read in place, and definitions of resources and sources are taken in the order in
+//! which the log took them; rules that were stored are left
 //! out, those of the file run from the start. The clock follows the records, as when a backlog is read.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tidegate_actors::command::{COMMAND, Command, Request, SIGNAL, Signal};
-use tidegate_actors::port::{EventLog, PortError, ReadLimit, TopicPartition};
+use tidegate_actors::port::PortError;
 use tidegate_actors::result::CauseStyle;
-use tidegate_proto::record::{KIND_HEADER, Offset, Record, Topic};
+use tidegate_proto::record::{KIND_HEADER, Record, Topic};
 use tidegate_proto::time::Timestamp;
 
+use super::reading::{Found, Reading};
 use super::{Replay, ReplayError, ReplayOptions, ReplaySummary};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::engine::WallClock;
 use crate::log::EmbeddedLog;
-
-const LIMIT: ReadLimit = ReadLimit {
-    records: 10_000,
-    bytes: 16 << 20,
-};
 
 /// What of a data folder is replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,33 +33,6 @@ pub struct Stored {
     pub to: Option<Timestamp>,
     /// At the end, clock and every watermark go here.
     pub until: Option<Timestamp>,
-}
-
-/// One partition while it is read.
-struct Cursor {
-    place: TopicPartition,
-    next: Offset,
-    entries: std::vec::IntoIter<tidegate_actors::port::Entry>,
-    head: Option<(Offset, Record)>,
-}
-
-impl Cursor {
-    /// Brings the next record to the head.
-    async fn advance(&mut self, log: &dyn EventLog) -> Result<(), PortError> {
-        self.head = None;
-        if self.entries.len() == 0 {
-            self.entries = log
-                .read(&self.place, self.next, LIMIT)
-                .await?
-                .entries
-                .into_iter();
-        }
-        if let Some(entry) = self.entries.next() {
-            self.next = entry.offset + 1;
-            self.head = Some((entry.offset, entry.record));
-        }
-        Ok(())
-    }
 }
 
 /// Replays what a data folder holds.
@@ -95,7 +65,7 @@ pub async fn replay_stored(
     };
     let sources = vec![Topic::clone(&topic)];
     let causes = |shard| CauseStyle::Log(sources.clone(), shard);
-    let mut replay = Replay::with_causes(documents, options, causes)?;
+    let mut replay = Replay::with_causes(documents, options, None, causes)?;
     let taken = take(&mut replay, &wanted, &log, &topic, out).await;
     // Nothing was written: how the log closes changes nothing that was printed.
     let _ = log.close().await;
@@ -111,50 +81,27 @@ async fn take(
     out: &mut dyn FnMut(&str),
 ) -> Result<(), ReplayError> {
     let stored = |error: PortError| ReplayError::Stored(error.to_string());
-    let mut cursors = Vec::new();
-    for partition in 0..replay.options.shards {
-        let place = TopicPartition {
-            topic: Topic::clone(topic),
-            partition,
-        };
-        let next = log.bounds(&place).await.map_err(stored)?.start;
-        let entries = Vec::new().into_iter();
-        let mut cursor = Cursor {
-            place,
-            next,
-            entries,
-            head: None,
-        };
-        cursor.advance(log).await.map_err(stored)?;
-        cursors.push(cursor);
-    }
-    // The oldest head goes next, the lower partition of equal ones: one order, whatever the batches.
-    let stamp = |cursor: &Cursor| cursor.head.as_ref().map(|(_, record)| record.timestamp);
-    loop {
-        let oldest = cursors.iter_mut().filter(|cursor| cursor.head.is_some());
-        let Some(cursor) = oldest.min_by_key(|cursor| (stamp(cursor), cursor.place.partition))
-        else {
-            return Ok(());
-        };
-        let shard = cursor.place.partition as usize;
-        if let Some((offset, record)) = cursor.head.take() {
-            let at = Timestamp(record.timestamp);
-            let inside =
-                wanted.from.is_none_or(|from| at >= from) && wanted.to.is_none_or(|to| at < to);
-            // Definitions from before the time count all the same: they are what the resources are.
-            if (inside || is_definition(&record)) && is_kept(&record) {
-                replay.stored(shard, offset, record, out)?;
-            }
+    let opened = Reading::open(log, topic, replay.options.shards).await;
+    let mut reading = opened.map_err(stored)?;
+    while let Some(found) = reading.next().await.map_err(stored)? {
+        let at = Timestamp(found.record.timestamp);
+        let inside =
+            wanted.from.is_none_or(|from| at >= from) && wanted.to.is_none_or(|to| at < to);
+        // Definitions from before the time count all the same: they are what the resources are.
+        let is_ours = found.source == 0;
+        let counts = inside || (is_ours && is_definition(&found.record));
+        if counts && (!is_ours || is_kept(&found.record)) {
+            replay.stored(found, out)?;
         }
-        cursor.advance(log).await.map_err(stored)?;
     }
+    Ok(())
 }
 
 fn is_definition(record: &Record) -> bool {
     record.header(KIND_HEADER).is_some()
 }
 
-/// Events and definitions of resources and types; not rules, and not what handlers said.
+/// Events and definitions of resources, types and sources; not rules, and not what handlers said.
 fn is_kept(record: &Record) -> bool {
     let body = record.value.as_deref().unwrap_or_default();
     match record.header(KIND_HEADER).map(AsRef::<[u8]>::as_ref) {
@@ -169,7 +116,7 @@ fn is_kept(record: &Record) -> bool {
         Some(kind) if kind == SIGNAL.as_bytes() => {
             matches!(
                 serde_json::from_slice(body),
-                Ok(Signal::ResourceType { .. })
+                Ok(Signal::ResourceType { .. } | Signal::Source { .. })
             )
         }
         Some(_) => false,
@@ -177,18 +124,12 @@ fn is_kept(record: &Record) -> bool {
 }
 
 impl Replay {
-    /// Takes one stored record of a shard; the clock follows when an epoch is full.
-    fn stored(
-        &mut self,
-        shard: usize,
-        offset: Offset,
-        record: Record,
-        out: &mut dyn FnMut(&str),
-    ) -> Result<(), ReplayError> {
+    /// Takes one stored record; the clock follows when an epoch is full.
+    fn stored(&mut self, found: Found, out: &mut dyn FnMut(&str)) -> Result<(), ReplayError> {
         self.line += 1;
         self.summary.lines += 1;
-        let clock = Timestamp(record.timestamp);
-        self.push_at(shard, offset, record);
+        let clock = Timestamp(found.record.timestamp);
+        self.push_at(found);
         self.waiting += 1;
         if self.waiting >= self.options.batch {
             return self.tick(clock, out);

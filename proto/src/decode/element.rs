@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use crate::batch::{Attributes, EventBatch};
-use crate::decode::columns::Columns;
+use crate::decode::columns::{Columns, Savepoint};
 use crate::decode::profile::{SourceFormat, SourceProfile};
-use crate::decode::{DecodeLimits, SourceRecord, Undecodable};
+use crate::decode::{DecodeLimits, Home, SourceRecord, Undecodable};
 use crate::id::Names;
 use crate::json::{JsonError, JsonProblem, Reader};
 use crate::record::Record;
@@ -182,6 +182,7 @@ pub(super) struct Walk<'w, 'a> {
     pub(super) profile: &'w SourceProfile,
     /// The profile looks below the top of an event.
     pub(super) nested: bool,
+    pub(super) home: Option<Home>,
     pub(super) limits: &'w DecodeLimits,
     pub(super) columns: &'w mut Columns,
     pub(super) scratch: &'w mut Scratch,
@@ -239,10 +240,7 @@ impl<'a> Walk<'_, 'a> {
     }
 
     fn element(&mut self, index: u32, told: usize) -> Result<(), JsonError> {
-        let start = self.columns.savepoint(self.sink.batch);
-        self.columns.begin_event();
-        self.scratch.clear();
-        self.event = Event::default();
+        let start = self.begin();
         let outcome = if self.reader.peek() == Some(b'{') {
             self.object()?;
             self.finish()
@@ -250,9 +248,23 @@ impl<'a> Walk<'_, 'a> {
             self.reader.skip()?;
             Err("not an object".to_owned())
         };
-        let Err(reason) = outcome else {
-            return Ok(());
-        };
+        if let Err(reason) = outcome {
+            self.reject(start, index, told, reason);
+        }
+        Ok(())
+    }
+
+    /// Makes ready for the next event.
+    pub(super) fn begin(&mut self) -> Savepoint {
+        let start = self.columns.savepoint(self.sink.batch);
+        self.columns.begin_event();
+        self.scratch.clear();
+        self.event = Event::default();
+        start
+    }
+
+    /// Takes an element back and tells why; behind many bad ones only how many more there are.
+    pub(super) fn reject(&mut self, start: Savepoint, index: u32, told: usize, reason: String) {
         self.columns.restore(start, self.sink.batch);
         let said = self.sink.bad.len() - told;
         let (element, reason) = match said.cmp(&self.limits.told) {
@@ -273,7 +285,6 @@ impl<'a> Walk<'_, 'a> {
             element,
             reason,
         });
-        Ok(())
     }
 
     fn object(&mut self) -> Result<(), JsonError> {

@@ -8,6 +8,7 @@ use crate::decode::element::{Walk, brief};
 use crate::decode::moment;
 use crate::decode::profile::FieldSource;
 use crate::id::{RESOURCE_ID_BYTES, is_resource_id};
+use crate::record::partition_of;
 use crate::time::TimeError;
 
 /// A name that an event gives: 1 to 256 bytes without control characters, as resource ids are.
@@ -118,7 +119,24 @@ impl<'a> Walk<'_, 'a> {
             let most = self.limits.resources;
             return Err(format!("more than {most} resources in this shard"));
         }
+        self.at_home(&id)?;
         Ok(self.sink.resources.intern(&id))
+    }
+
+    /// A resource lives in one shard: in a topic that is read in place, the partition of its records must be that one.
+    fn at_home(&self, id: &str) -> Result<(), String> {
+        let Some(home) = self.home else {
+            return Ok(());
+        };
+        let wanted = partition_of(id.as_bytes(), home.partitions);
+        if wanted == home.shard {
+            return Ok(());
+        }
+        Err(format!(
+            "resource `{}` belongs to partition {wanted} (murmur2 of its id, as Java's partitioner), its record is in partition {}: key the records by it, or write `keyed: false` in the source",
+            brief(id),
+            home.shard
+        ))
     }
 
     /// The subject of a CloudEvent.

@@ -77,12 +77,17 @@ impl<'a> Walk<'_, 'a> {
 
     /// The plain path: a number of a metric that needs no path.
     #[inline]
-    fn push_number(&mut self, name: &str, number: f64) {
+    pub(super) fn push_number(&mut self, name: &str, number: f64) {
         match self.column(name) {
             Ok(Some((column, row))) => push_number(column, row, number),
             Ok(None) => {}
             Err(refused) => self.refuse(name, refused),
         }
+    }
+
+    /// A value that is no number.
+    pub(super) fn push_value(&mut self, name: &str, value: Value) {
+        self.push(name, Cell::Odd(value));
     }
 
     fn push(&mut self, name: &str, cell: Cell<'a>) {

@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 const FIRST: i64 = -377_705_023_201_000;
 const LAST: i64 = 253_402_207_200_999;
 
-fn within(millis: i64) -> Option<i64> {
+pub(super) fn within(millis: i64) -> Option<i64> {
     (FIRST..=LAST).contains(&millis).then_some(millis)
 }
 

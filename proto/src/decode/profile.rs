@@ -82,6 +82,71 @@ pub enum SourceFormat {
     Json,
     /// CloudEvents: a record without `ce_` headers is the structured form whatever its `content-type` says.
     CloudEvents,
+    /// Influx line protocol.
+    Influx,
+    /// Avro, its schema in a registry.
+    Avro,
+    /// Protobuf, its schema in a registry.
+    Protobuf,
+    /// JSON with the framing of a schema registry.
+    JsonSchema,
+    /// Anything: a script makes events of it.
+    Raw,
+}
+
+impl SourceFormat {
+    /// Whether a record alone says what its events are. The others need a registry or a script, so a gateway reads them.
+    #[must_use]
+    pub const fn is_self_contained(self) -> bool {
+        matches!(self, Self::Json | Self::CloudEvents | Self::Influx)
+    }
+
+    /// The word in a document.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::CloudEvents => "cloudevents",
+            Self::Influx => "influx",
+            Self::Avro => "avro",
+            Self::Protobuf => "protobuf",
+            Self::JsonSchema => "json-schema",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// Whether schemas of a registry are needed.
+    #[must_use]
+    pub const fn needs_registry(self) -> bool {
+        matches!(self, Self::Avro | Self::Protobuf | Self::JsonSchema)
+    }
+}
+
+/// Unit of the times of Influx line protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precision {
+    /// Nanoseconds.
+    #[default]
+    Nanoseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Seconds.
+    Seconds,
+}
+
+impl Precision {
+    /// A time as epoch milliseconds, parts of one floored.
+    #[must_use]
+    pub const fn to_millis(self, written: i64) -> Option<i64> {
+        match self {
+            Self::Nanoseconds => Some(written.div_euclid(1_000_000)),
+            Self::Microseconds => Some(written.div_euclid(1_000)),
+            Self::Milliseconds => Some(written),
+            Self::Seconds => written.checked_mul(1_000),
+        }
+    }
 }
 
 /// Where in a record of a source resource, time and values stand. The default is our own event lines.
@@ -96,6 +161,8 @@ pub struct SourceProfile {
     /// Dotted path of the object that holds the metrics; `None`: the object `values` if there is one, and all other
     /// top-level fields that have no meaning of their own.
     pub values: Option<Arc<str>>,
+    /// Unit of the times of Influx line protocol.
+    pub precision: Precision,
 }
 
 impl Default for SourceProfile {
@@ -105,6 +172,7 @@ impl Default for SourceProfile {
             resource: FieldSource::Path(Arc::from("resource")),
             time: FieldSource::Path(Arc::from("time")),
             values: None,
+            precision: Precision::default(),
         }
     }
 }
@@ -156,6 +224,8 @@ impl SourceProfile {
         match path {
             "id" => Role::Id,
             "type" => Role::Kind,
+            // Where metrics have a place of their own, a mapping may lead through them.
+            "labels" | "meta" if self.values.is_some() && self.is_inside(path) => Role::Other,
             "labels" => Role::Labels,
             "meta" => Role::Meta,
             "parent" => Role::Parent,

@@ -277,7 +277,9 @@ fn profiles() {
 
     let mut bench = Bench::new(profile("device_id", "ts", Some("data")));
     bench.read(r#"{"device_id":"d","ts":5,"data":{"t":1},"noise":[1,{"a":2}]}"#);
-    bench.decoder.set_profile(3, Some(SourceProfile::default()));
+    bench
+        .decoder
+        .set_source(3, Some((SourceProfile::default(), None)));
     bench.read(r#"{"device_id":"d","ts":5,"data":{"t":1}}"#);
     assert_eq!(
         bench.rows(),
@@ -319,7 +321,7 @@ fn cloud_events() {
         format: SourceFormat::CloudEvents,
         ..SourceProfile::default()
     };
-    bench.decoder.set_profile(3, Some(cloud));
+    bench.decoder.set_source(3, Some((cloud, None)));
     bench.take(&structured);
     bench.take(&binary);
     assert_eq!(

@@ -336,15 +336,29 @@ const DOCUMENTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "kind: Source\nname: s\ntopic: a/b\nformat: avro\nresource: 'header:'\ntime: a..b\nvalues: .x\nkeyed: 1\nfrom: 5",
+        "kind: Source\nname: s\ntopic: a/b\nformat: csv\nresource: 'header:'\ntime: a..b\nvalues: .x\nkeyed: 1\nfrom: 5",
         &[
             "3:8: source s: topic: `a/b` is not a topic name: 1 to 249 of `A-Z a-z 0-9 . _ -`",
-            "4:9: source s: format: `avro` is not available yet in this version",
+            "4:9: source s: format: `csv` is not available yet in this version",
             "5:12: source s: resource: `header:` is not a place in a record: a field path such as `device.id`, `header:NAME` or `key`",
             "6:7: source s: time: `a..b` is not a place in a record: a field path such as `device.id`, `header:NAME` or `key`",
             "7:9: source s: values: `.x` is not a field path such as `data.readings`",
             "8:8: source s: keyed: `1` is not true or false",
             "9:7: source s: from: `5` is not one of earliest, latest",
+        ],
+    ),
+    (
+        "kind: Source\nname: s\ntopic: t\nformat: raw\nprecision: ns",
+        &[
+            "1:1: source s: `format: raw` needs `transform` (a script whose value is an event, or a list of them: `#{ resource: key, values: #{ x: 1.0 } }`)",
+            "5:1: source s: precision: `precision` goes with `format: influx`",
+        ],
+    ),
+    (
+        "kind: Source\nname: s\ntopic: t\nformat: influx\nvalues: a\ntransform: x\nprecision: ms",
+        &[
+            "5:1: source s: values: `values` does not go with `format: influx`",
+            "6:1: source s: transform: `transform` goes with `format: raw`",
         ],
     ),
     (
