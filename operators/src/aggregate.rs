@@ -6,9 +6,15 @@
 mod change;
 mod column;
 mod digest;
+mod listed;
+mod pairs;
+mod series;
+mod sketch;
 mod state;
+mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wide;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
@@ -17,8 +23,16 @@ pub(crate) use change::change;
 pub use change::{Change, Standing};
 pub use column::Column;
 pub use digest::Digest;
-pub(crate) use state::middle_of;
+pub use listed::{Angles, Largest, Listed};
+pub(crate) use listed::COLLECTED;
+pub use pairs::{Pairs, Skewness};
+pub use series::Series;
+pub use sketch::Sketch;
+pub(crate) use state::{middle_of, percentile_of};
 pub use state::{Ends, Extremes, Middle, Moments, Total};
+pub use tally::{Distinct, Tally, Values};
+pub use wide::Wide;
+pub(crate) use wide::{percent, unwrapped};
 
 /// Rows up to which a median is exact; beyond it a t-digest answers.
 pub const PERCENTILE_EXACT: usize = 10_000;
@@ -58,6 +72,73 @@ pub enum AggregateKind {
     Rate,
     /// How the last number stands among all, in standard deviations; 0 if all are equal.
     Zscore,
+    /// The value below which so many percent lie.
+    Percentile(Percent),
+    /// Most frequent value.
+    Mode,
+    /// Entropy of the values in bits.
+    Entropy,
+    /// Different values, exact as long as they are few.
+    CountDistinct,
+    /// Different values by HyperLogLog.
+    ApproxDistinct,
+    /// Growth of a counter that may restart.
+    Increase,
+    /// Value times seconds in force.
+    Integral,
+    /// Integral by the seconds that a value was in force.
+    Twa,
+    /// Seconds for which a condition was true.
+    Duration,
+    /// Slope of the line of least squares, per second.
+    Slope,
+    /// Skewness of a sample.
+    Skew,
+    /// Covariance of pairs, n − 1.
+    Cov,
+    /// Correlation of pairs.
+    Corr,
+    /// The values as a list.
+    Collect,
+    /// The same with `()`: values come wrapped in a list of one.
+    CollectNulls,
+    /// `First` with `()`: values come wrapped in a list of one.
+    FirstNulls,
+    /// `Last` with `()`: values come wrapped in a list of one.
+    LastNulls,
+    /// So many largest values as a list.
+    Top(u32),
+    /// Mean direction of angles in degrees, or of pairs of angle and weight.
+    AngleMean,
+}
+
+/// Percent of a percentile, 0 to 100: the bits of a float, so that equal ones are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Percent(u64);
+
+impl Percent {
+    /// Of a number from 0 to 100.
+    #[must_use]
+    pub const fn new(percent: f64) -> Self {
+        Self(percent.to_bits())
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn value(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// The window that a value is asked for, for aggregates that weigh values by the time they were in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Start of the window.
+    pub start: i64,
+    /// End of the window.
+    pub end: i64,
+    /// The number in force when the window began.
+    pub carried: Option<f64>,
 }
 
 /// Where a row stands among the rows of its resource: by event time, then by log order.
@@ -94,7 +175,36 @@ impl AggregateKind {
                 | Self::Delta
                 | Self::Rate
                 | Self::Zscore
-        )
+                | Self::Percentile(_)
+                | Self::Increase
+                | Self::Slope
+                | Self::Skew
+                | Self::AngleMean
+        ) || self.weighs_time()
+    }
+
+    /// Whether values are weighed by the time they are in force: what was in force before the window counts too.
+    #[must_use]
+    pub const fn weighs_time(self) -> bool {
+        matches!(self, Self::Integral | Self::Twa | Self::Duration)
+    }
+
+    /// Whether two numbers of a row are taken together.
+    #[must_use]
+    pub const fn takes_pairs(self) -> bool {
+        matches!(self, Self::Cov | Self::Corr)
+    }
+
+    /// Whether rows without a value are taken too, and values come wrapped.
+    #[must_use]
+    pub const fn takes_nulls(self) -> bool {
+        matches!(self, Self::CollectNulls | Self::FirstNulls | Self::LastNulls)
+    }
+
+    /// Whether the argument is a condition.
+    #[must_use]
+    pub const fn is_condition(self) -> bool {
+        matches!(self, Self::CountIf | Self::Duration)
     }
 
     /// Whether this aggregate would take a value: otherwise it is missing, or of a type that it skips.
@@ -103,9 +213,14 @@ impl AggregateKind {
         match value {
             Value::Missing => false,
             Value::Number(number) if number.is_nan() => false,
-            Value::Bool(_) | Value::Int(_) | Value::Number(_) => true,
-            Value::Text(_) => !self.is_numeric(),
-            Value::List(_) => !self.is_numeric() && !matches!(self, Self::Min | Self::Max),
+            Value::Bool(_) | Value::Int(_) | Value::Number(_) => !self.takes_pairs(),
+            Value::Text(_) => !self.is_numeric() && !self.takes_pairs(),
+            Value::List(_) => match self {
+                Self::Cov | Self::Corr | Self::AngleMean => wide::pair(value).is_some(),
+                Self::Count | Self::CountIf | Self::First | Self::Last | Self::Latest => true,
+                Self::Collect => true,
+                other => other.takes_nulls(),
+            },
         }
     }
 }
@@ -131,12 +246,17 @@ pub enum Accumulator {
     Change(Change),
     /// Of `Zscore`.
     Standing(Box<Standing>),
+    /// Of everything else.
+    Wide(AggregateKind, Box<Wide>),
 }
 
 impl Accumulator {
     /// Empty, for an aggregate.
     #[must_use]
     pub fn new(kind: AggregateKind) -> Self {
+        if let Some(wide) = Wide::new(kind) {
+            return Self::Wide(kind, Box::new(wide));
+        }
         match kind {
             AggregateKind::Count | AggregateKind::CountIf => Self::Count(0),
             AggregateKind::Sum | AggregateKind::Avg => Self::Total(Total::default()),
@@ -148,7 +268,7 @@ impl Accumulator {
             AggregateKind::Last | AggregateKind::Latest => Self::Last(Ends::default()),
             AggregateKind::Median => Self::Middle(Middle::default()),
             AggregateKind::Delta | AggregateKind::Rate => Self::Change(Change::default()),
-            AggregateKind::Zscore => Self::Standing(Box::default()),
+            _ => Self::Standing(Box::default()),
         }
     }
 
@@ -162,6 +282,7 @@ impl Accumulator {
             Self::First(ends) => ends.keep_first(order, value),
             Self::Last(ends) => ends.keep_last(order, value),
             Self::Extremes(extremes) => extremes.add(value),
+            Self::Wide(_, wide) => wide.add(kind, order, value),
             Self::Total(_)
             | Self::Moments(_)
             | Self::Middle(_)
@@ -189,6 +310,12 @@ impl Accumulator {
             Self::Middle(middle) => middle.add(order, number),
             Self::Change(change) => change.add(order, number),
             Self::Standing(standing) => standing.add(order, number),
+            Self::Wide(_, wide) => {
+                let value = Value::Number(number);
+                if kind.takes(&value) {
+                    wide.add(kind, order, &value);
+                }
+            }
         }
     }
 
@@ -204,14 +331,21 @@ impl Accumulator {
             (Self::Middle(mine), Self::Middle(theirs)) => mine.merge(theirs),
             (Self::Change(mine), Self::Change(theirs)) => mine.merge(theirs),
             (Self::Standing(mine), Self::Standing(theirs)) => mine.merge(theirs),
+            (Self::Wide(kind, mine), Self::Wide(_, theirs)) => mine.merge(*kind, theirs),
             // Accumulators of two kinds have nothing to say to each other.
             _ => {}
         }
     }
 
-    /// The aggregate over all rows taken.
+    /// The aggregate over all rows taken, as if the window ended with the epoch of time where that matters.
     #[must_use]
     pub fn result(&self, kind: AggregateKind) -> Value {
+        self.result_in(kind, &Frame::default())
+    }
+
+    /// The aggregate over all rows taken, in a window.
+    #[must_use]
+    pub fn result_in(&self, kind: AggregateKind, frame: &Frame) -> Value {
         match self {
             Self::Count(count) => whole(*count),
             Self::Total(total) => total.result(kind),
@@ -221,6 +355,7 @@ impl Accumulator {
             Self::Middle(middle) => middle.result(),
             Self::Change(change) => change.result(kind),
             Self::Standing(standing) => standing.result(),
+            Self::Wide(_, wide) => wide.result(kind, frame),
         }
     }
 
@@ -235,6 +370,7 @@ impl Accumulator {
             Self::First(ends) | Self::Last(ends) => ends.heap_bytes(),
             Self::Middle(middle) => middle.heap_bytes(),
             Self::Standing(standing) => size_of::<Standing>() + standing.heap_bytes(),
+            Self::Wide(_, wide) => size_of::<Wide>() + wide.heap_bytes(),
         }
     }
 }

@@ -50,6 +50,8 @@ pub enum LookbackFunction {
     Delta,
     /// Last less first number per second between them.
     Rate,
+    /// One of the larger aggregates.
+    Wide(AggregateKind),
 }
 
 /// Over which rows a lookback computes.
@@ -80,6 +82,7 @@ impl LookbackFunction {
             Self::First => AggregateKind::First,
             Self::Last | Self::Delta | Self::Rate => AggregateKind::Last,
             Self::Median => AggregateKind::Median,
+            Self::Wide(kind) => kind,
         }
     }
 }

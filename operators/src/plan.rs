@@ -1,5 +1,6 @@
 //! [`Plan`]: a rule compiled once, immutable, shared by every shard that runs it.
 
+pub(crate) mod aggregates;
 pub(crate) mod condition;
 mod describe;
 pub(crate) mod slots;

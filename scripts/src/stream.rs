@@ -81,11 +81,13 @@ pub struct StreamCall {
     pub function: StreamFunction,
     /// Its arguments, formulas over one row: none for `count()` and `silent`.
     pub arguments: Vec<Formula>,
+    /// The literal that some functions need: the percent of `percentile` and the count of `top`.
+    pub constant: Option<f64>,
     /// Only rows for which this is true are taken.
     pub filter: Option<Formula>,
     /// Over which rows.
     pub over: Over,
-    /// Whether `()` rows are taken too: `first(x, "nulls")`, `last(x, "nulls")`.
+    /// Whether `()` rows are taken too: `first(x, "nulls")`, `last(x, "nulls")`, `collect(x, "nulls")`.
     pub nulls: bool,
     /// Normal text of the whole call: `avg(temperature,300000ms)`.
     pub text: Arc<str>,
@@ -132,6 +134,38 @@ pub enum StreamFunction {
     Median,
     /// Greatest minus least.
     Spread,
+    /// Different values, exact as long as they are few.
+    CountDistinct,
+    /// Different values by HyperLogLog.
+    ApproxDistinct,
+    /// The value below which so many percent lie.
+    Percentile,
+    /// Most frequent value.
+    Mode,
+    /// Entropy of the values in bits.
+    Entropy,
+    /// Growth of a counter that may restart.
+    Increase,
+    /// Value times seconds in force.
+    Integral,
+    /// Time-weighted mean.
+    Twa,
+    /// Seconds for which a condition was true.
+    Duration,
+    /// Slope of the line of least squares, per second.
+    Slope,
+    /// Skewness of a sample.
+    Skew,
+    /// Covariance, n − 1.
+    Cov,
+    /// Correlation.
+    Corr,
+    /// The values as a list.
+    Collect,
+    /// The largest values as a list.
+    Top,
+    /// Mean direction in degrees.
+    AngleMean,
     /// Distance from the mean in standard deviations.
     Zscore,
     /// Last minus first, or minus the previous row's.
@@ -154,7 +188,7 @@ pub enum StreamFunction {
 
 impl StreamFunction {
     /// Every stream function, in the order of the catalogue.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 37] = [
         Self::Count,
         Self::CountIf,
         Self::Sum,
@@ -167,6 +201,22 @@ impl StreamFunction {
         Self::Last,
         Self::Median,
         Self::Spread,
+        Self::CountDistinct,
+        Self::ApproxDistinct,
+        Self::Percentile,
+        Self::Mode,
+        Self::Entropy,
+        Self::Increase,
+        Self::Integral,
+        Self::Twa,
+        Self::Duration,
+        Self::Slope,
+        Self::Skew,
+        Self::Cov,
+        Self::Corr,
+        Self::Collect,
+        Self::Top,
+        Self::AngleMean,
         Self::Zscore,
         Self::Delta,
         Self::Rate,
@@ -194,6 +244,22 @@ impl StreamFunction {
             Self::Last => "last",
             Self::Median => "median",
             Self::Spread => "spread",
+            Self::CountDistinct => "count_distinct",
+            Self::ApproxDistinct => "approx_distinct",
+            Self::Percentile => "percentile",
+            Self::Mode => "mode",
+            Self::Entropy => "entropy",
+            Self::Increase => "increase",
+            Self::Integral => "integral",
+            Self::Twa => "twa",
+            Self::Duration => "duration",
+            Self::Slope => "slope",
+            Self::Skew => "skew",
+            Self::Cov => "cov",
+            Self::Corr => "corr",
+            Self::Collect => "collect",
+            Self::Top => "top",
+            Self::AngleMean => "angle_mean",
             Self::Zscore => "zscore",
             Self::Delta => "delta",
             Self::Rate => "rate",

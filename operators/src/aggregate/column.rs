@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 
 use super::{
-    Accumulator, AggregateKind, Change, Ends, Extremes, Middle, Moments, RowOrder, Standing, Total,
-    counted, counted_number,
+    Accumulator, AggregateKind, Change, Ends, Extremes, Frame, Middle, Moments, RowOrder, Standing,
+    Total, Wide, counted, counted_number,
 };
 
 /// Accumulators of one aggregate by slot: as small as the aggregate allows.
@@ -26,6 +26,8 @@ enum Cells {
     Middle(Vec<Middle>),
     Change(Vec<Change>),
     Standing(Vec<Standing>),
+    /// Everything else, made with the first row.
+    Wide(Vec<Option<Box<Wide>>>),
 }
 
 /// The same work on whatever the cells are.
@@ -40,6 +42,7 @@ macro_rules! each {
             Cells::Middle($list) => $work,
             Cells::Change($list) => $work,
             Cells::Standing($list) => $work,
+            Cells::Wide($list) => $work,
         }
     };
 }
@@ -47,6 +50,23 @@ macro_rules! each {
 fn reset<T: Default>(list: &mut [T], slot: u32) {
     if let Some(cell) = list.get_mut(slot as usize) {
         *cell = T::default();
+    }
+}
+
+/// Takes a value into a cell of a larger aggregate.
+fn add_wide(
+    list: &mut [Option<Box<Wide>>],
+    at: usize,
+    kind: AggregateKind,
+    (order, value): (RowOrder, &Value),
+) {
+    if let Some(cell) = list.get_mut(at) {
+        if cell.is_none() {
+            *cell = Wide::new(kind).map(Box::new);
+        }
+        if let Some(wide) = cell {
+            wide.add(kind, order, value);
+        }
     }
 }
 
@@ -71,6 +91,7 @@ impl Column {
             Accumulator::Middle(_) => Cells::Middle(Vec::new()),
             Accumulator::Change(_) => Cells::Change(Vec::new()),
             Accumulator::Standing(_) => Cells::Standing(Vec::new()),
+            Accumulator::Wide(..) => Cells::Wide(Vec::new()),
         };
         Self { kind, cells }
     }
@@ -121,6 +142,7 @@ impl Column {
                     cell.add(value);
                 }
             }
+            Cells::Wide(list) => add_wide(list, at, kind, (order, value)),
             Cells::Total(_)
             | Cells::Moments(_)
             | Cells::Middle(_)
@@ -184,6 +206,12 @@ impl Column {
             Cells::Standing(list) => {
                 if let Some(cell) = list.get_mut(at) {
                     cell.add(order, number);
+                }
+            }
+            Cells::Wide(list) => {
+                let value = Value::Number(number);
+                if self.kind.takes(&value) {
+                    add_wide(list, at, self.kind, (order, &value));
                 }
             }
         }
@@ -267,6 +295,10 @@ impl Column {
             (Cells::Standing(list), Accumulator::Standing(total)) => {
                 list.get(at).into_iter().for_each(|cell| total.merge(cell));
             }
+            (Cells::Wide(list), Accumulator::Wide(kind, total)) => {
+                let cell = list.get(at).and_then(Option::as_deref);
+                cell.into_iter().for_each(|cell| total.merge(*kind, cell));
+            }
             // A column and an accumulator of two kinds have nothing to say to each other.
             _ => {}
         }
@@ -320,6 +352,11 @@ impl Column {
             Cells::Middle(list) => list.get(at).map_or(Value::Missing, Middle::result),
             Cells::Change(list) => list.get(at).map_or(Value::Missing, |c| c.result(self.kind)),
             Cells::Standing(list) => list.get(at).map_or(Value::Missing, Standing::result),
+            Cells::Wide(list) => {
+                let cell = list.get(at).and_then(Option::as_deref);
+                let empty = || Accumulator::new(self.kind).result(self.kind);
+                cell.map_or_else(empty, |wide| wide.result(self.kind, &Frame::default()))
+            }
         }
     }
 
@@ -338,6 +375,10 @@ impl Column {
             Cells::Middle(list) => all(list, Middle::heap_bytes),
             Cells::Change(list) => all(list, |_| 0),
             Cells::Standing(list) => all(list, Standing::heap_bytes),
+            Cells::Wide(list) => all(list, |cell| {
+                let cell = cell.as_deref();
+                cell.map_or(0, |wide| size_of::<Wide>() + wide.heap_bytes())
+            }),
         }
     }
 }

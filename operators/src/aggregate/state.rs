@@ -286,6 +286,11 @@ impl Ends {
         }
     }
 
+    /// Where the row of the value stands.
+    pub(crate) const fn order(&self) -> RowOrder {
+        self.order
+    }
+
     /// The value kept.
     #[must_use]
     pub fn value(&self) -> Value {
@@ -339,9 +344,20 @@ impl Middle {
     /// The median.
     #[must_use]
     pub fn result(&self) -> Value {
+        self.percentile(50.0)
+    }
+
+    /// The value below which so many percent lie.
+    #[must_use]
+    pub fn percentile(&self, percent: f64) -> Value {
         if self.folded.is_none() && self.rows.len() <= PERCENTILE_EXACT {
             let mut numbers: Vec<f64> = self.rows.iter().map(|(_, number)| *number).collect();
-            return exact_median(&mut numbers);
+            if percent == 50.0 {
+                return exact_median(&mut numbers);
+            }
+            numbers.sort_unstable_by(f64::total_cmp);
+            let at = |rank: usize| numbers.get(rank).copied();
+            return percentile_of(percent, numbers.len(), at).map_or(Value::Missing, Value::number);
         }
         let mut rows = self.rows.clone();
         rows.sort_unstable_by_key(|(order, _)| *order);
@@ -349,7 +365,7 @@ impl Middle {
         for (_, number) in rows {
             digest.add(number);
         }
-        digest.quantile(0.5).map_or(Value::Missing, Value::number)
+        digest.quantile(percent / 100.0).map_or(Value::Missing, Value::number)
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
@@ -371,6 +387,21 @@ fn exact_median(numbers: &mut [f64]) -> Value {
     }
     let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     Value::number(middle_of(lower, upper))
+}
+
+/// The value below which so many percent of `count` numbers lie, linear between neighbours; `at` gives them by rank.
+pub(crate) fn percentile_of(
+    percent: f64,
+    count: usize,
+    at: impl Fn(usize) -> Option<f64>,
+) -> Option<f64> {
+    let place = count.checked_sub(1)? as f64 * percent / 100.0;
+    let (rank, share) = (place.floor(), place - place.floor());
+    let below = at(rank as usize)?;
+    match at(rank as usize + 1) {
+        Some(above) if share > 0.0 && above != below => Some(below + share * (above - below)),
+        _ => Some(below),
+    }
 }
 
 /// (a + b) / 2, also where the sum overflows.

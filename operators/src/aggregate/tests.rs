@@ -1,5 +1,7 @@
 //! Aggregates against their definitions, and the t-digest against ranks.
 
+pub(crate) mod wide;
+
 use proptest::prelude::*;
 use tidegate_proto::Value;
 
@@ -27,6 +29,9 @@ pub(crate) const KINDS: [AggregateKind; 16] = [
 
 /// The aggregate from its definition, over rows in any order.
 pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
+    if wide::WIDE.contains(&kind) {
+        return wide::naive(kind, rows);
+    }
     let mut rows: Vec<&(RowOrder, Value)> = rows.iter().filter(|row| !row.1.is_missing()).collect();
     rows.sort_by_key(|row| row.0);
     let mut numbers: Vec<f64> = rows.iter().filter_map(|row| row.1.as_number()).collect();

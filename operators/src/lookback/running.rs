@@ -8,7 +8,8 @@ use tidegate_proto::Value;
 
 use super::sorted::SortedNumbers;
 use crate::aggregate::{
-    AggregateKind, Ends, Moments, RowOrder, Standing, Total, change, counted, whole,
+    Accumulator, AggregateKind, COLLECTED, Ends, Frame, Moments, RowOrder, Standing, Total, Wide, change,
+    counted, percent, unwrapped, whole,
 };
 
 /// What one sliding aggregate remembers.
@@ -24,6 +25,7 @@ pub(crate) enum Running {
     Latest(Ends),
     Middle(SortedNumbers),
     Standing(Box<Standing>),
+    Wide(Box<Wide>),
     /// Nothing: the rows themselves answer.
     Nothing,
 }
@@ -116,6 +118,9 @@ impl RunningExtremes {
 
 impl Running {
     pub(crate) fn new(kind: AggregateKind) -> Self {
+        if let Some(wide) = Wide::running(kind) {
+            return Self::Wide(Box::new(wide));
+        }
         match kind {
             AggregateKind::Count | AggregateKind::CountIf => Self::Count(0),
             AggregateKind::Sum | AggregateKind::Avg => Self::Total(Total::default()),
@@ -128,8 +133,19 @@ impl Running {
             | AggregateKind::Delta
             | AggregateKind::Rate => Self::Ends(BTreeMap::new()),
             AggregateKind::Latest => Self::Latest(Ends::default()),
-            AggregateKind::Median => Self::Middle(SortedNumbers::default()),
+            AggregateKind::Median | AggregateKind::Percentile(_) => {
+                Self::Middle(SortedNumbers::default())
+            }
             AggregateKind::Zscore => Self::Standing(Box::default()),
+            // Collected, largest and the ends with `()`: the rows themselves.
+            _ => Self::Ends(BTreeMap::new()),
+        }
+    }
+
+    /// Says which value was in force before the first row.
+    pub(crate) fn carry(&mut self, order: RowOrder, value: &Value) {
+        if let Self::Wide(wide) = self {
+            wide.carry(order, value);
         }
     }
 
@@ -145,6 +161,7 @@ impl Running {
                 rows.insert(order, value.clone());
             }
             Self::Latest(ends) => ends.keep_last(order, value),
+            Self::Wide(wide) => wide.enter(kind, order, value),
             Self::Total(_)
             | Self::Moments(_)
             | Self::Middle(_)
@@ -170,6 +187,7 @@ impl Running {
             Self::Ends(rows) => {
                 rows.remove(&order);
             }
+            Self::Wide(wide) => wide.leave(kind, order, value),
             Self::Total(_) | Self::Moments(_) | Self::Middle(_) | Self::Standing(_) => {
                 match (self, value.as_number()) {
                     (Self::Total(total), Some(number)) => total.remove(number),
@@ -184,8 +202,8 @@ impl Running {
         }
     }
 
-    /// The aggregate over the rows inside.
-    pub(crate) fn result(&self, kind: AggregateKind) -> Value {
+    /// The aggregate over the rows inside, in a window from `start` to `end`.
+    pub(crate) fn result(&self, kind: AggregateKind, (start, end): (i64, i64)) -> Value {
         match self {
             Self::Count(count) => whole(*count),
             Self::Total(total) => total.result(kind),
@@ -193,6 +211,9 @@ impl Running {
             Self::Extremes(extremes) => extremes.result(kind),
             Self::Ends(rows) if matches!(kind, AggregateKind::Delta | AggregateKind::Rate) => {
                 change_over(kind, rows)
+            }
+            Self::Ends(rows) if !matches!(kind, AggregateKind::First | AggregateKind::Last) => {
+                of_rows(kind, rows)
             }
             Self::Ends(rows) => {
                 let row = if kind == AggregateKind::First {
@@ -203,8 +224,15 @@ impl Running {
                 row.map_or(Value::Missing, |(_, value)| value.clone())
             }
             Self::Latest(ends) => ends.value(),
-            Self::Middle(sorted) => sorted.median().map_or(Value::Missing, Value::number),
+            Self::Middle(sorted) => sorted
+                .percentile(percent(kind))
+                .map_or(Value::Missing, Value::number),
             Self::Standing(standing) => standing.result(),
+            Self::Wide(wide) => {
+                let carried = None;
+                let frame = Frame { start, end, carried };
+                wide.result(kind, &frame)
+            }
             Self::Nothing => Value::Missing,
         }
     }
@@ -228,6 +256,31 @@ impl Running {
             Self::Latest(ends) => ends.heap_bytes(),
             Self::Middle(sorted) => sorted.heap_bytes(),
             Self::Standing(standing) => size_of::<Standing>() + standing.heap_bytes(),
+            Self::Wide(wide) => size_of::<Wide>() + wide.heap_bytes(),
+        }
+    }
+}
+
+/// What is made of all rows when it is read.
+fn of_rows(kind: AggregateKind, rows: &BTreeMap<RowOrder, Value>) -> Value {
+    match kind {
+        AggregateKind::FirstNulls => rows.values().next().map(unwrapped).unwrap_or_default(),
+        AggregateKind::LastNulls => rows
+            .values()
+            .next_back()
+            .map(unwrapped)
+            .unwrap_or_default(),
+        _ => {
+            let mut all = Accumulator::new(kind);
+            let most = if matches!(kind, AggregateKind::Top(_)) {
+                rows.len()
+            } else {
+                COLLECTED
+            };
+            for (order, value) in rows.iter().take(most) {
+                all.add(kind, *order, value);
+            }
+            all.result(kind)
         }
     }
 }

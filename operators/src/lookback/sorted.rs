@@ -72,6 +72,14 @@ impl SortedNumbers {
         Some(crate::aggregate::middle_of(lower, upper))
     }
 
+    /// The number below which so many percent lie.
+    pub(crate) fn percentile(&self, percent: f64) -> Option<f64> {
+        if percent == 50.0 {
+            return self.median();
+        }
+        crate::aggregate::percentile_of(percent, self.len, |rank| self.at(rank))
+    }
+
     pub(crate) fn heap_bytes(&self) -> usize {
         let chunks = self.chunks.iter().map(Vec::capacity).sum::<usize>() * size_of::<f64>();
         chunks + self.chunks.capacity() * size_of::<Vec<f64>>()

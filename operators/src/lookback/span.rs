@@ -12,7 +12,7 @@ use super::running::Running;
 use super::sorted::SortedNumbers;
 use super::{LookbackFunction, LookbackOver};
 use crate::aggregate::{
-    Accumulator, AggregateKind, Digest, PERCENTILE_EXACT, RowOrder, change, whole,
+    Accumulator, AggregateKind, Digest, Frame, PERCENTILE_EXACT, RowOrder, change, percent, whole,
 };
 
 /// Rows that one key keeps; beyond it the oldest leaves.
@@ -102,6 +102,12 @@ impl Lookback {
             (_, Value::Missing) => return,
             (_, Value::Number(number)) => (*number, None),
             (LookbackFunction::Count, _) => (1.0, None),
+            (LookbackFunction::Wide(kind), value) if kind.takes(value) => {
+                match value.as_number().filter(|_| kind.is_numeric()) {
+                    Some(number) => (number, None),
+                    None => (f64::NAN, Some(value)),
+                }
+            }
             (LookbackFunction::First | LookbackFunction::Last, odd) => (f64::NAN, Some(odd)),
             (LookbackFunction::Min | LookbackFunction::Max, Value::Text(_)) => {
                 (f64::NAN, Some(value))
@@ -164,9 +170,10 @@ impl Lookback {
             .and_then(Option::as_deref_mut);
         match state {
             Some(State::Rows(state)) => state.value(function, over, at),
-            Some(State::All(state)) => state.value(function),
+            Some(State::All(state)) => state.value(function, at),
             None => match function {
                 LookbackFunction::Count | LookbackFunction::CountIf => Value::Int(0),
+                LookbackFunction::Wide(kind) => Accumulator::new(kind).result(kind),
                 _ => Value::Missing,
             },
         }
@@ -215,7 +222,7 @@ impl State {
         let counters = LookbackCounters::default();
         if over == LookbackOver::All {
             return Self::All(AllKey {
-                total: if kind == AggregateKind::Median {
+                total: if matches!(kind, AggregateKind::Median | AggregateKind::Percentile(_)) {
                     AllTotal::Middle(SortedNumbers::default(), Digest::default(), 0)
                 } else {
                     AllTotal::Accumulator(Accumulator::new(kind))
@@ -283,6 +290,8 @@ impl RowsKey {
         if let LookbackOver::Span(span) = over
             && row.order.time <= self.at.saturating_sub(span)
         {
+            let number = Value::number(row.number);
+            self.running.carry(row.order, odd.unwrap_or(&number));
             return;
         }
         if let Some(value) = odd {
@@ -343,10 +352,10 @@ impl RowsKey {
             }
             LookbackOver::All => {}
         }
-        self.result(function)
+        self.result(function, over)
     }
 
-    fn result(&self, function: LookbackFunction) -> Value {
+    fn result(&self, function: LookbackFunction, over: LookbackOver) -> Value {
         let first = self.rows.front().filter(|_| self.entered > 0);
         let last = self
             .entered
@@ -361,7 +370,16 @@ impl RowsKey {
             (LookbackFunction::Zscore, Running::Moments(moments)) => {
                 last.map_or(Value::Missing, |row| moments.zscore(row.number))
             }
-            (function, running) => running.result(function.aggregate()),
+            (function, running) => {
+                let start = match over {
+                    LookbackOver::Span(span) => self.at.saturating_sub(span),
+                    // Nothing is carried in: values count from the first row on.
+                    LookbackOver::Rows(_) | LookbackOver::All => {
+                        first.map_or(self.at, |row| row.order.time)
+                    }
+                };
+                running.result(function.aggregate(), (start, self.at))
+            }
         }
     }
 }
@@ -405,7 +423,7 @@ impl AllKey {
         }
     }
 
-    fn value(&self, function: LookbackFunction) -> Value {
+    fn value(&self, function: LookbackFunction, at: i64) -> Value {
         let (first, last) = (self.first.as_ref(), self.last.as_ref());
         match (function, &self.total) {
             (LookbackFunction::Delta | LookbackFunction::Rate, _) => between(function, first, last),
@@ -414,14 +432,23 @@ impl AllKey {
             }
             (_, AllTotal::Middle(sorted, digest, rows)) => {
                 let exact = *rows <= PERCENTILE_EXACT as u64;
+                let percent = percent(function.aggregate());
                 let middle = if exact {
-                    sorted.median()
+                    sorted.percentile(percent)
                 } else {
-                    digest.quantile(0.5)
+                    digest.quantile(percent / 100.0)
                 };
                 middle.map_or(Value::Missing, Value::number)
             }
-            (function, AllTotal::Accumulator(total)) => total.result(function.aggregate()),
+            (function, AllTotal::Accumulator(total)) => {
+                let end = last.map_or(at, |row| row.order.time.max(at));
+                let frame = Frame {
+                    start: end,
+                    end,
+                    carried: None,
+                };
+                total.result_in(function.aggregate(), &frame)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use tidegate_scripts::Column;
 
 use super::group::Push;
 use super::judge::columns_of;
+use super::sight::paired;
 use super::steps::{Blame, Cause};
 use crate::aggregate::AggregateKind;
 use crate::plan::slots::Bound;
@@ -74,6 +75,24 @@ impl<'a> Taker<'a> {
             (Some(bound), None) => Some(self.evaluate(bound, takes)),
             (None, None) => None,
         };
+        if let (Some(bound), Some(first)) = (&aggregate.second, &column) {
+            let second = self.evaluate(bound, takes);
+            let rows = 0..self.rows.len();
+            let pairs = rows.map(|row| paired(first.value(row), second.value(row)));
+            let column = Column::from_values(pairs.collect());
+            return Argument::of(aggregate, Some(&column), self.rows.len(), takes);
+        }
+        if aggregate.kind.takes_nulls() {
+            let value = |row: usize| {
+                let value = column.as_ref().map(|column| column.value(row));
+                let value = value.filter(|_| carried(row)).unwrap_or_default();
+                Value::List(vec![value])
+            };
+            let passes = |row: usize| passes.as_ref().is_none_or(|passes| passes.is_true(row));
+            let values = (0..self.rows.len()).map(value);
+            let column = Column::from_values(values.collect());
+            return Argument::of(aggregate, Some(&column), self.rows.len(), passes);
+        }
         Argument::of(aggregate, column.as_ref(), self.rows.len(), takes)
     }
 }

@@ -297,9 +297,30 @@ fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
             if !plan.call.nulls && !plan.metrics.iter().all(carries) {
                 return None;
             }
-            evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults)
+            let value = evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults);
+            match &plan.second {
+                Some(second) => {
+                    let second = evaluate(second, &gaze.now, &mut gaze.arguments, &mut gaze.faults);
+                    paired(value, second)
+                }
+                None => value,
+            }
         }
+    };
+    let value = if plan.call.nulls {
+        Value::List(vec![value])
+    } else {
+        value
     };
     let takes = plan.call.nulls || plan.call.function == StreamFunction::Silent;
     (takes || !value.is_missing()).then_some(value)
+}
+
+/// Two values of a row as one, unless one of them is missing.
+pub(crate) fn paired(left: Value, right: Value) -> Value {
+    if left.is_missing() || right.is_missing() {
+        Value::Missing
+    } else {
+        Value::List(vec![left, right])
+    }
 }

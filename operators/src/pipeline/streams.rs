@@ -29,23 +29,45 @@ pub(crate) struct Stream {
     leaf: Leaf,
 }
 
-const fn lookback(function: StreamFunction) -> LookbackFunction {
-    match function {
-        StreamFunction::CountIf => LookbackFunction::CountIf,
-        StreamFunction::Sum => LookbackFunction::Sum,
-        StreamFunction::Avg => LookbackFunction::Avg,
-        StreamFunction::Min => LookbackFunction::Min,
-        StreamFunction::Max => LookbackFunction::Max,
-        StreamFunction::Std => LookbackFunction::Std,
-        StreamFunction::Var => LookbackFunction::Var,
-        StreamFunction::First => LookbackFunction::First,
-        StreamFunction::Last => LookbackFunction::Last,
-        StreamFunction::Median => LookbackFunction::Median,
-        StreamFunction::Spread => LookbackFunction::Spread,
-        StreamFunction::Zscore => LookbackFunction::Zscore,
-        StreamFunction::Delta => LookbackFunction::Delta,
-        StreamFunction::Rate => LookbackFunction::Rate,
-        _ => LookbackFunction::Count,
+/// The function of a lookback; `None` for calls that are no lookbacks.
+fn lookback(call: &StreamCall) -> Option<LookbackFunction> {
+    use LookbackFunction as Looks;
+    use StreamFunction as F;
+    let wide = || crate::plan::aggregates::kind(call).map(Looks::Wide);
+    match call.function {
+        F::Count => Some(Looks::Count),
+        F::CountIf => Some(Looks::CountIf),
+        F::Sum => Some(Looks::Sum),
+        F::Avg => Some(Looks::Avg),
+        F::Min => Some(Looks::Min),
+        F::Max => Some(Looks::Max),
+        F::Std => Some(Looks::Std),
+        F::Var => Some(Looks::Var),
+        F::First | F::Last if call.nulls => wide(),
+        F::First => Some(Looks::First),
+        F::Last => Some(Looks::Last),
+        F::Median => Some(Looks::Median),
+        F::Spread => Some(Looks::Spread),
+        F::Zscore => Some(Looks::Zscore),
+        F::Delta => Some(Looks::Delta),
+        F::Rate => Some(Looks::Rate),
+        F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent => None,
+        F::CountDistinct
+        | F::ApproxDistinct
+        | F::Percentile
+        | F::Mode
+        | F::Entropy
+        | F::Increase
+        | F::Integral
+        | F::Twa
+        | F::Duration
+        | F::Slope
+        | F::Skew
+        | F::Cov
+        | F::Corr
+        | F::Collect
+        | F::Top
+        | F::AngleMean => wide(),
     }
 }
 
@@ -70,13 +92,15 @@ fn leaf(call: &StreamCall) -> Leaf {
         (StreamFunction::Rate, Over::Previous) => {
             Leaf::Previous(Previous::new(PreviousFunction::Rate))
         }
-        (function, over) => {
+        (_, over) => {
             let over = match over {
                 Over::Span(span) => LookbackOver::Span(span.0),
                 Over::Rows(rows) => LookbackOver::Rows(rows),
                 Over::Window | Over::All | Over::Previous => LookbackOver::All,
             };
-            Leaf::Lookback(Lookback::new(lookback(function), over))
+            // The calls above are all those that are no lookbacks.
+            let function = lookback(call).unwrap_or(LookbackFunction::Count);
+            Leaf::Lookback(Lookback::new(function, over))
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct StreamPlan {
     pub(crate) call: StreamCall,
     /// Its argument, if it has one.
     pub(crate) argument: Option<Bound>,
+    /// Its second argument, if it has one.
+    pub(crate) second: Option<Bound>,
     /// Its filter, if it has one.
     pub(crate) filter: Option<Bound>,
     /// Place of the metric, when the argument is a bare metric.
@@ -47,8 +49,8 @@ impl StreamPlan {
 
     /// Whether the argument is a condition, read with the latest values, and not a number of the row itself.
     pub(crate) const fn is_condition(&self) -> bool {
-        use StreamFunction::{CountIf, Held, Since};
-        matches!(self.call.function, CountIf | Held | Since)
+        use StreamFunction::{CountIf, Duration, Held, Since};
+        matches!(self.call.function, CountIf | Duration | Held | Since)
     }
 
     /// Whether every row of the resource counts, whatever it carries.
@@ -110,6 +112,7 @@ pub(crate) fn label_of(slot: &Slot) -> Arc<str> {
         .iter()
         .map(|argument| argument.normal_text().to_string())
         .collect();
+    parts.extend(call.constant.map(|constant| constant.to_string()));
     match call.over {
         Over::Span(span) => parts.push(format!("\"{span}\"")),
         Over::Rows(rows) if call.function != StreamFunction::Prev => {
@@ -206,9 +209,11 @@ impl SlotTable {
 
     fn stream(&self, call: &StreamCall) -> StreamPlan {
         let argument = call.arguments.first().cloned().map(|f| self.bind(f));
+        let second = call.arguments.get(1).cloned().map(|f| self.bind(f));
         let filter = call.filter.clone().map(|f| self.bind(f));
-        let bare = argument.as_ref().and_then(bare_metric);
-        let metrics = argument.iter().flat_map(|bound| {
+        let bare = argument.as_ref().filter(|_| second.is_none());
+        let bare = bare.and_then(bare_metric);
+        let metrics = argument.iter().chain(&second).flat_map(|bound| {
             let slots = bound.formula.slots().iter().zip(&bound.places);
             slots.filter_map(|(slot, place)| matches!(slot, Slot::Metric(_)).then_some(*place))
         });
@@ -216,6 +221,7 @@ impl SlotTable {
         StreamPlan {
             call: call.clone(),
             argument,
+            second,
             filter,
             bare,
             metrics,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::{FormulaText, Issue, Issues, Rule, Span, WindowForm, WindowRule};
-use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction};
+use tidegate_proto::{FormulaText, Issues, Rule, Span, WindowForm, WindowRule};
+use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall};
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
@@ -18,6 +18,8 @@ pub(crate) struct AggregatePlan {
     pub(crate) kind: AggregateKind,
     /// The argument; `None` for `count()`.
     pub(crate) argument: Option<Bound>,
+    /// The second argument of a pair.
+    pub(crate) second: Option<Bound>,
     /// Place of the metric, when the argument is a bare metric.
     pub(crate) bare: Option<usize>,
     pub(crate) filter: Option<Bound>,
@@ -92,9 +94,6 @@ impl Draft {
         let emit = columns(&rule.emit, FormulaContext::WindowEmit, issues);
         let having = rule.having.as_ref();
         let having = having.map(|text| super::formula(text, FormulaContext::WindowEmit, issues));
-        for ((_, text), (_, formula)) in rule.emit.iter().zip(&emit) {
-            refuse_nulls(text, formula, issues);
-        }
         Some(Self {
             rule: rule.clone(),
             by,
@@ -173,24 +172,11 @@ fn is_metric(form: &Form) -> bool {
 }
 
 fn looks(table: &SlotTable, aggregates: &[AggregatePlan], by: bool) -> bool {
-    let simple =
-        |a: &AggregatePlan| (a.argument.is_none() || a.bare.is_some()) && a.filter.is_none();
+    // What an argument asks of the row itself, the row carries.
+    let simple = |a: &AggregatePlan| {
+        (a.argument.is_none() || a.bare.is_some() || !a.condition) && a.filter.is_none()
+    };
     by || !aggregates.iter().all(simple) || !table.places.iter().all(|p| is_metric(&p.form))
-}
-
-fn refuse_nulls(text: &FormulaText, formula: &Formula, issues: &mut Issues) {
-    for slot in formula.slots() {
-        if let Slot::Stream(call) = slot
-            && call.nulls
-        {
-            let problem = format!(
-                "`{}` with \"nulls\" does not work over a window",
-                call.function
-            );
-            let issue = Issue::new(text.path.as_ref(), text.mark, problem);
-            issues.push(issue.hint("leave \"nulls\" out"));
-        }
-    }
 }
 
 /// Finds sources for slots, and the aggregates that they need.
@@ -255,59 +241,39 @@ impl<'a> Resolver<'a> {
     }
 
     fn stream(&mut self, call: &StreamCall) -> Source {
-        use AggregateKind as Kind;
-        let kind = match call.function {
-            StreamFunction::CountIf => Kind::CountIf,
-            StreamFunction::Sum => Kind::Sum,
-            StreamFunction::Avg => Kind::Avg,
-            StreamFunction::Min => Kind::Min,
-            StreamFunction::Max => Kind::Max,
-            StreamFunction::Std => Kind::Std,
-            StreamFunction::Var => Kind::Var,
-            StreamFunction::First => Kind::First,
-            StreamFunction::Last => Kind::Last,
-            StreamFunction::Median => Kind::Median,
-            StreamFunction::Spread => Kind::Spread,
-            StreamFunction::Delta => Kind::Delta,
-            StreamFunction::Rate => Kind::Rate,
-            StreamFunction::Zscore => Kind::Zscore,
-            _ => Kind::Count,
-        };
-        Source::Aggregate(self.aggregate(call, kind))
+        match super::aggregates::kind(call) {
+            Some(kind) => Source::Aggregate(self.aggregate(call, kind)),
+            // The scripts refuse functions over a window that are no aggregates.
+            None => Source::Resource,
+        }
     }
 
     fn aggregate(&mut self, call: &StreamCall, kind: AggregateKind) -> usize {
-        let argument = call.arguments.first().cloned();
-        let filter = call.filter.clone();
-        // People read it too, in the report of `apply`: `avg(temperature where load>3)`.
-        let mut identity = format!("{kind:?}(").to_lowercase();
-        if let Some(argument) = &argument {
-            identity.push_str(argument.normal_text());
-        }
-        if let Some(filter) = &filter {
-            identity.push_str(" where ");
-            identity.push_str(filter.normal_text());
-        }
-        identity.push(')');
+        let identity = super::aggregates::identity(call);
         if let Some(found) = self.aggregates.iter().position(|a| a.identity == identity) {
             return found;
         }
-        let argument = argument.map(|formula| self.table.bind(formula));
+        let mut arguments = call.arguments.iter().cloned();
+        let mut bind = || arguments.next().map(|formula| self.table.bind(formula));
+        let (argument, second) = (bind(), bind());
         let metric = |place: &usize| {
             let place = self.table.places.get(*place);
             place.is_some_and(|place| is_metric(&place.form))
         };
-        let places = argument
-            .iter()
-            .flat_map(|bound| bound.places.iter().copied());
+        let places = argument.iter().chain(&second);
+        let places = places.flat_map(|bound| bound.places.iter().copied());
+        let bare = argument
+            .as_ref()
+            .filter(|_| second.is_none() && !kind.takes_nulls());
         self.aggregates.push(AggregatePlan {
             identity,
             kind,
-            bare: argument.as_ref().and_then(super::slots::bare_metric),
+            bare: bare.and_then(super::slots::bare_metric),
             metrics: places.filter(metric).collect(),
-            filter: filter.map(|formula| self.table.bind(formula)),
+            filter: call.filter.clone().map(|formula| self.table.bind(formula)),
             argument,
-            condition: kind == AggregateKind::CountIf,
+            second,
+            condition: kind.is_condition(),
         });
         self.aggregates.len() - 1
     }
@@ -323,6 +289,7 @@ impl<'a> Resolver<'a> {
             identity,
             kind: AggregateKind::Latest,
             argument: None,
+            second: None,
             bare: place.first().copied(),
             filter: None,
             metrics: place,

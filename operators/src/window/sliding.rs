@@ -39,7 +39,7 @@ struct SlidingKey {
     left: usize,
     entered: usize,
     inside: Inside,
-    /// Per aggregate the last value of rows that are gone; only kept for `Latest`.
+    /// Per aggregate the last value of rows that are gone; only kept for those that look back.
     older: Vec<Ends>,
     /// Distinct times of rows that wait.
     waiting: usize,
@@ -58,11 +58,12 @@ impl Inside {
     /// Empty but for the latest values of rows that are gone.
     fn new(aggregates: &[AggregateKind], older: &[Ends]) -> Self {
         let running = aggregates.iter().zip(older).map(|(kind, older)| {
-            let running = if *kind == AggregateKind::Latest {
+            let mut running = if *kind == AggregateKind::Latest {
                 Running::Latest(older.clone())
             } else {
                 Running::new(*kind)
             };
+            running.carry(older.order(), &older.value());
             (*kind, running)
         });
         Self(running.collect())
@@ -80,10 +81,11 @@ impl Inside {
         }
     }
 
-    fn values(&self) -> Vec<Value> {
+    fn values(&self, time: i64, size: i64) -> Vec<Value> {
+        let frame = (time.saturating_sub(size), time);
         self.0
             .iter()
-            .map(|(kind, running)| running.result(*kind))
+            .map(|(kind, running)| running.result(*kind, frame))
             .collect()
     }
 }
@@ -189,14 +191,19 @@ impl SlidingKey {
             self.entered = self.entered.saturating_sub(1);
         }
         for (index, value) in row.arguments.iter().enumerate() {
-            if let Some((AggregateKind::Latest, _)) = self.inside.0.get(index)
-                && AggregateKind::Latest.takes(value)
+            let kind = self.inside.0.get(index).map(|(kind, _)| *kind);
+            if kind.is_some_and(|kind| looks_back(kind) && kind.takes(value))
                 && let Some(older) = self.older.get_mut(index)
             {
                 older.keep_last(row.key.order(), value);
             }
         }
     }
+}
+
+/// Whether rows before the window count too.
+fn looks_back(kind: AggregateKind) -> bool {
+    kind == AggregateKind::Latest || kind.weighs_time()
 }
 
 /// Number of distinct times of rows in `[from, to)`, and whether `from` is one of them.
@@ -311,7 +318,7 @@ impl Sliding {
         if let Some(state) = self.state(key) {
             let from = time.max(state.final_to(lateness));
             // A bare metric also looks back from windows that do not hold the row.
-            let to = if spec.contains(&AggregateKind::Latest) {
+            let to = if spec.iter().copied().any(looks_back) {
                 state.closed_to
             } else {
                 state.closed_to.min(time.saturating_add(size))
@@ -424,7 +431,7 @@ impl SlidingKey {
         self.run_to(time, size, keep);
         self.closed_to = time.saturating_add(1);
         self.waiting = self.waiting.saturating_sub(1);
-        let values = self.inside.values();
+        let values = self.inside.values(time, size);
         if keep {
             // Windows close in the order of their times: this one was never told.
             tell(&mut self.told, time, &values);
@@ -460,7 +467,7 @@ impl SlidingKey {
                 left += 1;
             }
             next = entered;
-            let values = inside.values();
+            let values = inside.values(time, size);
             if let Some(revision) = tell(&mut self.told, time, &values) {
                 let told = (revision, values);
                 out.rows

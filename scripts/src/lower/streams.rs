@@ -6,7 +6,7 @@ use rhai::{Expr, Position};
 use tidegate_proto::Span;
 
 use super::Lowering;
-use crate::catalogue::{Lookback, StreamEntry};
+use crate::catalogue::{Constant, Lookback, MOST_LISTED, StreamEntry};
 use crate::formula::Formula;
 use crate::names::FormulaContext;
 use crate::node::Node;
@@ -18,6 +18,7 @@ const MOST_ROWS: u32 = 100_000;
 /// The parts of a call before they are checked against its function.
 struct Parts {
     arguments: Vec<(Formula, bool)>,
+    constant: Option<f64>,
     over: Option<Over>,
     nulls: bool,
 }
@@ -78,16 +79,25 @@ impl Lowering<'_> {
     fn parts(&mut self, function: StreamFunction, args: &[Expr], at: Position) -> Option<Parts> {
         let mut parts = Parts {
             arguments: Vec::new(),
+            constant: None,
             over: None,
             nulls: false,
         };
+        let constant = StreamEntry::of(function).constant;
         for argument in args {
+            let due = constant != Constant::Nothing && parts.constant.is_none();
             match argument {
                 Expr::StringConstant(text, _)
                     if text == "nulls"
-                        && matches!(function, StreamFunction::First | StreamFunction::Last) =>
+                        && matches!(
+                            function,
+                            StreamFunction::First | StreamFunction::Last | StreamFunction::Collect
+                        ) =>
                 {
                     parts.nulls = true;
+                }
+                literal if due && !parts.arguments.is_empty() => {
+                    parts.constant = Some(self.constant(function, constant, literal)?);
                 }
                 Expr::StringConstant(text, at) => {
                     let over = self.over(text, *at)?;
@@ -117,9 +127,42 @@ impl Lowering<'_> {
                 other => parts.arguments.push(self.row_formula(other)?),
             }
         }
-        // `"5m"` alone as the only thing that is wrong is told by the checks of the form.
-        let _ = at;
+        if constant != Constant::Nothing && parts.constant.is_none() {
+            let entry = StreamEntry::of(function);
+            let problem = format!("`{function}` needs {}", wanted(constant));
+            self.problem(at, problem, format!("write `{}`", entry.signature));
+            return None;
+        }
         Some(parts)
+    }
+
+    /// The literal of `percentile` and `top`.
+    fn constant(
+        &mut self,
+        function: StreamFunction,
+        constant: Constant,
+        literal: &Expr,
+    ) -> Option<f64> {
+        let number = match literal {
+            Expr::IntegerConstant(whole, _) => i32::try_from(*whole).ok().map(f64::from),
+            Expr::FloatConstant(number, _) => Some(**number),
+            _ => None,
+        };
+        let fits = |number: &f64| match constant {
+            Constant::Percent => (0.0..=100.0).contains(number),
+            _ => (1.0..=MOST_LISTED).contains(number) && number.fract() == 0.0,
+        };
+        let number = number.filter(fits);
+        if number.is_none() {
+            let at = literal.start_position();
+            let signature = StreamEntry::of(function).signature;
+            self.problem(
+                at,
+                format!("`{function}` needs {} here", wanted(constant)),
+                format!("write `{signature}`"),
+            );
+        }
+        number
     }
 
     /// An argument: a formula over one row, and whether it is a condition by its form.
@@ -188,6 +231,16 @@ impl Lowering<'_> {
     ) -> Option<StreamCall> {
         let name = entry.function.name();
         let over = match (entry.lookback, parts.over) {
+            (Lookback::Rows, Some(Over::Span(_) | Over::Rows(_)))
+                if entry.function == StreamFunction::ApproxDistinct =>
+            {
+                self.problem(
+                    at,
+                    "`approx_distinct` cannot forget single rows",
+                    "use `count_distinct`, or `\"all\"` in place of the duration",
+                );
+                return None;
+            }
             (Lookback::Rows, Some(over)) => over,
             (Lookback::Rows, None) => {
                 let first = parts
@@ -278,7 +331,9 @@ impl Lowering<'_> {
         }
         let (least, most) = entry.arguments;
         let mut filter = None;
-        if entry.filter && given.len() == most + 1 {
+        let condition = given.last().is_some_and(|(_, condition)| *condition);
+        let spare = given.len() > least && condition && least < most;
+        if entry.filter && (given.len() == most + 1 || spare) {
             filter = given.pop();
         }
         if !(least..=most).contains(&given.len()) {
@@ -300,10 +355,17 @@ impl Lowering<'_> {
         }
         let arguments: Vec<Formula> = given.into_iter().map(|(formula, _)| formula).collect();
         let filter = filter.map(|(formula, _)| formula);
-        let text = text(function, &arguments, over, parts.nulls, filter.as_ref());
+        let text = text(
+            function,
+            &arguments,
+            parts.constant,
+            (over, parts.nulls),
+            filter.as_ref(),
+        );
         Some(StreamCall {
             function,
             arguments,
+            constant: parts.constant,
             filter,
             over,
             nulls: parts.nulls,
@@ -312,18 +374,28 @@ impl Lowering<'_> {
     }
 }
 
+/// What a literal has to be.
+const fn wanted(constant: Constant) -> &'static str {
+    match constant {
+        Constant::Nothing => "nothing",
+        Constant::Percent => "a literal number from 0 to 100",
+        Constant::Most => "a literal whole number from 1 to 1000",
+    }
+}
+
 /// The normal text of a call.
 fn text(
     function: StreamFunction,
     arguments: &[Formula],
-    over: Over,
-    nulls: bool,
+    constant: Option<f64>,
+    (over, nulls): (Over, bool),
     filter: Option<&Formula>,
 ) -> String {
     let mut parts: Vec<String> = arguments
         .iter()
         .map(|x| x.normal_text().to_string())
         .collect();
+    parts.extend(constant.map(|constant| format!("#{constant}")));
     let over = over.to_string();
     if !over.is_empty() {
         parts.push(over);

@@ -1,0 +1,65 @@
+//! Which aggregate a call of a stream function asks for.
+
+use tidegate_scripts::{StreamCall, StreamFunction};
+
+use crate::aggregate::{AggregateKind, Percent};
+
+/// The aggregate of a call; `None` for functions that are no aggregates.
+pub(crate) fn kind(call: &StreamCall) -> Option<AggregateKind> {
+    use AggregateKind as Kind;
+    use StreamFunction as F;
+    Some(match call.function {
+        F::Count => Kind::Count,
+        F::CountIf => Kind::CountIf,
+        F::Sum => Kind::Sum,
+        F::Avg => Kind::Avg,
+        F::Min => Kind::Min,
+        F::Max => Kind::Max,
+        F::Std => Kind::Std,
+        F::Var => Kind::Var,
+        F::First if call.nulls => Kind::FirstNulls,
+        F::First => Kind::First,
+        F::Last if call.nulls => Kind::LastNulls,
+        F::Last => Kind::Last,
+        F::Median => Kind::Median,
+        F::Spread => Kind::Spread,
+        F::Delta => Kind::Delta,
+        F::Rate => Kind::Rate,
+        F::Zscore => Kind::Zscore,
+        F::CountDistinct => Kind::CountDistinct,
+        F::ApproxDistinct => Kind::ApproxDistinct,
+        F::Percentile => Kind::Percentile(Percent::new(call.constant.unwrap_or(50.0))),
+        F::Mode => Kind::Mode,
+        F::Entropy => Kind::Entropy,
+        F::Increase => Kind::Increase,
+        F::Integral => Kind::Integral,
+        F::Twa => Kind::Twa,
+        F::Duration => Kind::Duration,
+        F::Slope => Kind::Slope,
+        F::Skew => Kind::Skew,
+        F::Cov => Kind::Cov,
+        F::Corr => Kind::Corr,
+        F::Collect if call.nulls => Kind::CollectNulls,
+        F::Collect => Kind::Collect,
+        F::Top => Kind::Top(call.constant.unwrap_or(1.0) as u32),
+        F::AngleMean => Kind::AngleMean,
+        F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent => return None,
+    })
+}
+
+/// How people read an aggregate in the report of `apply`: `avg(temperature where load>3)`.
+pub(crate) fn identity(call: &StreamCall) -> String {
+    let mut parts: Vec<String> = call
+        .arguments
+        .iter()
+        .map(|argument| argument.normal_text().to_string())
+        .collect();
+    parts.extend(call.constant.map(|constant| constant.to_string()));
+    if call.nulls {
+        parts.push("\"nulls\"".to_owned());
+    }
+    let name = call.function.name().replace('_', "");
+    let filter = call.filter.as_ref();
+    let filter = filter.map(|f| format!(" where {}", f.normal_text()));
+    format!("{name}({}{})", parts.join(","), filter.unwrap_or_default())
+}
