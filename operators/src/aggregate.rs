@@ -189,6 +189,12 @@ impl AggregateKind {
         matches!(self, Self::Integral | Self::Twa | Self::Duration)
     }
 
+    /// Whether rows before the window count too.
+    #[must_use]
+    pub const fn looks_back(self) -> bool {
+        matches!(self, Self::Latest) || self.weighs_time()
+    }
+
     /// Whether two numbers of a row are taken together.
     #[must_use]
     pub const fn takes_pairs(self) -> bool {

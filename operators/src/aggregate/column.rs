@@ -251,12 +251,32 @@ impl Column {
         }
     }
 
-    /// What a slot of `Last` or `Latest` holds, merged into an end.
+    /// The last value of a slot of an aggregate that looks back.
+    #[must_use]
+    pub fn last(&self, slot: u32) -> Option<Value> {
+        match &self.cells {
+            Cells::Last(list) => list.get(slot as usize).map(Ends::value),
+            Cells::Wide(list) => {
+                let (_, number) = list.get(slot as usize)?.as_deref()?.last()?;
+                Some(Value::Number(number))
+            }
+            _ => None,
+        }
+        .filter(|value| !value.is_missing())
+    }
+
+    /// What a slot of `Last`, or of an aggregate that looks back, holds last, merged into an end.
     pub fn last_into(&self, slot: u32, ends: &mut Ends) {
-        if let Cells::Last(list) = &self.cells
-            && let Some(cell) = list.get(slot as usize)
-        {
-            ends.merge_last(cell);
+        let at = slot as usize;
+        match &self.cells {
+            Cells::Last(list) => list.get(at).into_iter().for_each(|c| ends.merge_last(c)),
+            Cells::Wide(list) => {
+                let cell = list.get(at).and_then(Option::as_deref);
+                if let Some((order, number)) = cell.and_then(Wide::last) {
+                    ends.keep_last(order, &Value::Number(number));
+                }
+            }
+            _ => {}
         }
     }
 

@@ -4,6 +4,7 @@
 //! whose end is at or before `closed_to` is closed; every window whose end is at or before `final_to` is final and its
 //! panes may be gone.
 
+mod carried;
 mod change;
 mod rows;
 
@@ -17,7 +18,7 @@ use super::slots::Slots;
 use super::{
     Excess, LateRow, RowKey, Told, WindowLimits, WindowOutput, WindowRow, WindowSpec, tell,
 };
-use crate::aggregate::{AggregateKind, Ends};
+use crate::aggregate::Ends;
 
 /// How many panes are looked through for a row that is a little out of order.
 const NEWEST_PANES: usize = 4;
@@ -33,7 +34,7 @@ pub(super) struct Paned {
     keys: Vec<KeyPanes>,
     slots: Slots,
     rolling: Rolling,
-    /// Per `Latest` aggregate: its index, and by key its value in panes that are gone.
+    /// Per aggregate that looks back: its index, and by key its value in panes that are gone.
     older: Vec<(u32, Vec<Ends>)>,
 }
 
@@ -43,7 +44,7 @@ impl Paned {
         let shape = Shape::new(form.0, form.1, form.2);
         let latest = spec.aggregates.iter().enumerate();
         let older = latest
-            .filter(|(_, kind)| **kind == AggregateKind::Latest)
+            .filter(|(_, kind)| kind.looks_back())
             .map(|(index, _)| (index as u32, Vec::new()));
         Self {
             older: older.collect(),
@@ -156,8 +157,10 @@ impl Paned {
     /// A row in a gap between windows that is older than every window that can still change.
     fn keep_older(&mut self, key: u32, row: &RowKey, arguments: &[Value]) {
         for (aggregate, older) in &mut self.older {
+            let kind = self.spec.aggregates.get(*aggregate as usize);
             let value = arguments.get(*aggregate as usize);
-            if let Some(value) = value.filter(|value| AggregateKind::Latest.takes(value)) {
+            let takes = |value: &&Value| kind.is_some_and(|kind| kind.takes(value));
+            if let Some(value) = value.filter(takes) {
                 with_older(older, key, |ends| ends.keep_last(row.order(), value));
             }
         }
@@ -233,16 +236,8 @@ impl Paned {
         let mut values = reading.values;
         for (aggregate, older) in &self.older {
             let index = *aggregate as usize;
-            let Some(column) = self.slots.column(index) else {
-                continue;
-            };
-            let panes = state.between(i64::MIN, end).iter().rev();
-            let known = panes
-                .map(|pane| column.result(pane.slot))
-                .find(|v| !v.is_missing());
-            let value = known.or_else(|| older.get(at).map(Ends::value));
-            if let Some(cell) = values.get_mut(index) {
-                *cell = value.unwrap_or_default();
+            if let (Some(column), Some(cell)) = (self.slots.column(index), values.get_mut(index)) {
+                *cell = carried::value(column, state, (start, end), older.get(at));
             }
         }
         let correctable = self.lateness() > 0 && end > state.forced();

@@ -192,18 +192,13 @@ impl SlidingKey {
         }
         for (index, value) in row.arguments.iter().enumerate() {
             let kind = self.inside.0.get(index).map(|(kind, _)| *kind);
-            if kind.is_some_and(|kind| looks_back(kind) && kind.takes(value))
+            if kind.is_some_and(|kind| kind.looks_back() && kind.takes(value))
                 && let Some(older) = self.older.get_mut(index)
             {
                 older.keep_last(row.key.order(), value);
             }
         }
     }
-}
-
-/// Whether rows before the window count too.
-fn looks_back(kind: AggregateKind) -> bool {
-    kind == AggregateKind::Latest || kind.weighs_time()
 }
 
 /// Number of distinct times of rows in `[from, to)`, and whether `from` is one of them.
@@ -318,7 +313,7 @@ impl Sliding {
         if let Some(state) = self.state(key) {
             let from = time.max(state.final_to(lateness));
             // A bare metric also looks back from windows that do not hold the row.
-            let to = if spec.iter().copied().any(looks_back) {
+            let to = if spec.iter().any(|kind| kind.looks_back()) {
                 state.closed_to
             } else {
                 state.closed_to.min(time.saturating_add(size))

@@ -10,6 +10,7 @@ use super::{
     WindowSpec, Windows,
 };
 use crate::aggregate::AggregateKind;
+use crate::aggregate::tests::wide::WIDE;
 use crate::aggregate::tests::{KINDS, value};
 use model::Model;
 
@@ -44,7 +45,9 @@ fn form() -> impl Strategy<Value = WindowForm> {
 }
 
 fn spec() -> impl Strategy<Value = WindowSpec> {
-    let kinds = prop::collection::vec(prop::sample::select(KINDS.to_vec()), 1..4);
+    let weighed = [AggregateKind::Integral, AggregateKind::Duration];
+    let kinds = [KINDS.as_slice(), WIDE.as_slice(), weighed.as_slice()].concat();
+    let kinds = prop::collection::vec(prop::sample::select(kinds), 1..4);
     let lateness = prop_oneof![Just(0_i64), 1_i64..15];
     let spec = |(form, lateness, aggregates, shares): (_, _, Vec<_>, _)| WindowSpec {
         form,

@@ -5,6 +5,7 @@ use tidegate_proto::Value;
 
 use super::{order, value};
 use crate::aggregate::{Accumulator, AggregateKind, Column, Frame, Percent, RowOrder, Sketch};
+use crate::exact::ExactSum;
 
 pub(crate) const WIDE: [AggregateKind; 13] = [
     AggregateKind::Percentile(Percent::new(0.0)),
@@ -21,6 +22,24 @@ pub(crate) const WIDE: [AggregateKind; 13] = [
     AggregateKind::Skew,
     AggregateKind::AngleMean,
 ];
+
+/// Values weighed by time, from all rows of the key: those before the window are carried in.
+pub(crate) fn weighed(
+    kind: AggregateKind,
+    (start, end): (i64, i64),
+    inside: &[(RowOrder, Value)],
+    before: &[(RowOrder, Value)],
+) -> Value {
+    let last = before.iter().filter(|row| kind.takes(&row.1));
+    let carried = last
+        .max_by_key(|row| row.0)
+        .and_then(|row| row.1.as_number());
+    let mut all = Accumulator::new(kind);
+    for (order, value) in inside {
+        all.add(kind, *order, value);
+    }
+    all.result_in(kind, &Frame { start, end, carried })
+}
 
 /// Different values with how often they came, the most frequent first, equals from the least.
 fn counted(rows: &[(RowOrder, Value)]) -> Vec<(Value, usize)> {
@@ -115,14 +134,14 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
             Value::Number(0.0 - shares.map(|p| p * libm::log2(p)).sum::<f64>())
         }
         AggregateKind::Increase => {
-            let steps = numbers.windows(2).map(|pair| {
+            let mut sum = ExactSum::new();
+            for pair in numbers.windows(2) {
+                sum.add(pair[1]);
                 if pair[1] >= pair[0] {
-                    pair[1] - pair[0]
-                } else {
-                    pair[1]
+                    sum.subtract(pair[0]);
                 }
-            });
-            near(steps.sum())
+            }
+            Value::Number(sum.round())
         }
         kind => {
             let mut all = Accumulator::new(kind);
@@ -131,19 +150,6 @@ pub(crate) fn naive(kind: AggregateKind, rows: &[(RowOrder, Value)]) -> Value {
             }
             all.result(kind)
         }
-    }
-}
-
-/// Sums of differences are exact in the code, rounded at each step here: they are compared with twelve digits.
-pub(crate) fn near(number: f64) -> Value {
-    Value::Number((number * 1e12).round() / 1e12)
-}
-
-/// The same digits of what the code says.
-pub(crate) fn blurred(kind: AggregateKind, value: Value) -> Value {
-    match (kind, &value) {
-        (AggregateKind::Increase, Value::Number(number)) => near(*number),
-        _ => value,
     }
 }
 
@@ -178,7 +184,7 @@ proptest! {
                 column.merge_into(slot as u32, &mut from_column);
                 prop_assert_eq!(column.result(slot as u32), panes[slot].result(kind));
             }
-            prop_assert_eq!(blurred(kind, total.result(kind)), naive(kind, &plain), "{:?}", kind);
+            prop_assert_eq!(total.result(kind), naive(kind, &plain), "{:?}", kind);
             prop_assert_eq!(from_column.result(kind), total.result(kind), "{:?}", kind);
         }
     }

@@ -1,7 +1,7 @@
 //! Panes under other aggregates.
 
 use super::super::change::Change;
-use super::{AggregateKind, Paned};
+use super::Paned;
 
 impl Paned {
     /// Goes on with other aggregates.
@@ -12,7 +12,7 @@ impl Paned {
             told.values = change.values(&told.values);
         }
         let places = (0_u32..).zip(change.aggregates.iter().zip(change.from));
-        let latest = places.filter(|(_, (kind, _))| **kind == AggregateKind::Latest);
+        let latest = places.filter(|(_, (kind, _))| kind.looks_back());
         let older = latest.map(|(index, (_, from))| {
             let old = self.older.iter();
             let mut old = old.filter(|(place, _)| *from == Some(*place as usize));

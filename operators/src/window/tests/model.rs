@@ -6,6 +6,7 @@ use tidegate_proto::{Value, WindowForm};
 
 use super::super::{LateRow, RowKey, WindowOutput, WindowRow, WindowSpec};
 use crate::aggregate::tests::naive;
+use crate::aggregate::tests::wide::weighed;
 use crate::aggregate::{AggregateKind, RowOrder};
 
 /// All rows of one key, and what was told.
@@ -76,6 +77,15 @@ impl Model {
                     .collect()
             };
             let taken = |row: &(RowOrder, Value)| kind.takes(&row.1);
+            if kind.weighs_time() {
+                let sliding = matches!(spec.form, WindowForm::Sliding { .. });
+                let gone = window.0 + i64::from(sliding);
+                let before = self.rows.iter().filter(|row| row.0.time < gone);
+                let before = before.map(|row| (row.0.order(), row.1[index].clone()));
+                let before: Vec<_> = before.collect();
+                let inside: Vec<_> = chosen.into_iter().filter(taken).collect();
+                return weighed(kind, (window.0, window.1), &inside, &before);
+            }
             naive(kind, &chosen.into_iter().filter(taken).collect::<Vec<_>>())
         };
         let kinds = spec.aggregates.iter().enumerate();
