@@ -23,13 +23,13 @@ pub(crate) use change::change;
 pub use change::{Change, Standing};
 pub use column::Column;
 pub use digest::Digest;
-pub use listed::{Angles, Largest, Listed};
 pub(crate) use listed::COLLECTED;
+pub use listed::{Angles, Largest, Listed};
 pub use pairs::{Pairs, Skewness};
 pub use series::Series;
 pub use sketch::Sketch;
-pub(crate) use state::{middle_of, percentile_of};
 pub use state::{Ends, Extremes, Middle, Moments, Total};
+pub(crate) use state::{middle_of, percentile_of};
 pub use tally::{Distinct, Tally, Values};
 pub use wide::Wide;
 pub(crate) use wide::{percent, unwrapped};
@@ -204,7 +204,10 @@ impl AggregateKind {
     /// Whether rows without a value are taken too, and values come wrapped.
     #[must_use]
     pub const fn takes_nulls(self) -> bool {
-        matches!(self, Self::CollectNulls | Self::FirstNulls | Self::LastNulls)
+        matches!(
+            self,
+            Self::CollectNulls | Self::FirstNulls | Self::LastNulls
+        )
     }
 
     /// Whether the argument is a condition.

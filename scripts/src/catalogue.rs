@@ -125,19 +125,33 @@ impl StreamEntry {
 const fn cost(function: StreamFunction) -> &'static str {
     use StreamFunction as F;
     match function {
-        F::Count | F::CountIf | F::Delta | F::Rate | F::First | F::Last | F::Min | F::Max | F::Spread => {
-            "constant per row; small"
+        F::Count
+        | F::CountIf
+        | F::Delta
+        | F::Rate
+        | F::First
+        | F::Last
+        | F::Min
+        | F::Max
+        | F::Spread => "constant per row; small",
+        F::Sum | F::Avg | F::Std | F::Var | F::Zscore => {
+            "constant per row; exact sums, about 100 bytes each"
         }
-        F::Sum | F::Avg | F::Std | F::Var | F::Zscore => "constant per row; exact sums, about 100 bytes each",
         F::Cov | F::Corr | F::Slope | F::Skew | F::AngleMean => {
             "constant per row; up to five exact sums, about 400 bytes"
         }
         F::Median | F::Percentile => "keeps its rows, 24 bytes each; a t-digest beyond 10,000",
-        F::Mode | F::Entropy | F::CountDistinct => "log of the distinct values per row; keeps the distinct values",
+        F::Mode | F::Entropy | F::CountDistinct => {
+            "log of the distinct values per row; keeps the distinct values"
+        }
         F::ApproxDistinct => "constant per row; at most 16 KiB",
-        F::Increase | F::Integral | F::Twa | F::Duration => "constant per row in order; keeps its rows, 24 bytes each",
+        F::Increase | F::Integral | F::Twa | F::Duration => {
+            "constant per row in order; keeps its rows, 24 bytes each"
+        }
         F::Collect | F::Top => "keeps at most 1,000 values in a window, its rows in a lookback",
-        F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent => "constant per row; a few values per task",
+        F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent => {
+            "constant per row; a few values per task"
+        }
     }
 }
 

@@ -77,8 +77,9 @@ impl Largest {
             }
         } else if let Some(number) = value.as_number() {
             let number = number + 0.0;
-            let before =
-                |known: &(f64, RowOrder)| known.0 > number || (known.0 == number && known.1 < order);
+            let before = |known: &(f64, RowOrder)| {
+                known.0 > number || (known.0 == number && known.1 < order)
+            };
             let place = self.numbers.partition_point(before);
             if place < most {
                 self.numbers.insert(place, (number, order));
@@ -161,7 +162,11 @@ impl Angles {
             return Value::Missing;
         }
         let degrees = libm::atan2(sine, cosine) * (180.0 / std::f64::consts::PI);
-        let degrees = if degrees < 0.0 { degrees + 360.0 } else { degrees };
+        let degrees = if degrees < 0.0 {
+            degrees + 360.0
+        } else {
+            degrees
+        };
         Value::number(if degrees >= 360.0 { 0.0 } else { degrees })
     }
 

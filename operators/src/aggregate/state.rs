@@ -365,7 +365,9 @@ impl Middle {
         for (_, number) in rows {
             digest.add(number);
         }
-        digest.quantile(percent / 100.0).map_or(Value::Missing, Value::number)
+        digest
+            .quantile(percent / 100.0)
+            .map_or(Value::Missing, Value::number)
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {

@@ -5,7 +5,7 @@ use tidegate_proto::Value;
 
 use super::{
     AggregateKind, Angles, Distinct, Ends, Frame, Largest, Listed, Middle, Pairs, RowOrder, Series,
-    Skewness, Sketch, Tally,
+    Sketch, Skewness, Tally,
 };
 
 /// What one of the larger aggregates remembers.

@@ -8,8 +8,8 @@ use tidegate_proto::Value;
 
 use super::sorted::SortedNumbers;
 use crate::aggregate::{
-    Accumulator, AggregateKind, COLLECTED, Ends, Frame, Moments, RowOrder, Standing, Total, Wide, change,
-    counted, percent, unwrapped, whole,
+    Accumulator, AggregateKind, COLLECTED, Ends, Frame, Moments, RowOrder, Standing, Total, Wide,
+    change, counted, percent, unwrapped, whole,
 };
 
 /// What one sliding aggregate remembers.
@@ -230,7 +230,11 @@ impl Running {
             Self::Standing(standing) => standing.result(),
             Self::Wide(wide) => {
                 let carried = None;
-                let frame = Frame { start, end, carried };
+                let frame = Frame {
+                    start,
+                    end,
+                    carried,
+                };
                 wide.result(kind, &frame)
             }
             Self::Nothing => Value::Missing,
@@ -265,11 +269,7 @@ impl Running {
 fn of_rows(kind: AggregateKind, rows: &BTreeMap<RowOrder, Value>) -> Value {
     match kind {
         AggregateKind::FirstNulls => rows.values().next().map(unwrapped).unwrap_or_default(),
-        AggregateKind::LastNulls => rows
-            .values()
-            .next_back()
-            .map(unwrapped)
-            .unwrap_or_default(),
+        AggregateKind::LastNulls => rows.values().next_back().map(unwrapped).unwrap_or_default(),
         _ => {
             let mut all = Accumulator::new(kind);
             let most = if matches!(kind, AggregateKind::Top(_)) {

@@ -38,7 +38,14 @@ pub(crate) fn weighed(
     for (order, value) in inside {
         all.add(kind, *order, value);
     }
-    all.result_in(kind, &Frame { start, end, carried })
+    all.result_in(
+        kind,
+        &Frame {
+            start,
+            end,
+            carried,
+        },
+    )
 }
 
 /// Different values with how often they came, the most frequent first, equals from the least.
@@ -298,7 +305,11 @@ fn the_text_of_the_meanings_holds() {
         Accumulator::new(AggregateKind::Twa),
     );
     for (at, (time, number)) in rows.into_iter().enumerate() {
-        integral.add(AggregateKind::Integral, order(time, at), &Value::Number(number));
+        integral.add(
+            AggregateKind::Integral,
+            order(time, at),
+            &Value::Number(number),
+        );
         twa.add(AggregateKind::Twa, order(time, at), &Value::Number(number));
     }
     let frame = Frame {
@@ -308,7 +319,10 @@ fn the_text_of_the_meanings_holds() {
     };
     let integral = integral.result_in(AggregateKind::Integral, &frame);
     assert_eq!(integral, Value::Number(28.0));
-    assert_eq!(twa.result_in(AggregateKind::Twa, &frame), Value::Number(2.8));
+    assert_eq!(
+        twa.result_in(AggregateKind::Twa, &frame),
+        Value::Number(2.8)
+    );
     let counter = [5.0, 8.0, 2.0, 3.0].map(Value::Number);
     assert_eq!(over(AggregateKind::Increase, &counter), Value::Number(6.0));
     assert_eq!(
@@ -319,12 +333,14 @@ fn the_text_of_the_meanings_holds() {
     assert_eq!(over(AggregateKind::Slope, &line), Value::Number(2.0));
     let north = [350.0, 10.0].map(Value::Number);
     let mean = over(AggregateKind::AngleMean, &north).as_number().unwrap();
-    assert!(mean < 1e-9 || mean > 360.0 - 1e-9, "{mean}");
+    assert!(!(1e-9..=360.0 - 1e-9).contains(&mean), "{mean}");
     let against = [0.0, 180.0].map(Value::Number);
     assert_eq!(over(AggregateKind::AngleMean, &against), Value::Missing);
     let weighed = [(0.0, 3.0), (90.0, 3.0)];
     let weighed = weighed.map(|(deg, w)| Value::List(vec![Value::Number(deg), Value::Number(w)]));
-    let mean = over(AggregateKind::AngleMean, &weighed).as_number().unwrap();
+    let mean = over(AggregateKind::AngleMean, &weighed)
+        .as_number()
+        .unwrap();
     assert!((mean - 45.0).abs() < 1e-9, "{mean}");
     let even = [Value::text("b"), Value::text("a")];
     assert_eq!(over(AggregateKind::Mode, &even), Value::text("a"));

@@ -26,5 +26,12 @@ pub(super) fn value(
         column.merge_into(pane.slot, &mut merged);
     }
     let carried = last(start).as_number();
-    merged.result_in(kind, &Frame { start, end, carried })
+    merged.result_in(
+        kind,
+        &Frame {
+            start,
+            end,
+            carried,
+        },
+    )
 }
