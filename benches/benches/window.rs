@@ -21,6 +21,7 @@ fn windows(form: WindowForm) -> Windows {
         lateness: Span(0),
         aggregates: vec![AggregateKind::Count, AggregateKind::Sum, AggregateKind::Avg],
         arguments: vec![Argument::Value(0); 3],
+        mode: WindowMode::default(),
     })
 }
 

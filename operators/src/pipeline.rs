@@ -16,6 +16,7 @@ mod arguments;
 mod cells;
 mod describe;
 mod even;
+mod fills;
 mod filter;
 mod group;
 mod judge;
@@ -31,6 +32,7 @@ mod steps;
 mod streams;
 mod suspect;
 mod tables;
+mod told;
 mod unit;
 mod windows;
 

@@ -5,23 +5,30 @@
 //! windows keep their rows (`sliding`).
 
 mod block;
+mod cell;
 mod change;
 mod layout;
+mod ordered;
 mod paned;
 mod panes;
 mod rolling;
+mod sessions;
 mod shape;
 mod sliding;
 mod slots;
+mod spans;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{EventBatch, EventRef, Span, Value, WindowForm};
+use tidegate_proto::{EventBatch, EventRef, Span, Value, WindowForm, Zone};
 
 use crate::aggregate::{AggregateKind, RowOrder};
+use ordered::Ordered;
 use paned::Paned;
+use sessions::Sessions;
 use sliding::Sliding;
+use spans::{SpanShape, Spans};
 
 /// What windows a rule asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +41,8 @@ pub struct WindowSpec {
     pub aggregates: Vec<AggregateKind>,
     /// What each of them takes of a row; one that is not here takes a value of its own.
     pub arguments: Vec<Argument>,
+    /// Everything that has a default.
+    pub mode: WindowMode,
 }
 
 /// What an aggregate takes of a row.
@@ -43,6 +52,50 @@ pub enum Argument {
     Row,
     /// A value. Aggregates of one number take the same value of every row.
     Value(u32),
+}
+
+/// When results of windows are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EmitMode {
+    /// At close, and corrections within lateness.
+    #[default]
+    OnClose,
+    /// Once, when lateness is over.
+    Final,
+    /// After each row.
+    OnChange,
+    /// At multiples of so many ms where something changed, and at close if something changed since.
+    Every(i64),
+    /// After each row in row order, as [`WindowOutput::probes`]: someone else decides what is told.
+    When,
+}
+
+/// What windows can be told besides form and lateness.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowMode {
+    /// When results are told.
+    pub emit: EmitMode,
+    /// Shift of the multiples of [`EmitMode::Every`].
+    pub offset: i64,
+    /// Whether closing tells too, with [`EmitMode::When`].
+    pub also_close: bool,
+    /// How many windows without rows are told in a row; 0: none.
+    pub fill_limit: u32,
+    /// Whether an equal result is a revision too.
+    pub repeat_equal: bool,
+    /// Zone of calendar windows.
+    pub zone: Option<Zone>,
+    /// Which argument of a row begins a state, or is it.
+    pub start: Option<u32>,
+    /// Which argument of a row ends a state.
+    pub end: Option<u32>,
+}
+
+impl WindowMode {
+    /// Whether nothing but the start and end of states is asked for.
+    fn is_plain(&self) -> bool {
+        self.emit == EmitMode::OnClose && self.fill_limit == 0 && !self.repeat_equal
+    }
 }
 
 /// How much one key may hold.
@@ -134,6 +187,8 @@ pub enum Excess {
     RowDropped,
     /// A window that was closed and made final early because of `open_windows`.
     WindowDropped,
+    /// A state window that was shorter than its least length.
+    WindowTooShort,
 }
 
 /// What windows have to say.
@@ -141,6 +196,10 @@ pub enum Excess {
 pub struct WindowOutput {
     /// Results, for one key by end, then start.
     pub rows: Vec<WindowRow>,
+    /// Results that are taken back: told before `rows`, without values.
+    pub back: Vec<WindowRow>,
+    /// What windows hold after a row; their revisions mean nothing.
+    pub probes: Vec<WindowRow>,
     /// Rows that missed windows.
     pub late: Vec<LateRow>,
     /// Key and what is to be counted for it, once for each occurrence.
@@ -151,12 +210,18 @@ impl WindowOutput {
     /// Whether there is nothing to say.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.late.is_empty() && self.excess.is_empty()
+        self.rows.is_empty()
+            && self.back.is_empty()
+            && self.probes.is_empty()
+            && self.late.is_empty()
+            && self.excess.is_empty()
     }
 
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.back.clear();
+        self.probes.clear();
         self.late.clear();
         self.excess.clear();
     }
@@ -210,6 +275,22 @@ pub struct Windows {
 enum Form {
     Paned(Box<Paned>),
     Sliding(Box<Sliding>),
+    Sessions(Box<Sessions>),
+    Ordered(Box<Ordered>),
+    Spans(Box<Spans>),
+}
+
+/// The same work on whatever the form is.
+macro_rules! each {
+    ($form:expr, $windows:ident => $work:expr) => {
+        match $form {
+            Form::Paned($windows) => $work,
+            Form::Sliding($windows) => $work,
+            Form::Sessions($windows) => $work,
+            Form::Ordered($windows) => $work,
+            Form::Spans($windows) => $work,
+        }
+    };
 }
 
 impl Windows {
@@ -222,15 +303,16 @@ impl Windows {
     /// No rows yet.
     #[must_use]
     pub fn with_limits(spec: WindowSpec, limits: WindowLimits) -> Self {
+        let plain = spec.mode.is_plain();
         let form = match spec.form {
-            WindowForm::Tumbling { size, offset } => {
+            WindowForm::Tumbling { size, offset } if plain => {
                 Form::Paned(Box::new(Paned::new(spec, (size.0, size.0, offset), limits)))
             }
             WindowForm::Hopping {
                 size,
                 every,
                 offset,
-            } => Form::Paned(Box::new(Paned::new(
+            } if plain => Form::Paned(Box::new(Paned::new(
                 spec,
                 (size.0, every.0, offset),
                 limits,
@@ -238,8 +320,39 @@ impl Windows {
             WindowForm::Sliding { size } => {
                 Form::Sliding(Box::new(Sliding::new(spec, size.0, limits)))
             }
+            WindowForm::Session { gap, max, join } => {
+                let shape = (gap.0, max.map(|max| max.0), join);
+                Form::Sessions(Box::new(Sessions::new(spec, shape, limits)))
+            }
+            _ => Self::fixed_or_ordered(spec, limits),
         };
         Self { form }
+    }
+
+    fn fixed_or_ordered(spec: WindowSpec, limits: WindowLimits) -> Form {
+        let cut = match spec.mode.emit {
+            EmitMode::Every(every) => Some((every, spec.mode.offset)),
+            _ => None,
+        };
+        match SpanShape::new(spec.form, spec.mode.zone.as_ref(), cut) {
+            Some(shape) => Form::Spans(Box::new(Spans::new(spec, shape, limits))),
+            None => Form::Ordered(Box::new(Ordered::new(spec, limits))),
+        }
+    }
+
+    /// With [`EmitMode::When`] and a global window: lets one row be taken that is due; whether there was one.
+    pub fn step(&mut self, key: u32, out: &mut WindowOutput) -> bool {
+        match &mut self.form {
+            Form::Ordered(ordered) => ordered.step(key, out),
+            _ => false,
+        }
+    }
+
+    /// Begins a global window anew.
+    pub fn reset(&mut self, key: u32) {
+        if let Form::Ordered(ordered) = &mut self.form {
+            ordered.reset(key);
+        }
     }
 
     /// One row of a key. `arguments` has one value per aggregate; `Missing`: that aggregate does not take the row.
@@ -253,80 +366,75 @@ impl Windows {
         watermark: i64,
         out: &mut WindowOutput,
     ) {
-        match &mut self.form {
-            Form::Paned(paned) => paned.push(key, row, arguments, watermark, out),
-            Form::Sliding(sliding) => sliding.push(key, row, arguments, watermark, out),
-        }
+        each!(&mut self.form, windows => windows.push(key, row, arguments, watermark, out));
     }
 
     /// Many rows with numbers alone. The same as one [`Windows::advance`] and one [`Windows::push`] per row; outputs
     /// carry the index of the row that made them.
     pub fn push_numbers(&mut self, rows: &NumberRows<'_>, out: &mut WindowOutput) {
-        match &mut self.form {
-            Form::Paned(paned) => paned.push_numbers(rows, out),
-            Form::Sliding(sliding) => {
-                let mut arguments = Vec::new();
-                for (index, key) in rows.keys.iter().enumerate() {
-                    let watermark = rows.watermarks.get(index).copied().unwrap_or(i64::MIN);
-                    rows.arguments(index, &mut arguments);
-                    let mark = out.mark();
-                    sliding.push(*key, &rows.row_key(index), &arguments, watermark, out);
-                    out.trigger_since(mark, index);
-                }
-            }
+        if let Form::Paned(paned) = &mut self.form {
+            return paned.push_numbers(rows, out);
+        }
+        let mut arguments = Vec::new();
+        for (index, key) in rows.keys.iter().enumerate() {
+            let watermark = rows.watermarks.get(index).copied().unwrap_or(i64::MIN);
+            rows.arguments(index, &mut arguments);
+            let mark = out.mark();
+            self.push(*key, &rows.row_key(index), &arguments, watermark, out);
+            out.trigger_since(mark, index);
         }
     }
 
     /// The least watermark at which [`Windows::advance`] would do anything for a key; `i64::MAX`: never.
     #[must_use]
     pub fn deadline(&self, key: u32) -> i64 {
-        match &self.form {
-            Form::Paned(paned) => paned.deadline(key),
-            Form::Sliding(sliding) => sliding.deadline(key),
-        }
+        each!(&self.form, windows => windows.deadline(key))
     }
 
     /// Closes the windows of a key that are due at a watermark and lets go what is final.
     pub fn advance(&mut self, key: u32, watermark: i64, out: &mut WindowOutput) {
-        match &mut self.form {
-            Form::Paned(paned) => paned.advance(key, watermark, out),
-            Form::Sliding(sliding) => sliding.advance(key, watermark, out),
-        }
+        each!(&mut self.form, windows => windows.advance(key, watermark, out));
     }
 
     /// Drops everything of a key without a word.
     pub fn forget(&mut self, key: u32) {
-        match &mut self.form {
-            Form::Paned(paned) => paned.forget(key),
-            Form::Sliding(sliding) => sliding.forget(key),
-        }
+        each!(&mut self.form, windows => windows.forget(key));
     }
 
     /// Bytes of memory held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        match &self.form {
-            Form::Paned(paned) => paned.bytes(),
-            Form::Sliding(sliding) => sliding.bytes(),
-        }
+        each!(&self.form, windows => windows.bytes())
     }
 }
 
+/// How much of each kind an output has.
+pub(crate) type Mark = [usize; 4];
+
 impl WindowOutput {
-    fn mark(&self) -> (usize, usize) {
-        (self.rows.len(), self.late.len())
+    pub(crate) fn mark(&self) -> Mark {
+        [
+            self.rows.len(),
+            self.back.len(),
+            self.probes.len(),
+            self.late.len(),
+        ]
     }
 
-    fn trigger_since(&mut self, mark: (usize, usize), index: usize) {
+    pub(crate) fn trigger_since(&mut self, mark: Mark, index: usize) {
         let trigger = index as u32;
-        self.rows
-            .iter_mut()
-            .skip(mark.0)
-            .for_each(|row| row.trigger = trigger);
-        self.late
-            .iter_mut()
-            .skip(mark.1)
-            .for_each(|row| row.trigger = trigger);
+        self.map_triggers(mark, |_| trigger);
+    }
+
+    /// Says anew which row made everything since a mark.
+    pub(crate) fn map_triggers(&mut self, mark: Mark, trigger: impl Fn(u32) -> u32) {
+        let [rows, back, probes, late] = mark;
+        let told = self.rows.iter_mut().skip(rows);
+        let told = told.chain(self.back.iter_mut().skip(back));
+        let told = told.chain(self.probes.iter_mut().skip(probes));
+        told.for_each(|row| row.trigger = trigger(row.trigger));
+        let late = self.late.iter_mut().skip(late);
+        late.for_each(|row| row.trigger = trigger(row.trigger));
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`Issue`] | one thing that is wrong with what somebody wrote: where, what, how to mend it |
 
 pub mod batch;
+mod calendar;
 pub mod decode;
 pub mod document;
 pub mod id;
@@ -23,6 +24,7 @@ pub mod resource;
 pub mod rule;
 pub mod time;
 pub mod value;
+pub mod window;
 #[cfg(feature = "grpc")]
 pub mod wire;
 pub mod zone;
@@ -41,4 +43,7 @@ pub use rule::{
 };
 pub use time::{Span, Timestamp};
 pub use value::Value;
+pub use window::{
+    Calendar, CalendarUnit, Emission, Fill, StateTexts, StateWindow, WindowOptions,
+};
 pub use zone::{Zone, ZoneError};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::Name;
 use crate::issue::Mark;
 use crate::time::Span;
+use crate::window::{Calendar, StateWindow, WindowOptions};
 
 /// Source text of a formula or template and where it stands in its document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,9 +145,13 @@ pub struct WindowRule {
     pub emit: Vec<(Arc<str>, FormulaText)>,
     /// Filter on a row to be emitted.
     pub having: Option<FormulaText>,
+    /// Whether rows with a missing group key are left out.
+    pub drop_null_keys: bool,
+    /// Everything that has a default.
+    pub options: WindowOptions,
 }
 
-/// Form of a window. Sessions, counts, calendars and states become further variants.
+/// Form of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WindowForm {
     /// `[offset + k·size, offset + (k+1)·size)`.
@@ -169,6 +174,44 @@ pub enum WindowForm {
     Sliding {
         /// Length.
         size: Span,
+    },
+    /// Rows that follow each other within a gap: `[first, last + gap)`.
+    Session {
+        /// The next session begins so long after the last row.
+        gap: Span,
+        /// Longest session.
+        max: Option<Span>,
+        /// Whether a row exactly `gap` later still belongs to the session.
+        join: bool,
+    },
+    /// So many rows in row order.
+    Count {
+        /// Rows of a window.
+        size: u32,
+        /// Rows from one window's end to the next.
+        every: u32,
+        /// Whether windows are told while the first one fills.
+        partial: bool,
+        /// How long after its first row a window is closed with what it has.
+        timeout: Option<Span>,
+    },
+    /// `[k, k + j·step)` for j = 1 … size / step, k as tumbling.
+    Cumulate {
+        /// Length of the longest.
+        size: Span,
+        /// From one end to the next.
+        step: Span,
+        /// Shift against 1970-01-01 UTC in ms, may be negative.
+        offset: i64,
+    },
+    /// Days, weeks, months … of a time zone.
+    Calendar(Calendar),
+    /// While a condition holds, or a value stays the same.
+    State(StateWindow),
+    /// All rows since the task began or the last reset.
+    Global {
+        /// Whether an emission empties it.
+        reset: bool,
     },
 }
 

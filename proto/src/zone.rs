@@ -75,6 +75,31 @@ impl Zone {
         Some(day * 24 + hour)
     }
 
+    /// How far the wall is ahead of UTC at a moment, in ms; 0 where no calendar reaches.
+    #[must_use]
+    pub fn offset(&self, at: Timestamp) -> i64 {
+        let stamp = jiff::Timestamp::from_millisecond(at.0);
+        stamp.map_or(0, |stamp| {
+            i64::from(self.zone.to_offset(stamp).seconds()) * 1000
+        })
+    }
+
+    /// The last moment at or before a moment at which the wall was set, and the first after it.
+    #[must_use]
+    pub fn transitions(&self, at: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+        let moment = |ms: i64| jiff::Timestamp::from_millisecond(ms).ok();
+        let told = |stamp: jiff::Timestamp| Timestamp(stamp.as_millisecond());
+        let before = moment(at.0.saturating_add(1)).and_then(|stamp| {
+            let mut before = self.zone.preceding(stamp);
+            before.next().map(|transition| told(transition.timestamp()))
+        });
+        let after = moment(at.0).and_then(|stamp| {
+            let mut after = self.zone.following(stamp);
+            after.next().map(|transition| told(transition.timestamp()))
+        });
+        (before, after)
+    }
+
     /// The moment at which the wall shows a time: of two the earlier, for a skipped one the first moment after the gap.
     #[must_use]
     pub fn moment(&self, wall: DateTime) -> Option<Timestamp> {

@@ -124,6 +124,10 @@ pub struct TaskCounters {
     pub rows_dropped: u64,
     /// Windows that were closed early because too many were open.
     pub windows_dropped: u64,
+    /// State windows that were shorter than their least length.
+    pub windows_too_short: u64,
+    /// Rows without a group key that the rule leaves out.
+    pub null_keys: u64,
 }
 
 /// What a task is doing.

@@ -57,10 +57,14 @@ fn frame(unit: &WindowUnit) -> String {
     let by: Vec<&str> = by
         .map(|(_, by)| by.formula.normal_text().as_ref())
         .collect();
-    let (form, lateness) = (unit.window.form, unit.window.lateness);
+    let window = &unit.window;
+    let (form, lateness, mode) = (window.form, window.lateness, &window.mode);
+    let signals = window.aggregates.iter().filter(|a| a.always);
+    let signals: Vec<&str> = signals.map(|a| a.identity.as_str()).collect();
     format!(
-        "{}\n{by:?}\n{form:?}\n{lateness}",
-        unit.plan.input_identity()
+        "{}\n{by:?}\n{form:?}\n{lateness}\n{mode:?}\n{signals:?}\n{}",
+        unit.plan.input_identity(),
+        window.drop_null_keys
     )
 }
 

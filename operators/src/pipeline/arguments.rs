@@ -99,7 +99,7 @@ impl<'a> Taker<'a> {
 
 /// Whether a row carries what an aggregate's argument asks of the row itself.
 fn carries(aggregate: &AggregatePlan, own: &[Column], row: usize) -> bool {
-    if aggregate.bare.is_some() || aggregate.metrics.is_empty() {
+    if aggregate.always || aggregate.bare.is_some() || aggregate.metrics.is_empty() {
         return true;
     }
     let mut metrics = aggregate.metrics.iter();

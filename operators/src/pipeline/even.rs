@@ -6,6 +6,7 @@ use tidegate_proto::MetricColumn;
 use super::group::Push;
 use super::windows::{WindowScratch, WindowUnit};
 use crate::aggregate::AggregateKind;
+use crate::window::EmitMode;
 
 impl WindowUnit {
     /// The numbers of all rows of a push, if they are all that this rule asks of them.
@@ -20,9 +21,11 @@ impl WindowUnit {
         let mut aggregates = window.aggregates.iter();
         let bare = aggregates.all(|a| {
             let rows = a.kind == AggregateKind::Count && a.argument.is_none();
-            a.filter.is_none() && (a.bare == Some(0) || rows)
+            a.filter.is_none() && a.second.is_none() && (a.bare == Some(0) || rows)
         });
-        if !bare || !place.judged || self.plan.filter.is_some() || !window.by.is_empty() {
+        // With `emit: { when }` every row is looked at apart.
+        let apart = window.mode.emit == EmitMode::When || !window.by.is_empty();
+        if !bare || !place.judged || self.plan.filter.is_some() || apart {
             return None;
         }
         let column = push.columns.get(cells.metric as usize).copied().flatten()?;

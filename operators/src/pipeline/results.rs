@@ -1,31 +1,25 @@
 //! Results of windows: columns of `emit` over the values of closed windows, `having`, texts, late lines.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Timestamp, Trigger, Value};
+use tidegate_proto::{EventBatch, EventRef, Fill, Outcome, OutcomeKind, Timestamp, Trigger, Value};
 use tidegate_scripts::{Column, ScriptError};
 
 use super::View;
 use super::keys::Key;
 use super::steps::{Blame, Cause};
+use super::told::{Book, Telling};
 use super::unit::{Tale, line};
 use super::windows::{CLOCK, WindowUnit};
 use crate::plan::window::{ResultFormula, Source};
-use crate::window::{Excess, LateRow, WindowOutput, WindowRow};
-
-/// Rows of windows that `having` hid or that may still be corrected: number of lines told, and whether one stands.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Told {
-    rows: BTreeMap<(u32, i64, i64), (u32, bool)>,
-}
+use crate::window::{EmitMode, Excess, LateRow, WindowOutput, WindowRow};
 
 /// A result that becomes a line.
 struct Result<'a> {
-    row: &'a WindowRow,
-    key: &'a Key,
+    row: Cow<'a, WindowRow>,
+    key: Cow<'a, Key>,
     columns: Vec<Value>,
 }
 
@@ -39,7 +33,7 @@ fn trigger(batch: Option<&EventBatch>, origin: u32) -> Trigger {
 }
 
 fn value_of(source: &Source, result: &Result<'_>, view: &dyn View) -> Value {
-    let row = result.row;
+    let row = &result.row;
     let resource = result.key.resource;
     #[allow(
         clippy::cast_precision_loss,
@@ -79,18 +73,25 @@ fn column(
 }
 
 impl WindowUnit {
-    /// Lines for everything that windows had to say.
+    /// Lines for everything that windows had to say; whether a condition on emission was met.
     pub(crate) fn tell(
         &mut self,
         batch: Option<&EventBatch>,
         view: &dyn View,
         output: &mut WindowOutput,
         out: &mut Vec<Outcome>,
-    ) {
+    ) -> bool {
         if output.is_empty() {
-            return;
+            return false;
         }
-        self.tell_rows(batch, view, &output.rows, out);
+        let kinds = [Telling::Back, Telling::Probe, Telling::Row];
+        let lists = [&output.back, &output.probes, &output.rows];
+        let mut fired = false;
+        for (kind, rows) in kinds.into_iter().zip(lists) {
+            if !rows.is_empty() {
+                fired |= self.tell_rows((batch, kind), view, rows, out);
+            }
+        }
         for late in &output.late {
             self.tell_late(batch, late, out);
         }
@@ -101,18 +102,20 @@ impl WindowUnit {
                 Excess::TypeSkipped => counters.type_skipped += 1,
                 Excess::RowDropped => counters.rows_dropped += 1,
                 Excess::WindowDropped => counters.windows_dropped += 1,
+                Excess::WindowTooShort => counters.windows_too_short += 1,
             }
         }
         output.clear();
+        fired
     }
 
     fn tell_rows(
         &mut self,
-        batch: Option<&EventBatch>,
+        (batch, kind): (Option<&EventBatch>, Telling),
         view: &dyn View,
         rows: &[WindowRow],
         out: &mut Vec<Outcome>,
-    ) {
+    ) -> bool {
         let plan = Arc::clone(&self.window);
         let keys: Vec<Option<Key>> = rows
             .iter()
@@ -122,8 +125,8 @@ impl WindowUnit {
         let mut results: Vec<Result<'_>> = pairs
             .filter_map(|(row, key)| {
                 Some(Result {
-                    row,
-                    key: key.as_ref()?,
+                    row: Cow::Borrowed(row),
+                    key: Cow::Borrowed(key.as_ref()?),
                     columns: Vec::with_capacity(plan.emit.len()),
                 })
             })
@@ -133,61 +136,86 @@ impl WindowUnit {
             for (index, result) in results.iter_mut().enumerate() {
                 result.columns.push(column.value(index));
             }
-            self.tell_errors(batch, &results, &errors, out);
+            if kind == Telling::Row {
+                self.tell_errors(batch, &results, &errors, out);
+            }
         }
-        let having = plan
-            .having
-            .as_ref()
-            .map(|formula| column(formula, &results, view));
-        if let Some((_, errors)) = &having {
+        if kind == Telling::Row && plan.fill != Fill::None {
+            results = self.filled(results);
+        }
+        let judge = |formula: &Option<ResultFormula>| {
+            let formula = formula.as_ref()?;
+            Some(column(formula, &results, view))
+        };
+        let (having, when) = (judge(&plan.having), judge(&plan.when));
+        for (_, errors) in having.iter().chain(&when) {
             self.tell_errors(batch, &results, errors, out);
         }
+        let holds = |column: &Option<(Column, Vec<(u32, ScriptError)>)>, index: usize| {
+            let column = column.as_ref();
+            column.is_none_or(|(column, _)| column.is_true(index))
+        };
+        let mut fired = false;
         for (index, result) in results.iter().enumerate() {
-            let shown = having
-                .as_ref()
-                .is_none_or(|(column, _)| column.is_true(index));
+            let shown = (holds(&having, index), holds(&when, index));
             let trigger = trigger(batch, result.row.trigger);
-            if let Some((revision, stands)) = self.revise(result.row, shown) {
+            for (revision, stands) in self.revise(kind, &result.row, shown) {
                 let mut line = self.result_line(result, (revision, trigger), view);
                 if !stands {
                     line.values = None;
                 }
+                fired |= stands && kind == Telling::Probe;
                 out.push(line);
             }
         }
+        fired
     }
 
-    /// The revision to tell and whether it has values; `None`: nothing is told.
-    fn revise(&mut self, row: &WindowRow, shown: bool) -> Option<(u32, bool)> {
-        if self.window.having.is_none() {
-            return Some((row.revision, true));
+    /// The results with columns for windows without rows; some wait for what comes after them.
+    fn filled<'a>(&mut self, results: Vec<Result<'a>>) -> Vec<Result<'a>> {
+        let fill = self.window.fill;
+        let mut out = Vec::with_capacity(results.len());
+        for result in results {
+            let fills = &mut self.state.fills;
+            for (row, columns) in fills.take(fill, &result.row, result.columns) {
+                out.push(Result {
+                    row: Cow::Owned(row),
+                    key: result.key.clone(),
+                    columns,
+                });
+            }
         }
-        if self.window.lateness.0 == 0 {
-            return shown.then_some((row.revision, true));
+        out
+    }
+
+    /// What to tell of a row: revisions, and whether each has values.
+    fn revise(
+        &mut self,
+        kind: Telling,
+        row: &WindowRow,
+        shown: (bool, bool),
+    ) -> SmallVec<[(u32, bool); 2]> {
+        let plan = &self.window;
+        let moves = plan.lateness.0 > 0 || plan.mode.emit != EmitMode::OnClose;
+        let hides = plan.having.is_some() && moves;
+        if hides || plan.when.is_some() {
+            let book = Book::of(plan);
+            return self.state.told.revise(&book, kind, row, shown);
         }
-        let told = &mut self.state.told.rows;
-        let final_before = row
-            .end
-            .saturating_sub(self.window.lateness.0)
-            .saturating_sub(match self.window.form {
-                tidegate_proto::WindowForm::Tumbling { size, .. }
-                | tidegate_proto::WindowForm::Hopping { size, .. }
-                | tidegate_proto::WindowForm::Sliding { size } => size.0,
-            });
-        let old: Vec<_> = told
-            .range((row.key, i64::MIN, i64::MIN)..(row.key, final_before, i64::MIN))
-            .map(|(place, _)| *place)
-            .collect();
-        for place in old {
-            told.remove(&place);
+        let mut lines = SmallVec::new();
+        match (kind, plan.retract) {
+            (Telling::Back, true) => lines.push((row.revision * 2 - 2, false)),
+            (Telling::Back, false) => lines.push((row.revision, false)),
+            _ if !shown.0 => {}
+            (_, false) => lines.push((row.revision, true)),
+            (_, true) => {
+                if row.revision > 1 {
+                    lines.push((row.revision * 2 - 2, false));
+                }
+                lines.push((row.revision * 2 - 1, true));
+            }
         }
-        let entry = told.entry((row.key, row.end, row.start)).or_default();
-        if !shown && !entry.1 {
-            return None;
-        }
-        entry.0 += 1;
-        entry.1 = shown;
-        Some((entry.0, shown))
+        lines
     }
 
     fn result_line(
@@ -197,7 +225,7 @@ impl WindowUnit {
         view: &dyn View,
     ) -> Outcome {
         let plan = &self.window;
-        let row = result.row;
+        let row = &result.row;
         let by = plan.by.iter().zip(&result.key.values);
         let by = by.map(|((name, _), value)| (Arc::clone(name), value.clone()));
         let columns = plan.emit.iter().zip(&result.columns);

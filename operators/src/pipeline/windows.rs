@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{Names, Outcome, Value};
+use tidegate_proto::{EventBatch, Names, Outcome, Value, WindowForm};
 
 use super::arguments::{Argument, Taker};
 use super::cells::{Builder, Cursor};
 use super::group::{Push, Watch};
 use super::keys::Keys;
 use super::members::Members;
-use super::results::Told;
+use super::fills::Fills;
+use super::told::Told;
 use super::sight::{Gaze, Row, Sight};
 use super::steps::{Blame, Cause};
 use super::{TaskCounters, View};
@@ -19,7 +20,7 @@ use crate::plan::Plan;
 use crate::plan::window::WindowPlan;
 use crate::timer::{IDLE, Timers};
 use crate::watermark::NEVER;
-use crate::window::{NumberRows, RowKey, WindowOutput, WindowSpec, Windows};
+use crate::window::{EmitMode, NumberRows, RowKey, WindowOutput, WindowSpec, Windows};
 
 /// Made by the clock, not by a row.
 pub(crate) const CLOCK: u32 = u32::MAX;
@@ -40,6 +41,8 @@ pub(crate) struct WindowState {
     /// Hour of the last error line per resource.
     pub(crate) hours: BTreeMap<u32, i64>,
     pub(crate) told: Told,
+    /// What empty windows are filled with.
+    pub(crate) fills: Fills,
 }
 
 /// One running window rule.
@@ -82,6 +85,7 @@ fn windows(window: &WindowPlan) -> Windows {
         lateness: window.lateness,
         aggregates: window.aggregates.iter().map(|a| a.kind).collect(),
         arguments: window.arguments(),
+        mode: window.mode.clone(),
     })
 }
 
@@ -105,6 +109,7 @@ impl WindowUnit {
             counters: BTreeMap::new(),
             hours: BTreeMap::new(),
             told: Told::default(),
+            fills: Fills::default(),
         };
         Self {
             plan: Arc::clone(plan),
@@ -143,7 +148,7 @@ impl WindowUnit {
             self.push_even(push, column, scratch);
         } else {
             let uses = self.gather(push, scratch);
-            self.run(push, &uses, scratch);
+            self.run(push, &uses, scratch, out);
         }
         self.tell_blames(push.batch, &scratch.blames, out);
         self.tell(Some(push.batch), push.view, &mut scratch.output, out);
@@ -163,6 +168,7 @@ impl WindowUnit {
         for resource in resources {
             let water = watch.line.mark(*resource);
             self.advance(*resource, water, CLOCK, &mut scratch.output);
+            self.probe(*resource, (None, CLOCK), view, &mut scratch.output, out);
         }
         self.tell(None, view, &mut scratch.output, out);
         self.rearm(watch, resources);
@@ -198,14 +204,43 @@ impl WindowUnit {
 
     /// Closes what is due for all keys of a resource.
     fn advance(&mut self, resource: u32, water: i64, origin: u32, output: &mut WindowOutput) {
-        let from = output.rows.len();
+        let from = output.mark();
         for key in self.state.keys.of(resource) {
             if self.state.windows.deadline(*key) <= water {
                 self.state.windows.advance(*key, water, output);
             }
         }
-        let made = output.rows.iter_mut().skip(from);
-        made.for_each(|row| row.trigger = origin);
+        output.map_triggers(from, |_| origin);
+    }
+
+    /// With a condition on emission: judges it after each row that is taken, before the next one is.
+    fn probe(
+        &mut self,
+        resource: u32,
+        (batch, origin): (Option<&EventBatch>, u32),
+        view: &dyn View,
+        output: &mut WindowOutput,
+        out: &mut Vec<Outcome>,
+    ) {
+        if self.window.mode.emit != EmitMode::When {
+            return;
+        }
+        let resets = matches!(self.window.form, WindowForm::Global { reset: true });
+        let keys = self.state.keys.of(resource).to_vec();
+        for key in keys {
+            loop {
+                let mark = output.mark();
+                let more = self.state.windows.step(key, output);
+                output.map_triggers(mark, |_| origin);
+                let fired = self.tell(batch, view, output, out);
+                if fired && resets {
+                    self.state.windows.reset(key);
+                }
+                if !more {
+                    break;
+                }
+            }
+        }
     }
 
     /// Rows that the rule uses: their values by place, their keys, in log order.
@@ -315,6 +350,11 @@ impl WindowUnit {
                 super::sight::evaluate(bound, &gaze.now, &mut scratch, &mut gaze.faults)
             })
             .collect();
+        if self.window.drop_null_keys && values.iter().any(Value::is_missing) {
+            let counters = self.state.counters.entry(row.resource).or_default();
+            counters.null_keys += 1;
+            return None;
+        }
         let key = self.state.keys.grouped(row.resource, values, push.groups);
         if key.is_none() {
             self.state.counters.entry(row.resource).or_default().late += 1;
@@ -323,7 +363,13 @@ impl WindowUnit {
     }
 
     /// Runs rows and time through the windows in log order.
-    fn run(&mut self, push: &Push<'_>, uses: &[Use], scratch: &mut WindowScratch) {
+    fn run(
+        &mut self,
+        push: &Push<'_>,
+        uses: &[Use],
+        scratch: &mut WindowScratch,
+        out: &mut Vec<Outcome>,
+    ) {
         let own: Vec<_> = scratch.own.iter_mut().map(Builder::finish).collect();
         let now = if self.window.looks {
             scratch.gaze.columns()
@@ -334,7 +380,9 @@ impl WindowUnit {
         let mut taker = Taker::new(push, &scratch.rows, (&own, &now), blames);
         let aggregates = self.window.aggregates.iter();
         let arguments: Vec<Argument> = aggregates.map(|a| taker.take(a)).collect();
-        let numeric = arguments.iter().all(|a| a.odd.is_none()) && self.window.by.is_empty();
+        let probes = self.window.mode.emit == EmitMode::When;
+        let numbers = arguments.iter().all(|a| a.odd.is_none());
+        let numeric = numbers && self.window.by.is_empty() && !probes;
         let mut from = 0;
         let mut pending = i64::MAX;
         for (entry, used) in uses.iter().enumerate() {
@@ -348,7 +396,14 @@ impl WindowUnit {
                         self.flush(push, (from, row + 1), &arguments, scratch);
                     }
                 }
-                Use::Row(row) => self.single(push, row as usize, &arguments, scratch),
+                Use::Row(row) => {
+                    self.single(push, row as usize, &arguments, scratch);
+                    let number = scratch.rows.get(row as usize).copied().unwrap_or(CLOCK);
+                    let resource = push.batch.resource.get(number as usize);
+                    let resource = resource.copied().unwrap_or_default();
+                    let from = (Some(push.batch), number);
+                    self.probe(resource, from, push.view, &mut scratch.output, out);
+                }
                 Use::Time(resource, water, number) => {
                     let last = entry + 1 == uses.len();
                     if numeric && (pending < water || last) {
@@ -358,6 +413,8 @@ impl WindowUnit {
                         pending = i64::MAX;
                     }
                     self.advance(resource, water, number, &mut scratch.output);
+                    let from = (Some(push.batch), number);
+                    self.probe(resource, from, push.view, &mut scratch.output, out);
                 }
             }
         }
@@ -387,7 +444,7 @@ impl WindowUnit {
         scratch: &mut WindowScratch,
     ) {
         let rows = scratch.rows.get(from..to).unwrap_or_default();
-        let mark = (scratch.output.rows.len(), scratch.output.late.len());
+        let mark = scratch.output.mark();
         let numbers = NumberRows {
             events: push.batch,
             rows,
@@ -400,10 +457,7 @@ impl WindowUnit {
             .windows
             .push_numbers(&numbers, &mut scratch.output);
         let origin = |index: u32| rows.get(index as usize).copied().unwrap_or(CLOCK);
-        let made = scratch.output.rows.iter_mut().skip(mark.0);
-        made.for_each(|row| row.trigger = origin(row.trigger));
-        let late = scratch.output.late.iter_mut().skip(mark.1);
-        late.for_each(|row| row.trigger = origin(row.trigger));
+        scratch.output.map_triggers(mark, origin);
     }
 
     /// Pushes one used row of any values.
@@ -429,7 +483,7 @@ impl WindowUnit {
             number,
             &mut scratch.output,
         );
-        let mark = (scratch.output.rows.len(), scratch.output.late.len());
+        let mark = scratch.output.mark();
         let key_row = RowKey {
             time: push
                 .batch
@@ -445,10 +499,7 @@ impl WindowUnit {
         self.state
             .windows
             .push(key, &key_row, &values, water, output);
-        let made = output.rows.iter_mut().skip(mark.0);
-        made.for_each(|row| row.trigger = number);
-        let late = output.late.iter_mut().skip(mark.1);
-        late.for_each(|row| row.trigger = number);
+        output.map_triggers(mark, |_| number);
     }
 
     /// Lets a resource go.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::{FormulaText, Issues, Rule, Span, WindowForm, WindowRule};
+use tidegate_proto::{Emission, Fill, FormulaText, Issues, Rule, Span, WindowForm, WindowRule};
 use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall};
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
 use crate::aggregate::AggregateKind;
-use crate::window::Argument;
+use crate::window::{Argument, EmitMode, WindowMode};
 
 /// One aggregate of the windows.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct AggregatePlan {
     pub(crate) metrics: Vec<usize>,
     /// Whether the argument is a condition: one of its metrics is enough, the others are as of the row.
     pub(crate) condition: bool,
+    /// Whether it is asked of every row, whatever the row carries.
+    pub(crate) always: bool,
 }
 
 /// Where a formula over a window's result gets a value from.
@@ -56,6 +58,14 @@ pub(crate) struct WindowPlan {
     pub(crate) table: SlotTable,
     pub(crate) form: WindowForm,
     pub(crate) lateness: Span,
+    pub(crate) mode: WindowMode,
+    pub(crate) fill: Fill,
+    /// Whether a row is taken back before the next revision.
+    pub(crate) retract: bool,
+    /// Emits when it turns true.
+    pub(crate) when: Option<ResultFormula>,
+    /// Whether rows without a group key are left out.
+    pub(crate) drop_null_keys: bool,
     pub(crate) by: Vec<(Arc<str>, Bound)>,
     pub(crate) aggregates: Vec<AggregatePlan>,
     pub(crate) emit: Vec<(Arc<str>, ResultFormula)>,
@@ -74,6 +84,9 @@ pub(crate) struct Draft {
     by: Vec<(Arc<str>, Formula)>,
     emit: Vec<(Arc<str>, Formula)>,
     having: Option<Formula>,
+    when: Option<Formula>,
+    /// What begins a state and what ends it.
+    signals: Vec<Formula>,
 }
 
 fn columns(
@@ -94,6 +107,16 @@ impl Draft {
         let emit = columns(&rule.emit, FormulaContext::WindowEmit, issues);
         let having = rule.having.as_ref();
         let having = having.map(|text| super::formula(text, FormulaContext::WindowEmit, issues));
+        let when = match &rule.options.emission {
+            Emission::When { when, .. } => {
+                Some(super::formula(when, FormulaContext::WindowEmit, issues))
+            }
+            _ => None,
+        };
+        let state = rule.options.state.iter();
+        let texts = state.flat_map(|state| std::iter::once(&state.start).chain(&state.end));
+        let signals = texts.map(|text| super::formula(text, FormulaContext::RowFilter, issues));
+        let signals: Vec<Formula> = signals.collect::<Option<_>>()?;
         Some(Self {
             rule: rule.clone(),
             by,
@@ -102,11 +125,19 @@ impl Draft {
                 Some(having) => Some(having?),
                 None => None,
             },
+            when: match when {
+                Some(when) => Some(when?),
+                None => None,
+            },
+            signals,
         })
     }
 
     pub(crate) fn finish(self, texts: Vec<Script>) -> WindowPlan {
         let mut resolver = Resolver::new(&self, &texts);
+        for signal in &self.signals {
+            resolver.signal(signal);
+        }
         let emit = self.emit.iter();
         let emit: Vec<(Arc<str>, ResultFormula)> = emit
             .map(|(name, formula)| {
@@ -116,6 +147,10 @@ impl Draft {
             })
             .collect();
         let having = self.having.as_ref().map(|formula| ResultFormula {
+            sources: resolver.sources(formula.slots(), true),
+            formula: formula.clone(),
+        });
+        let when = self.when.as_ref().map(|formula| ResultFormula {
             sources: resolver.sources(formula.slots(), true),
             formula: formula.clone(),
         });
@@ -137,6 +172,11 @@ impl Draft {
             looks: looks(&table, &aggregates, !self.rule.by.is_empty()),
             form: self.rule.form,
             lateness: self.rule.lateness,
+            mode: mode(&self.rule, self.signals.len()),
+            fill: self.rule.options.fill,
+            retract: self.rule.options.retract,
+            when,
+            drop_null_keys: self.rule.drop_null_keys,
             table,
             aggregates,
             emit,
@@ -164,6 +204,32 @@ impl WindowPlan {
             Argument::Value(first.unwrap_or_default() as u32)
         };
         self.aggregates.iter().map(argument).collect()
+    }
+}
+
+/// How the operator of windows runs; the first of its arguments are the signals of a state.
+fn mode(rule: &WindowRule, signals: usize) -> WindowMode {
+    let options = &rule.options;
+    let (emit, also_close) = match &options.emission {
+        Emission::OnClose => (EmitMode::OnClose, false),
+        Emission::Final => (EmitMode::Final, false),
+        Emission::OnChange => (EmitMode::OnChange, false),
+        Emission::Every(every) => (EmitMode::Every(every.0), false),
+        Emission::When { also_close, .. } => (EmitMode::When, *also_close),
+    };
+    WindowMode {
+        emit,
+        offset: options.offset,
+        also_close,
+        fill_limit: if options.fill == Fill::None {
+            0
+        } else {
+            options.fill_limit
+        },
+        repeat_equal: options.repeat_equal,
+        zone: options.zone.clone(),
+        start: (signals > 0).then_some(0),
+        end: (signals > 1).then_some(1),
     }
 }
 
@@ -196,7 +262,11 @@ impl<'a> Resolver<'a> {
             .emit
             .iter()
             .map(|(_, formula)| (formula.slots(), false));
-        let having = draft.having.iter().map(|formula| (formula.slots(), true));
+        for signal in &draft.signals {
+            gatherer.add(signal.slots(), true);
+        }
+        let having = draft.having.iter().chain(&draft.when);
+        let having = having.map(|formula| (formula.slots(), true));
         let texts = texts.iter().map(|script| (script.slots(), true));
         for (slots, columns) in emit.chain(having).chain(texts) {
             for slot in slots {
@@ -274,8 +344,24 @@ impl<'a> Resolver<'a> {
             argument,
             second,
             condition: kind.is_condition(),
+            always: false,
         });
         self.aggregates.len() - 1
+    }
+
+    /// What begins or ends a state: asked of every row.
+    fn signal(&mut self, formula: &Formula) {
+        self.aggregates.push(AggregatePlan {
+            identity: format!("state {}", formula.normal_text()),
+            kind: AggregateKind::Last,
+            argument: Some(self.table.bind(formula.clone())),
+            second: None,
+            bare: None,
+            filter: None,
+            metrics: Vec::new(),
+            condition: true,
+            always: true,
+        });
     }
 
     /// The aggregate behind a bare metric.
@@ -294,6 +380,7 @@ impl<'a> Resolver<'a> {
             filter: None,
             metrics: place,
             condition: false,
+            always: false,
         });
         self.aggregates.len() - 1
     }

@@ -30,6 +30,9 @@ impl Windows {
         match &mut self.form {
             Form::Paned(paned) => paned.change(&change),
             Form::Sliding(sliding) => sliding.change(&change),
+            Form::Sessions(sessions) => sessions.change(&change),
+            Form::Ordered(ordered) => ordered.change(&change),
+            Form::Spans(spans) => spans.change(&change),
         }
     }
 }

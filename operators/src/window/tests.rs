@@ -54,6 +54,7 @@ fn spec() -> impl Strategy<Value = WindowSpec> {
         lateness: Span(lateness),
         arguments: vec![Argument::Value(0); if shares { aggregates.len() } else { 0 }],
         aggregates,
+        mode: WindowMode::default(),
     };
     (form(), lateness, kinds, any::<bool>()).prop_map(spec)
 }
@@ -233,8 +234,8 @@ proptest! {
             };
             let mark = out.mark();
             windows.push_numbers(&batch, &mut out);
-            out.rows.iter_mut().skip(mark.0).for_each(|row| row.trigger += from as u32);
-            out.late.iter_mut().skip(mark.1).for_each(|row| row.trigger += from as u32);
+            out.rows.iter_mut().skip(mark[0]).for_each(|row| row.trigger += from as u32);
+            out.late.iter_mut().skip(mark[3]).for_each(|row| row.trigger += from as u32);
             windows = restored(&windows);
             from = to;
         }
@@ -262,6 +263,7 @@ fn sums(form: WindowForm, lateness: i64) -> WindowSpec {
         lateness: Span(lateness),
         aggregates: vec![AggregateKind::Sum],
         arguments: Vec::new(),
+        mode: WindowMode::default(),
     }
 }
 

@@ -30,6 +30,7 @@ const RULE: Allowed = Allowed {
         "by",
         "emit",
         "having",
+        "null_keys",
         "then",
         "to",
     ],
@@ -48,7 +49,6 @@ const RULE: Allowed = Allowed {
         "levels",
         "max_skew",
         "never_lower",
-        "null_keys",
         "pattern",
         "warmup",
     ],
@@ -64,7 +64,7 @@ const BODIES: [&str; 6] = ["when", "window", "pattern", "graph", "join", "levels
 /// Fields that only a condition has.
 const OF_WHEN: [&str; 3] = ["hold", "clear", "clear_hold"];
 /// Fields that only a window rule has.
-const OF_WINDOW: [&str; 3] = ["by", "emit", "having"];
+const OF_WINDOW: [&str; 4] = ["by", "emit", "having", "null_keys"];
 
 /// Reads a rule; what is wrong is in the report.
 pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
