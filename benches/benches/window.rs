@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, Throughput};
 use tidegate_benches::fleet::{START, mix};
 use tidegate_operators::aggregate::AggregateKind;
-use tidegate_operators::window::{Argument, NumberRows, WindowOutput, WindowSpec, Windows};
+use tidegate_operators::window::{
+    Argument, NumberRows, WindowMode, WindowOutput, WindowSpec, Windows,
+};
 use tidegate_proto::EventBatch;
 use tidegate_proto::rule::WindowForm;
 use tidegate_proto::time::Span;

@@ -149,51 +149,98 @@ mod tests {
         // Midnight is skipped in Beirut on 2026-03-29, and there twice in Havana on 2026-11-01.
         let beirut = window(CalendarUnit::Day, 1, "Asia/Beirut", "2026-03-29T10:00:00Z");
         assert_eq!(beirut, pair("2026-03-28T22:00", "2026-03-29T21:00"));
-        let havana = window(CalendarUnit::Day, 1, "America/Havana", "2026-11-01T05:30:00Z");
+        let havana = window(
+            CalendarUnit::Day,
+            1,
+            "America/Havana",
+            "2026-11-01T05:30:00Z",
+        );
         assert_eq!(havana, pair("2026-11-01T04:00", "2026-11-02T05:00"));
     }
 
     #[test]
     fn a_repeated_hour_is_two_windows() {
         let hour = |at| window(CalendarUnit::Hour, 1, "Europe/Brussels", at);
-        assert_eq!(hour("2026-10-25T00:30:00Z"), pair("2026-10-25T00:00", "2026-10-25T01:00"));
-        assert_eq!(hour("2026-10-25T01:30:00Z"), pair("2026-10-25T01:00", "2026-10-25T02:00"));
+        assert_eq!(
+            hour("2026-10-25T00:30:00Z"),
+            pair("2026-10-25T00:00", "2026-10-25T01:00")
+        );
+        assert_eq!(
+            hour("2026-10-25T01:30:00Z"),
+            pair("2026-10-25T01:00", "2026-10-25T02:00")
+        );
         // Six hours from local midnight are five of them, or seven, cut where the clock changes.
         let six = |at| window(CalendarUnit::Hour, 6, "Europe/Brussels", at);
-        assert_eq!(six("2026-10-25T00:30:00Z"), pair("2026-10-24T22:00", "2026-10-25T01:00"));
-        assert_eq!(six("2026-10-25T01:30:00Z"), pair("2026-10-25T01:00", "2026-10-25T05:00"));
+        assert_eq!(
+            six("2026-10-25T00:30:00Z"),
+            pair("2026-10-24T22:00", "2026-10-25T01:00")
+        );
+        assert_eq!(
+            six("2026-10-25T01:30:00Z"),
+            pair("2026-10-25T01:00", "2026-10-25T05:00")
+        );
     }
 
     #[test]
     fn months_quarters_years_and_weeks() {
         let utc = |unit, every, at| window(unit, every, "UTC", at);
         let at = "2024-02-29T23:59:59Z";
-        assert_eq!(utc(CalendarUnit::Month, 1, at), pair("2024-02-01T00:00", "2024-03-01T00:00"));
-        assert_eq!(utc(CalendarUnit::Quarter, 1, at), pair("2024-01-01T00:00", "2024-04-01T00:00"));
-        assert_eq!(utc(CalendarUnit::Year, 1, "2025-12-31T23:59:59Z"), pair("2025-01-01T00:00", "2026-01-01T00:00"));
-        assert_eq!(utc(CalendarUnit::Week, 1, "1970-01-01T00:00:00Z"), pair("1969-12-29T00:00", "1970-01-05T00:00"));
-        assert_eq!(utc(CalendarUnit::Day, 2, "1969-12-31T12:00:00Z"), pair("1969-12-30T00:00", "1970-01-01T00:00"));
-        assert_eq!(utc(CalendarUnit::Month, 5, "1969-12-31T12:00:00Z"), pair("1969-08-01T00:00", "1970-01-01T00:00"));
+        assert_eq!(
+            utc(CalendarUnit::Month, 1, at),
+            pair("2024-02-01T00:00", "2024-03-01T00:00")
+        );
+        assert_eq!(
+            utc(CalendarUnit::Quarter, 1, at),
+            pair("2024-01-01T00:00", "2024-04-01T00:00")
+        );
+        assert_eq!(
+            utc(CalendarUnit::Year, 1, "2025-12-31T23:59:59Z"),
+            pair("2025-01-01T00:00", "2026-01-01T00:00")
+        );
+        assert_eq!(
+            utc(CalendarUnit::Week, 1, "1970-01-01T00:00:00Z"),
+            pair("1969-12-29T00:00", "1970-01-05T00:00")
+        );
+        assert_eq!(
+            utc(CalendarUnit::Day, 2, "1969-12-31T12:00:00Z"),
+            pair("1969-12-30T00:00", "1970-01-01T00:00")
+        );
+        assert_eq!(
+            utc(CalendarUnit::Month, 5, "1969-12-31T12:00:00Z"),
+            pair("1969-08-01T00:00", "1970-01-01T00:00")
+        );
         let sunday = Calendar {
             unit: CalendarUnit::Week,
             every: 1,
             week_start: 6,
             offset: 0,
         };
-        assert_eq!(told(&sunday, "UTC", "1970-01-03T23:00:00Z"), pair("1969-12-28T00:00", "1970-01-04T00:00"));
+        assert_eq!(
+            told(&sunday, "UTC", "1970-01-03T23:00:00Z"),
+            pair("1969-12-28T00:00", "1970-01-04T00:00")
+        );
         let shift = Calendar {
             unit: CalendarUnit::Day,
             every: 1,
             week_start: 0,
             offset: 6 * 3_600_000,
         };
-        assert_eq!(told(&shift, "UTC", "1970-01-01T05:59:59Z"), pair("1969-12-31T06:00", "1970-01-01T06:00"));
+        assert_eq!(
+            told(&shift, "UTC", "1970-01-01T05:59:59Z"),
+            pair("1969-12-31T06:00", "1970-01-01T06:00")
+        );
     }
 
     #[test]
     fn windows_follow_each_other_without_gaps() {
         use CalendarUnit::{Day, Hour, Minute, Month, Quarter, Week, Year};
-        for zone in ["UTC", "Europe/Brussels", "America/Havana", "Asia/Beirut", "Australia/Lord_Howe"] {
+        for zone in [
+            "UTC",
+            "Europe/Brussels",
+            "America/Havana",
+            "Asia/Beirut",
+            "Australia/Lord_Howe",
+        ] {
             let zone = Zone::new(zone).unwrap();
             for unit in [Minute, Hour, Day, Week, Month, Quarter, Year] {
                 let calendar = Calendar {
@@ -206,8 +253,16 @@ mod tests {
                 for step in 0..400 {
                     let (start, end) = calendar.window(&zone, at);
                     assert!(start <= at && at < end, "{unit:?} {zone} {at}");
-                    assert_eq!(calendar.window(&zone, start), (start, end), "{unit:?} {zone}");
-                    assert_eq!(calendar.window(&zone, end - 1), (start, end), "{unit:?} {zone}");
+                    assert_eq!(
+                        calendar.window(&zone, start),
+                        (start, end),
+                        "{unit:?} {zone}"
+                    );
+                    assert_eq!(
+                        calendar.window(&zone, end - 1),
+                        (start, end),
+                        "{unit:?} {zone}"
+                    );
                     assert_eq!(calendar.window(&zone, end).0, end, "{unit:?} {zone}");
                     at = if step % 2 == 0 { end } else { end + 37 * DAY };
                 }

@@ -43,7 +43,5 @@ pub use rule::{
 };
 pub use time::{Span, Timestamp};
 pub use value::Value;
-pub use window::{
-    Calendar, CalendarUnit, Emission, Fill, StateTexts, StateWindow, WindowOptions,
-};
+pub use window::{Calendar, CalendarUnit, Emission, Fill, StateTexts, StateWindow, WindowOptions};
 pub use zone::{Zone, ZoneError};

@@ -148,7 +148,7 @@ pub struct WindowRule {
     /// Whether rows with a missing group key are left out.
     pub drop_null_keys: bool,
     /// Everything that has a default.
-    pub options: WindowOptions,
+    pub options: Box<WindowOptions>,
 }
 
 /// Form of a window.

@@ -87,13 +87,12 @@ fn between(from: (i64, &Vec<Value>), to: (i64, &Vec<Value>), at: i64) -> Vec<Val
     let columns = from.1.iter().zip(to.1);
     columns
         .map(|(left, right)| match (left, right) {
-            (
-                Value::Int(_) | Value::Number(_),
-                Value::Int(_) | Value::Number(_),
-            ) => match (left.as_number(), right.as_number()) {
-                (Some(left), Some(right)) => Value::number(left + (right - left) * share),
-                _ => Value::Missing,
-            },
+            (Value::Int(_) | Value::Number(_), Value::Int(_) | Value::Number(_)) => {
+                match (left.as_number(), right.as_number()) {
+                    (Some(left), Some(right)) => Value::number(left + (right - left) * share),
+                    _ => Value::Missing,
+                }
+            }
             _ => left.clone(),
         })
         .collect()

@@ -143,13 +143,25 @@ impl WindowUnit {
         if kind == Telling::Row && plan.fill != Fill::None {
             results = self.filled(results);
         }
+        self.tell_results((batch, kind), view, &results, out)
+    }
+
+    /// Lines for results whose columns are there.
+    fn tell_results(
+        &mut self,
+        (batch, kind): (Option<&EventBatch>, Telling),
+        view: &dyn View,
+        results: &[Result<'_>],
+        out: &mut Vec<Outcome>,
+    ) -> bool {
+        let plan = Arc::clone(&self.window);
         let judge = |formula: &Option<ResultFormula>| {
             let formula = formula.as_ref()?;
-            Some(column(formula, &results, view))
+            Some(column(formula, results, view))
         };
         let (having, when) = (judge(&plan.having), judge(&plan.when));
         for (_, errors) in having.iter().chain(&when) {
-            self.tell_errors(batch, &results, errors, out);
+            self.tell_errors(batch, results, errors, out);
         }
         let holds = |column: &Option<(Column, Vec<(u32, ScriptError)>)>, index: usize| {
             let column = column.as_ref();

@@ -1,5 +1,6 @@
 //! A small world for tests of whole pipelines: names, traits, twins, event batches made by hand.
 
+mod catalogue;
 mod conditions;
 mod laws;
 mod naive;
@@ -282,6 +283,8 @@ pub(super) fn window(name: &str, form: WindowForm, emit: &[(&str, &str)]) -> Rul
                 .map(|(name, source)| (Arc::from(*name), formula("emit", source)))
                 .collect(),
             having: None,
+            drop_null_keys: false,
+            options: Box::default(),
         }),
     )
 }

@@ -54,9 +54,7 @@ impl Book {
         };
         Self {
             by_end,
-            keep: reach
-                .saturating_add(plan.lateness.0)
-                .saturating_add(early),
+            keep: reach.saturating_add(plan.lateness.0).saturating_add(early),
             retract: plan.retract,
         }
     }

@@ -1,26 +1,28 @@
 //! [`WindowUnit`]: one running window rule: rows to keys and columns, windows closed by each resource's watermark.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{EventBatch, Names, Outcome, Value, WindowForm};
+use tidegate_proto::{Names, Outcome, Value};
 
 use super::arguments::{Argument, Taker};
 use super::cells::{Builder, Cursor};
+use super::fills::Fills;
 use super::group::{Push, Watch};
 use super::keys::Keys;
 use super::members::Members;
-use super::fills::Fills;
-use super::told::Told;
 use super::sight::{Gaze, Row, Sight};
 use super::steps::{Blame, Cause};
+use super::told::Told;
 use super::{TaskCounters, View};
 use crate::plan::Plan;
 use crate::plan::window::WindowPlan;
 use crate::timer::{IDLE, Timers};
 use crate::watermark::NEVER;
-use crate::window::{EmitMode, NumberRows, RowKey, WindowOutput, WindowSpec, Windows};
+use crate::window::{EmitMode, WindowOutput, WindowSpec, Windows};
 
 /// Made by the clock, not by a row.
 pub(crate) const CLOCK: u32 = u32::MAX;
@@ -213,36 +215,6 @@ impl WindowUnit {
         output.map_triggers(from, |_| origin);
     }
 
-    /// With a condition on emission: judges it after each row that is taken, before the next one is.
-    fn probe(
-        &mut self,
-        resource: u32,
-        (batch, origin): (Option<&EventBatch>, u32),
-        view: &dyn View,
-        output: &mut WindowOutput,
-        out: &mut Vec<Outcome>,
-    ) {
-        if self.window.mode.emit != EmitMode::When {
-            return;
-        }
-        let resets = matches!(self.window.form, WindowForm::Global { reset: true });
-        let keys = self.state.keys.of(resource).to_vec();
-        for key in keys {
-            loop {
-                let mark = output.mark();
-                let more = self.state.windows.step(key, output);
-                output.map_triggers(mark, |_| origin);
-                let fired = self.tell(batch, view, output, out);
-                if fired && resets {
-                    self.state.windows.reset(key);
-                }
-                if !more {
-                    break;
-                }
-            }
-        }
-    }
-
     /// Rows that the rule uses: their values by place, their keys, in log order.
     fn gather(&mut self, push: &Push<'_>, scratch: &mut WindowScratch) -> Vec<Use> {
         let mut cursors = push.cursors(&self.state.sight);
@@ -418,88 +390,6 @@ impl WindowUnit {
                 }
             }
         }
-    }
-
-    /// Pushes used rows `from..to` as columns of numbers.
-    fn flush(
-        &mut self,
-        push: &Push<'_>,
-        (from, to): (usize, usize),
-        arguments: &[Argument],
-        scratch: &mut WindowScratch,
-    ) {
-        let columns: Vec<&[f64]> = arguments
-            .iter()
-            .map(|a| a.numbers.get(from..to).unwrap_or_default())
-            .collect();
-        self.push_columns(push, (from, to), &columns, scratch);
-    }
-
-    /// Pushes used rows `from..to` with their numbers by aggregate.
-    pub(super) fn push_columns(
-        &mut self,
-        push: &Push<'_>,
-        (from, to): (usize, usize),
-        columns: &[&[f64]],
-        scratch: &mut WindowScratch,
-    ) {
-        let rows = scratch.rows.get(from..to).unwrap_or_default();
-        let mark = scratch.output.mark();
-        let numbers = NumberRows {
-            events: push.batch,
-            rows,
-            keys: scratch.keys.get(from..to).unwrap_or_default(),
-            sequences: scratch.sequences.get(from..to).unwrap_or_default(),
-            watermarks: scratch.water.get(from..to).unwrap_or_default(),
-            columns,
-        };
-        self.state
-            .windows
-            .push_numbers(&numbers, &mut scratch.output);
-        let origin = |index: u32| rows.get(index as usize).copied().unwrap_or(CLOCK);
-        scratch.output.map_triggers(mark, origin);
-    }
-
-    /// Pushes one used row of any values.
-    fn single(
-        &mut self,
-        push: &Push<'_>,
-        row: usize,
-        arguments: &[Argument],
-        scratch: &mut WindowScratch,
-    ) {
-        let (Some(number), Some(key), Some(water), Some(sequence)) = (
-            scratch.rows.get(row).copied(),
-            scratch.keys.get(row).copied(),
-            scratch.water.get(row).copied(),
-            scratch.sequences.get(row).copied(),
-        ) else {
-            return;
-        };
-        let resource = push.batch.resource.get(number as usize);
-        self.advance(
-            resource.copied().unwrap_or_default(),
-            water,
-            number,
-            &mut scratch.output,
-        );
-        let mark = scratch.output.mark();
-        let key_row = RowKey {
-            time: push
-                .batch
-                .time
-                .get(number as usize)
-                .copied()
-                .unwrap_or_default(),
-            sequence,
-            event: push.batch.event_ref(number as usize),
-        };
-        let values: Vec<Value> = arguments.iter().map(|a| a.value(row)).collect();
-        let output = &mut scratch.output;
-        self.state
-            .windows
-            .push(key, &key_row, &values, water, output);
-        output.map_triggers(mark, |_| number);
     }
 
     /// Lets a resource go.

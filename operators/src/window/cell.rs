@@ -178,10 +178,7 @@ impl Past {
         let mut fresh = Self::new(change.aggregates);
         for (index, points) in &mut fresh.lists {
             let from = change.from.get(*index as usize).copied().flatten();
-            let old = self
-                .lists
-                .iter()
-                .find(|list| Some(list.0 as usize) == from);
+            let old = self.lists.iter().find(|list| Some(list.0 as usize) == from);
             if let Some((_, old)) = old {
                 points.clone_from(old);
             }

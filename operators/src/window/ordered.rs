@@ -19,8 +19,8 @@ use super::change::Change;
 use super::{EmitMode, Excess, LateRow, RowKey, WindowLimits, WindowOutput, WindowSpec};
 use crate::aggregate::RowOrder;
 use count::Counting;
-pub(super) use global::multiple_after;
 use global::Everything;
+pub(super) use global::multiple_after;
 use state::Stating;
 
 /// All keys of windows in row order.
@@ -209,7 +209,11 @@ impl Ordered {
         count_skipped(&self.spec.aggregates, key, arguments, out);
         self.reach(key);
         let limit = self.limits.window_rows.max(1);
-        let Some(state) = self.keys.get_mut(key as usize).and_then(Option::as_deref_mut) else {
+        let Some(state) = self
+            .keys
+            .get_mut(key as usize)
+            .and_then(Option::as_deref_mut)
+        else {
             return;
         };
         state.watermark = state.watermark.max(watermark);

@@ -151,7 +151,11 @@ impl Sessions {
         self.reach(key);
         self.advance(key, watermark, out);
         let (shape, spec) = (self.shape, &self.spec);
-        let Some(state) = self.keys.get_mut(key as usize).and_then(Option::as_deref_mut) else {
+        let Some(state) = self
+            .keys
+            .get_mut(key as usize)
+            .and_then(Option::as_deref_mut)
+        else {
             return;
         };
         let time = row.time;
@@ -174,9 +178,9 @@ impl Sessions {
         }
         let end = shape.end(time, time);
         let from = state.list.partition_point(|s| !shape.near(s.last, time));
-        let to = state.list.partition_point(|s| {
-            s.first <= time || shape.near(time, s.first)
-        });
+        let to = state
+            .list
+            .partition_point(|s| s.first <= time || shape.near(time, s.first));
         if from >= to {
             let over = end.saturating_add(shape.edge + spec.lateness.0) <= state.watermark;
             if over || end <= state.forced {
@@ -202,7 +206,11 @@ impl Sessions {
 
     fn enforce_limits(&mut self, key: u32, out: &mut WindowOutput) {
         let (shape, spec, limits) = (self.shape, &self.spec, self.limits);
-        let Some(state) = self.keys.get_mut(key as usize).and_then(Option::as_deref_mut) else {
+        let Some(state) = self
+            .keys
+            .get_mut(key as usize)
+            .and_then(Option::as_deref_mut)
+        else {
             return;
         };
         while state.list.len() > limits.open_windows.max(1) {
@@ -246,7 +254,11 @@ impl Sessions {
     pub(super) fn advance(&mut self, key: u32, watermark: i64, out: &mut WindowOutput) {
         let is_due = watermark >= self.deadline(key);
         let (shape, spec) = (self.shape, &self.spec);
-        let Some(state) = self.keys.get_mut(key as usize).and_then(Option::as_deref_mut) else {
+        let Some(state) = self
+            .keys
+            .get_mut(key as usize)
+            .and_then(Option::as_deref_mut)
+        else {
             return;
         };
         state.watermark = state.watermark.max(watermark);
@@ -271,10 +283,7 @@ impl Sessions {
         }
         let keep = shape.edge + spec.lateness.0;
         list.retain(|session| {
-            shape
-                .end(session.first, session.last)
-                .saturating_add(keep)
-                > *watermark
+            shape.end(session.first, session.last).saturating_add(keep) > *watermark
         });
         let oldest = list.first().map_or(i64::MAX, |session| session.first);
         let late = watermark.saturating_sub(shape.gap + keep);
@@ -308,9 +317,8 @@ impl Sessions {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let session = |session: &Session| {
-            session.cell.bytes() + session.rows.capacity() * size_of::<Row>()
-        };
+        let session =
+            |session: &Session| session.cell.bytes() + session.rows.capacity() * size_of::<Row>();
         let states = self.keys.iter().flatten().map(|state| {
             let sessions: usize = state.list.iter().map(session).sum();
             size_of::<KeySessions>() + sessions + state.past.bytes()
@@ -341,9 +349,7 @@ impl Session {
         out: &mut WindowOutput,
     ) {
         let end = shape.end(self.first, self.last);
-        let values = self
-            .cell
-            .values(&spec.aggregates, (self.first, end), past);
+        let values = self.cell.values(&spec.aggregates, (self.first, end), past);
         let revision = match &self.told {
             Some(told) if told.end == end && told.values == values && !spec.mode.repeat_equal => {
                 return;

@@ -216,6 +216,7 @@ impl Spans {
             state.run(&self.spec, &self.shape, key, out);
         }
         state.closed_to = state.closed_to.max(state.closes_to(&self.spec));
+        state.pass_multiples(&self.spec);
         if due {
             state.release(&self.spec, &self.shape);
             self.update_deadline(key);

@@ -1,12 +1,13 @@
 //! Laws of windows against a model that keeps every row and computes from the definition, and examples from the text.
 
+mod forms;
 mod model;
 
 use proptest::prelude::*;
 use tidegate_proto::{EventBatch, EventRef, MetricColumn, Span, Value, WindowForm};
 
 use super::{
-    Argument, Excess, LateRow, NumberRows, RowKey, WindowLimits, WindowOutput, WindowRow,
+    Argument, Excess, LateRow, NumberRows, RowKey, WindowLimits, WindowMode, WindowOutput, WindowRow,
     WindowSpec, Windows,
 };
 use crate::aggregate::AggregateKind;

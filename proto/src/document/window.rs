@@ -67,7 +67,7 @@ pub(super) fn read(rule: &Section<'_>, report: &mut Report) -> Option<WindowRule
         emit,
         having,
         drop_null_keys,
-        options,
+        options: Box::new(options),
     })
 }
 

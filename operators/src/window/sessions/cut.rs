@@ -72,7 +72,12 @@ fn joined(spec: &WindowSpec, old: &[Session], row: &Row) -> Session {
 }
 
 /// The rows of all sessions and a row, parted in row order.
-fn recut(spec: &WindowSpec, shape: Shape, max: i64, (old, row): (&[Session], &Row)) -> Vec<Session> {
+fn recut(
+    spec: &WindowSpec,
+    shape: Shape,
+    max: i64,
+    (old, row): (&[Session], &Row),
+) -> Vec<Session> {
     let mut rows: Vec<Row> = old.iter().flat_map(|s| s.rows.iter().cloned()).collect();
     let place = rows.partition_point(|known| known.0.order() < row.0.order());
     rows.insert(place, row.clone());

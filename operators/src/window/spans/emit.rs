@@ -31,6 +31,14 @@ impl KeySpans {
         Some(own.max(self.last.saturating_add(every)))
     }
 
+    /// The set times up to the watermark are over: what changes from now on waits for the next one.
+    pub(super) fn pass_multiples(&mut self, spec: &WindowSpec) {
+        if let EmitMode::Every(every) = spec.mode.emit {
+            let next = multiple_after(self.watermark, every, spec.mode.offset);
+            self.last = self.last.max(next.saturating_sub(every));
+        }
+    }
+
     /// The watermark at which something is due.
     pub(super) fn next(&self, spec: &WindowSpec, shape: &SpanShape) -> i64 {
         let wait = if spec.mode.emit == EmitMode::Final {
@@ -156,9 +164,7 @@ impl KeySpans {
         }
         let repeats = spec.mode.repeat_equal && matches!(spec.mode.emit, EmitMode::Every(_));
         let known = self.told.get(&window.1);
-        let same = |told: &Told| {
-            told.values == cell.values(&spec.aggregates, window, &self.past)
-        };
+        let same = |told: &Told| told.values == cell.values(&spec.aggregates, window, &self.past);
         // At close only what changed since, whatever is said about equal rows.
         if repeats && known.is_some_and(same) {
             return;

@@ -35,9 +35,7 @@ impl SpanShape {
         cut: Option<(i64, i64)>,
     ) -> Option<Self> {
         let form = match form {
-            WindowForm::Tumbling { size, offset } => {
-                Form::Hop(Shape::new(size.0, size.0, offset))
-            }
+            WindowForm::Tumbling { size, offset } => Form::Hop(Shape::new(size.0, size.0, offset)),
             WindowForm::Hopping {
                 size,
                 every,

@@ -22,6 +22,7 @@ fn size_of_form(form: WindowForm) -> i64 {
         WindowForm::Tumbling { size, .. }
         | WindowForm::Hopping { size, .. }
         | WindowForm::Sliding { size } => size.0,
+        _ => unreachable!(),
     }
 }
 
@@ -41,6 +42,7 @@ fn windows_of(form: WindowForm, time: i64, known: &[i64]) -> Vec<(i64, i64, i64)
                 .map(|end| (end - size, end, end + 1))
                 .collect();
         }
+        _ => unreachable!(),
     };
     (time - size + 1..=time)
         .filter(|start| (start - offset).rem_euclid(every) == 0)

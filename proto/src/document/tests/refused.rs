@@ -79,22 +79,64 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "window: { lateness: 8d, offset: 1h }\nemit: [a]",
         &[
-            "4:9: rule r: window: the window has no form (one of `tumbling`, `hopping`, `sliding`)",
+            "4:9: rule r: window: the window has no form (one of `tumbling`, `hopping`, `sliding`, `session`, `count`, `cumulate`, `calendar`, `state`, `global`)",
             "4:21: rule r: window.lateness: `8d` is too long: at most 7d",
             "5:7: rule r: emit: a list is not a map",
         ],
     ),
     (
-        "window: { session: { gap: 5m } }\nemit: { n: count() }",
-        &["4:11: rule r: window.session: `session` is not available yet in this version"],
+        "window: { session: { gap: 5m, at_gap: jion }, offset: 1s }\nemit: { n: count() }",
+        &[
+            "4:39: rule r: window.session.at_gap: `jion` is not one of split, join (did you mean `join`?)",
+        ],
+    ),
+    (
+        "window: { count: 0 }\nemit: { n: count() }",
+        &["4:18: rule r: window.count: `0` is not a whole number from 1 to 100000"],
+    ),
+    (
+        "window: { count: 5, lateness: 1s, fill: zero }\nemit: { n: count() }",
+        &[
+            "4:21: rule r: window.lateness: a count window takes no `lateness` (its rows are taken in row order once they are over)",
+            "4:35: rule r: window.fill: a count window takes no `fill` (only windows that follow each other in time are filled)",
+        ],
+    ),
+    (
+        "window: { cumulate: { size: 5m, step: 2m } }\nemit: { n: count() }",
+        &["4:11: rule r: window.cumulate: `5m` is no multiple of the step `2m`"],
+    ),
+    (
+        "window: { calendar: { unit: day, zone: Mars/Olympus } }\nemit: { n: count() }",
+        &[
+            "4:40: rule r: window.calendar.zone: `Mars/Olympus` is not a time zone: write an IANA name such as `Europe/Brussels` or `UTC`",
+        ],
+    ),
+    (
+        "window: { state: { of: mode, end: x > 3 } }\nemit: { n: count() }",
+        &["4:20: rule r: window.state.of: `of` stands in place of `start` and `end`"],
+    ),
+    (
+        "window: { global: {} }\nemit: { n: count() }",
+        &[
+            "4:9: rule r: window: a global window never closes (write `emit: { when: n > 3 }` or `emit: { every: 10s }`)",
+        ],
+    ),
+    (
+        "window: { state: { start: x > 3 }, emit: on_change }\nemit: { n: count() }",
+        &[
+            "4:36: rule r: window.emit: this `emit` is not available yet for a state window (leave it out: windows emit on close)",
+        ],
+    ),
+    (
+        "window: { tumbling: 5m, emit: { every: 1s, when: n > 3 } }\nemit: { n: count() }",
+        &[
+            "4:31: rule r: window.emit: a window emits `every` so often or `when` something is true, not both",
+        ],
     ),
     (
         "window: { tumbling: 5, fill: zero, emit: final, retract: true }\nemit: { n: [] }",
         &[
             "4:21: rule r: window.tumbling: `5` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
-            "4:30: rule r: window.fill: `fill` other than `none` is not available yet in this version",
-            "4:42: rule r: window.emit: `emit` other than `on_close` is not available yet in this version",
-            "4:58: rule r: window.retract: `retract` other than `false` is not available yet in this version",
             "5:12: rule r: emit.n: a list is not a formula",
         ],
     ),
@@ -224,7 +266,7 @@ const RULES: &[(&str, &[&str])] = &[
         "when: x\ndescription: 5\nenabled: true",
         &[
             "5:14: rule r: description: `5` is not a text (write \"5\")",
-            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, hold, clear, clear_hold, window, by, emit, having, then, to)",
+            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, hold, clear, clear_hold, window, by, emit, having, null_keys, then, to)",
         ],
     ),
 ];

@@ -47,7 +47,15 @@ const CALENDAR: Allowed = Allowed {
 };
 
 const STATE: Allowed = Allowed {
-    known: &["start", "end", "of", "true_for", "min", "max", "include_end"],
+    known: &[
+        "start",
+        "end",
+        "of",
+        "true_for",
+        "min",
+        "max",
+        "include_end",
+    ],
     later: &[],
 };
 
@@ -131,10 +139,19 @@ pub(super) fn refuse(
         no("offset", "");
     }
     if !aligned && options.fill != Fill::None {
-        no("fill", "only windows that follow each other in time are filled");
+        no(
+            "fill",
+            "only windows that follow each other in time are filled",
+        );
+    }
+    if name == "sliding" && options.repeat_equal {
+        no("repeat_equal", "an equal row makes no revision there");
     }
     if in_row_order {
-        no("lateness", "its rows are taken in row order once they are over");
+        no(
+            "lateness",
+            "its rows are taken in row order once they are over",
+        );
     }
     let emits = match (&form, &options.emission) {
         (_, Emission::OnClose) => !matches!(form, WindowForm::Global { .. }),
@@ -164,11 +181,7 @@ fn need_span(section: &Section<'_>, name: &str, report: &mut Report) -> Option<S
 }
 
 /// A duration that may be left out; `Err` after a problem.
-fn maybe_span(
-    section: &Section<'_>,
-    name: &str,
-    report: &mut Report,
-) -> Result<Option<Span>, ()> {
+fn maybe_span(section: &Section<'_>, name: &str, report: &mut Report) -> Result<Option<Span>, ()> {
     match section.get(name) {
         Some(field) => span(field, false, report).map(Some).ok_or(()),
         None => Ok(None),
@@ -245,7 +258,10 @@ fn cumulate(field: &Field<'_>, shift: i64, report: &mut Report) -> Option<Window
         return None;
     }
     if size.0 / step.0.max(1) > HOPS {
-        let problem = format!("a window would have {} steps: at most {HOPS}", size.0 / step.0);
+        let problem = format!(
+            "a window would have {} steps: at most {HOPS}",
+            size.0 / step.0
+        );
         report.hint(&field.path, field.mark, problem, "make `step` longer");
         return None;
     }
@@ -415,4 +431,3 @@ fn sliding(window: &Section<'_>, report: &mut Report) -> Option<WindowForm> {
     };
     Some(WindowForm::Sliding { size: size? })
 }
-
