@@ -57,6 +57,11 @@ impl Fills {
         out.push((row.clone(), columns));
         out
     }
+
+    /// Lets a key go.
+    pub(crate) fn forget(&mut self, key: u32) {
+        self.keys.remove(&key);
+    }
 }
 
 /// Every number 0, counts too, everything else `()`; what is a number the last window with rows says.

@@ -122,7 +122,7 @@ impl Told {
     }
 
     /// Lets windows of a key go that end before a time.
-    fn forget(&mut self, key: u32, before: i64) {
+    pub(crate) fn forget(&mut self, key: u32, before: i64) {
         let all = self
             .rows
             .range((key, i64::MIN, i64::MIN)..=(key, i64::MAX, i64::MAX));

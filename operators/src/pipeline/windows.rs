@@ -396,6 +396,8 @@ impl WindowUnit {
     pub(crate) fn forget(&mut self, resource: u32) {
         for key in self.state.keys.of(resource) {
             self.state.windows.forget(*key);
+            self.state.told.forget(*key, i64::MAX);
+            self.state.fills.forget(*key);
         }
         self.state.sight.forget(resource);
         if let Some(filter) = &mut self.state.filter {
