@@ -237,6 +237,23 @@ impl fmt::Display for WindowForm {
                 shift(f, *offset)
             }
             Self::Sliding { size } => write!(f, "sliding {size}"),
+            Self::Session { gap, max, join } => {
+                write!(f, "session gap {gap}")?;
+                max.map_or(Ok(()), |max| write!(f, ", max {max}"))?;
+                f.write_str(if *join { ", at_gap join" } else { "" })
+            }
+            Self::Count { size, every, .. } => write!(f, "count {size} every {every}"),
+            Self::Cumulate { size, step, offset } => {
+                write!(f, "cumulate {size} step {step}")?;
+                shift(f, *offset)
+            }
+            Self::Calendar(calendar) => {
+                write!(f, "calendar {} {}", calendar.every, calendar.unit.word())?;
+                shift(f, calendar.offset)
+            }
+            Self::State(state) if state.of => f.write_str("state of equal values"),
+            Self::State(_) => f.write_str("state"),
+            Self::Global { .. } => f.write_str("global"),
         }
     }
 }
