@@ -228,6 +228,16 @@ fn values_of_fixed(all: &[Row], inside: &[Row], span: (i64, i64)) -> Vec<Value> 
     told
 }
 
+/// Whether a row ends a state: `sure` says whether there is one, and whether it has held for long enough.
+fn ends(form: &StateWindow, sure: Option<bool>, says: (Option<bool>, Option<bool>)) -> bool {
+    match sure {
+        Some(true) if form.ends => says.1 == Some(true),
+        Some(true) => says.0 == Some(false),
+        Some(false) => says.0 == Some(false) || (form.ends && says.1 == Some(true)),
+        None => false,
+    }
+}
+
 /// A state, millisecond by millisecond.
 fn states(rows: &[Row], form: &StateWindow) -> Standing {
     let rows = sorted(rows);
@@ -269,12 +279,7 @@ fn states(rows: &[Row], form: &StateWindow) -> Standing {
             let (start, end) = (truth(&row.1[0]), truth(&row.1[1]));
             last = start.or(last);
             let sure = open.as_ref().map(|window| window.1);
-            let ends = match sure {
-                Some(true) if form.ends => end == Some(true),
-                Some(true) => start == Some(false),
-                Some(false) => start == Some(false) || (form.ends && end == Some(true)),
-                None => false,
-            };
+            let ends = ends(form, sure, (start, end));
             if ends && sure == Some(true) && form.include_end {
                 open.as_mut().unwrap().2.push(row.clone());
                 close(&mut open, now, now + 1);

@@ -1,5 +1,7 @@
 //! Documents with mistakes, and every line that is told about them.
 
+mod windows;
+
 use super::*;
 
 /// Fields behind `kind: Rule`, `name: r` and `for: all` (three lines), and what is told about them.
@@ -82,55 +84,6 @@ const RULES: &[(&str, &[&str])] = &[
             "4:9: rule r: window: the window has no form (one of `tumbling`, `hopping`, `sliding`, `session`, `count`, `cumulate`, `calendar`, `state`, `global`)",
             "4:21: rule r: window.lateness: `8d` is too long: at most 7d",
             "5:7: rule r: emit: a list is not a map",
-        ],
-    ),
-    (
-        "window: { session: { gap: 5m, at_gap: jion }, offset: 1s }\nemit: { n: count() }",
-        &[
-            "4:39: rule r: window.session.at_gap: `jion` is not one of split, join (did you mean `join`?)",
-        ],
-    ),
-    (
-        "window: { count: 0 }\nemit: { n: count() }",
-        &["4:18: rule r: window.count: `0` is not a whole number from 1 to 100000"],
-    ),
-    (
-        "window: { count: 5, lateness: 1s, fill: zero }\nemit: { n: count() }",
-        &[
-            "4:21: rule r: window.lateness: a count window takes no `lateness` (its rows are taken in row order once they are over)",
-            "4:35: rule r: window.fill: a count window takes no `fill` (only windows that follow each other in time are filled)",
-        ],
-    ),
-    (
-        "window: { cumulate: { size: 5m, step: 2m } }\nemit: { n: count() }",
-        &["4:11: rule r: window.cumulate: `5m` is no multiple of the step `2m`"],
-    ),
-    (
-        "window: { calendar: { unit: day, zone: Mars/Olympus } }\nemit: { n: count() }",
-        &[
-            "4:40: rule r: window.calendar.zone: `Mars/Olympus` is not a time zone: write an IANA name such as `Europe/Brussels` or `UTC`",
-        ],
-    ),
-    (
-        "window: { state: { of: mode, end: x > 3 } }\nemit: { n: count() }",
-        &["4:20: rule r: window.state.of: `of` stands in place of `start` and `end`"],
-    ),
-    (
-        "window: { global: {} }\nemit: { n: count() }",
-        &[
-            "4:9: rule r: window: a global window never closes (write `emit: { when: n > 3 }` or `emit: { every: 10s }`)",
-        ],
-    ),
-    (
-        "window: { state: { start: x > 3 }, emit: on_change }\nemit: { n: count() }",
-        &[
-            "4:36: rule r: window.emit: this `emit` is not available yet for a state window (leave it out: windows emit on close)",
-        ],
-    ),
-    (
-        "window: { tumbling: 5m, emit: { every: 1s, when: n > 3 } }\nemit: { n: count() }",
-        &[
-            "4:31: rule r: window.emit: a window emits `every` so often or `when` something is true, not both",
         ],
     ),
     (
@@ -452,7 +405,7 @@ fn check(text: &str, expected: &[&str]) {
 
 #[test]
 fn every_problem_of_a_rule_is_told_at_once() {
-    for (fields, expected) in RULES {
+    for (fields, expected) in RULES.iter().chain(windows::WINDOWS) {
         check(
             &format!("kind: Rule\nname: r\nfor: all\n{fields}"),
             expected,
