@@ -134,19 +134,17 @@ const fn cost(function: StreamFunction) -> &'static str {
         | F::Min
         | F::Max
         | F::Spread => "constant per row; small",
-        F::Sum | F::Avg | F::Std | F::Var | F::Zscore => {
-            "constant per row; exact sums, about 100 bytes each"
-        }
+        F::Sum | F::Avg | F::Std | F::Var | F::Zscore => "constant per row; one or two exact sums",
         F::Cov | F::Corr | F::Slope | F::Skew | F::AngleMean => {
-            "constant per row; up to five exact sums, about 400 bytes"
+            "constant per row; two to five exact sums"
         }
-        F::Median | F::Percentile => "keeps its rows, 24 bytes each; a t-digest beyond 10,000",
+        F::Median | F::Percentile => "keeps its rows; a t-digest beyond 10,000",
         F::Mode | F::Entropy | F::CountDistinct => {
             "log of the distinct values per row; keeps the distinct values"
         }
         F::ApproxDistinct => "constant per row; at most 16 KiB",
         F::Increase | F::Integral | F::Twa | F::Duration => {
-            "constant per row in order; keeps its rows, 24 bytes each"
+            "constant per row in order; keeps its rows"
         }
         F::Collect | F::Top => "keeps at most 1,000 values in a window, its rows in a lookback",
         F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent => {

@@ -8,7 +8,7 @@ use tidegate_scripts::{Entry, FormulaContext, catalogue};
 const HEAD: &str = "# Formula reference
 
 Every function that a formula can call, made from the catalogue of the code (`scripts/src/catalogue`); a test keeps the two
-equal, and every example is run by a test. What rules are and how windows work: `operators/RULES.md`.
+equal. Every example is compiled by a test, those over rows are run. What rules are and how windows work: `operators/RULES.md`.
 
 Functions over rows look back in a condition (`avg(x, \"5m\")` over `(t − 5m, t]`, `avg(x, \"5 rows\")`, `avg(x, \"all\")`) and work
 over the rule's window in `emit` and `having` (`avg(x)`). `filter` is a condition on the row: `avg(x, y > 3.0)`. `n` is the
