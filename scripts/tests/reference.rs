@@ -1,6 +1,5 @@
 //! `FORMULAS.md` is made from the catalogue: it says what the code can do, and nothing else.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use tidegate_scripts::{Entry, FormulaContext, catalogue};
@@ -26,27 +25,25 @@ fn row(entry: &Entry) -> String {
     )
 }
 
+/// Whether an entry looks at more than one row, and whether it does so over a window too.
+fn place(entry: &Entry) -> (bool, bool) {
+    let windows = entry.contexts.contains(&FormulaContext::WindowEmit);
+    (entry.stream.is_some(), entry.stream.is_some() && windows)
+}
+
 fn reference() -> String {
     let mut text = HEAD.to_owned();
-    let over_windows = |entry: &Entry| {
-        entry.contexts.contains(&FormulaContext::WindowEmit) && entry.stream.is_some()
-    };
-    let sections: [(&str, &dyn Fn(&Entry) -> bool); 3] = [
-        ("Over rows, looking back or over a window", &over_windows),
-        ("Over rows, in conditions alone", &|entry| {
-            entry.stream.is_some() && !over_windows(entry)
-        }),
-        ("Over the values of one row", &|entry| {
-            entry.stream.is_none()
-        }),
-    ];
-    for (title, belongs) in sections {
-        write!(
-            text,
-            "\n## {title}\n\n| form | what it gives | what it costs | example |\n|---|---|---|---|\n"
-        )
-        .unwrap();
-        let rows = catalogue().filter(|entry| belongs(entry));
+    for (title, wanted) in [
+        ("Over rows, looking back or over a window", (true, true)),
+        ("Over rows, in conditions alone", (true, false)),
+        ("Over the values of one row", (false, false)),
+    ] {
+        text.push_str("\n## ");
+        text.push_str(title);
+        text.push_str(
+            "\n\n| form | what it gives | what it costs | example |\n|---|---|---|---|\n",
+        );
+        let rows = catalogue().filter(|entry| place(entry) == wanted);
         rows.for_each(|entry| text.push_str(&row(&entry)));
     }
     text
