@@ -18,6 +18,7 @@ const DISORDER: i64 = 5000;
 fn windows(form: WindowForm, aggregates: Vec<AggregateKind>) -> Windows {
     Windows::new(WindowSpec {
         form,
+        arguments: Vec::new(),
         lateness: Span(0),
         aggregates,
         mode: WindowMode::default(),

@@ -22,8 +22,8 @@ impl Cell {
     pub(super) fn new(kinds: &[AggregateKind]) -> Self {
         Self {
             rows: 0,
-            first: RowKey::EMPTY,
-            last: RowKey::EMPTY,
+            first: RowKey::default(),
+            last: RowKey::default(),
             accumulators: kinds.iter().map(|kind| Accumulator::new(*kind)).collect(),
         }
     }

@@ -55,6 +55,7 @@ fn spec(form: WindowForm, lateness: i64, emit: EmitMode) -> WindowSpec {
         form,
         lateness: Span(lateness),
         aggregates,
+        arguments: Vec::new(),
         mode: WindowMode {
             emit,
             start: Some(0),
