@@ -5,6 +5,8 @@
 //! equal bytes however it was cut into batches, epochs and snapshots.
 
 pub mod aggregate;
+mod along;
+mod anomaly;
 mod condition;
 pub mod exact;
 pub mod lookback;

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::AggregateKind;
 
+pub(crate) use previous::differs;
 pub use previous::{Previous, PreviousFunction};
+pub(crate) use sorted::SortedNumbers;
 pub use span::{Lookback, LookbackCounters};
 pub use timed::{Held, Stale};
 

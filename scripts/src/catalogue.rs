@@ -1,9 +1,11 @@
 //! The function catalogue: every function that a formula can call, with its signature, its meaning and where it may stand.
 
+pub(crate) mod states;
 mod table;
 
 use crate::names::FormulaContext;
 use crate::scalar::Scalar;
+use crate::state::StateFunction;
 use crate::stream::StreamFunction;
 use table::STREAM;
 
@@ -79,28 +81,10 @@ const BOTH: [FormulaContext; 2] = [FormulaContext::Condition, FormulaContext::Wi
 const CONDITION: [FormulaContext; 1] = [FormulaContext::Condition];
 
 /// Functions of the language that are not built yet: asking for one says so instead of "unknown".
-pub(crate) const PLANNED: [&str; 30] = [
+pub(crate) const PLANNED: [&str; 12] = [
     "corr_lag",
     "members",
     "stale_count",
-    "consecutive",
-    "n_of_m",
-    "times",
-    "deadband",
-    "crossed_above",
-    "crossed_below",
-    "hysteresis",
-    "debounce",
-    "zscore_before",
-    "robust_z",
-    "ewma",
-    "ewma_shift",
-    "cusum",
-    "season_mean",
-    "season_z",
-    "holt_winters",
-    "forecast",
-    "time_to",
     "distance",
     "sequence",
     "gate",
@@ -164,6 +148,17 @@ pub fn catalogue() -> impl Iterator<Item = Entry> {
         contexts: if entry.in_window { &BOTH } else { &CONDITION },
         stream: Some(entry.function),
     });
+    let states = StateFunction::ALL.into_iter().map(|function| {
+        let line = states::of(function);
+        Entry {
+            name: function.name(),
+            signature: line.signature,
+            meaning: line.meaning,
+            example: line.example,
+            contexts: &CONDITION,
+            stream: Some(StreamFunction::State(function)),
+        }
+    });
     let scalar = Scalar::all().map(|scalar| Entry {
         name: scalar.name,
         signature: scalar.signature,
@@ -173,7 +168,7 @@ pub fn catalogue() -> impl Iterator<Item = Entry> {
         contexts: &ANYWHERE,
         stream: None,
     });
-    stream.chain(scalar).chain(SPECIAL)
+    stream.chain(states).chain(scalar).chain(SPECIAL)
 }
 
 /// Functions whose arguments are not simply evaluated.

@@ -202,13 +202,7 @@ impl Formula {
         let (left, Node::Number(constant)) = &**pair else {
             return None;
         };
-        let operator = match op {
-            Operator::Less => ThresholdOperator::Less,
-            Operator::LessEqual => ThresholdOperator::LessEqual,
-            Operator::Greater => ThresholdOperator::Greater,
-            Operator::GreaterEqual => ThresholdOperator::GreaterEqual,
-            _ => return None,
-        };
+        let operator = ThresholdOperator::of(*op)?;
         if left.is_literal() || left.is_condition() || matches!(left, Node::List(..)) {
             return None;
         }
@@ -218,6 +212,25 @@ impl Formula {
             operator,
             constant: *constant,
         })
+    }
+
+    /// The number, if the formula is nothing but one.
+    #[must_use]
+    pub fn constant(&self) -> Option<f64> {
+        match self.inner.node.as_ref()? {
+            Node::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Comparisons of a slot alone with a number, wherever they stand in the formula: number of the slot, how, with what.
+    #[must_use]
+    pub fn comparisons(&self) -> Vec<(usize, ThresholdOperator, f64)> {
+        let mut found = Vec::new();
+        if let Some(node) = &self.inner.node {
+            comparisons(node, &mut found);
+        }
+        found
     }
 
     /// A part of this formula as a formula of its own, with the slots that it uses.
@@ -238,7 +251,34 @@ impl Formula {
     }
 }
 
+fn comparisons(node: &Node, found: &mut Vec<(usize, ThresholdOperator, f64)>) {
+    if let Node::Binary(op, pair, _) = node
+        && let (Node::Slot(slot), Node::Number(number)) = &**pair
+        && let Some(operator) = ThresholdOperator::of(*op)
+    {
+        found.push((*slot, operator, *number));
+    }
+    node.each(&mut |child| comparisons(child, found));
+}
+
 impl ThresholdOperator {
+    fn of(operator: Operator) -> Option<Self> {
+        match operator {
+            Operator::Less => Some(Self::Less),
+            Operator::LessEqual => Some(Self::LessEqual),
+            Operator::Greater => Some(Self::Greater),
+            Operator::GreaterEqual => Some(Self::GreaterEqual),
+            Operator::Add
+            | Operator::Subtract
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::Remainder
+            | Operator::Power
+            | Operator::Equal
+            | Operator::Unequal => None,
+        }
+    }
+
     /// Whether `left op constant` holds.
     #[must_use]
     pub fn holds(self, left: f64, constant: f64) -> bool {

@@ -14,6 +14,7 @@ use crate::stream::{Slot, StreamFunction};
 
 mod chain;
 mod script;
+mod states;
 mod streams;
 
 pub(crate) use script::{author_names, lower_functions};

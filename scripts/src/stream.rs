@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tidegate_proto::Span;
 
 use crate::formula::Formula;
+use crate::state::{Parameter, StateFunction};
 
 /// One thing that a formula needs a value for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +84,8 @@ pub struct StreamCall {
     pub arguments: Vec<Formula>,
     /// The literal that some functions need: the percent of `percentile` and the count of `top`.
     pub constant: Option<f64>,
+    /// The literals behind them, for state functions.
+    pub parameters: Vec<Parameter>,
     /// Only rows for which this is true are taken.
     pub filter: Option<Formula>,
     /// Over which rows.
@@ -184,10 +187,12 @@ pub enum StreamFunction {
     Stale,
     /// No row at all for a duration.
     Silent,
+    /// A function that keeps a small state along the rows of a key.
+    State(StateFunction),
 }
 
 impl StreamFunction {
-    /// Every stream function, in the order of the catalogue.
+    /// Every stream function but the state functions, in the order of the catalogue.
     pub const ALL: [Self; 37] = [
         Self::Count,
         Self::CountIf,
@@ -269,14 +274,17 @@ impl StreamFunction {
             Self::Since => "since",
             Self::Stale => "stale",
             Self::Silent => "silent",
+            Self::State(function) => function.name(),
         }
     }
 
     /// The function of a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
+        let states = StateFunction::ALL.into_iter().map(Self::State);
         Self::ALL
             .into_iter()
+            .chain(states)
             .find(|function| function.name() == name)
     }
 }

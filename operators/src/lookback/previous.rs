@@ -139,7 +139,7 @@ impl Previous {
 }
 
 /// A number of ours and one of telemetry are equal when they are the same number.
-fn differs(left: &Value, right: &Value) -> bool {
+pub(crate) fn differs(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Int(_), Value::Number(_)) | (Value::Number(_), Value::Int(_)) => {
             left.as_number() != right.as_number()

@@ -80,6 +80,11 @@ impl Held {
         })
     }
 
+    /// When the condition last turned true, if it still is.
+    pub(crate) fn began(&self, key: u32) -> Option<i64> {
+        self.state(key).since
+    }
+
     /// The first time after `after` at which `held` turns true by itself.
     #[must_use]
     pub fn next_change(&self, key: u32, after: i64) -> Option<i64> {

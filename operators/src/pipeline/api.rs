@@ -122,6 +122,8 @@ pub struct TaskCounters {
     pub type_skipped: u64,
     /// Rows that left a window early because it held too many.
     pub rows_dropped: u64,
+    /// Times that a function in row order skipped a row because it was older than its last one (`order: arrival`).
+    pub out_of_order: u64,
     /// Windows that were closed early because too many were open.
     pub windows_dropped: u64,
     /// State windows that were shorter than their least length.

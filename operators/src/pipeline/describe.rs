@@ -171,6 +171,7 @@ impl Pipeline {
                 let table = unit.state.table.and_then(|t| group.state.tables.get(t));
                 let unknown = table.and_then(|table| table.unknown.get(&resource));
                 counters.unknown += unknown.copied().unwrap_or(0);
+                counters.out_of_order = group.state.sight.out_of_order(resource);
                 counters
             }
             Some(Seat::Window(window)) => {

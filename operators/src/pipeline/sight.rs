@@ -124,7 +124,7 @@ impl Sight {
                 Form::Metric(name) => sight.metrics.push(MetricCells::new(metrics.intern(name))),
                 Form::Stream(plan) => {
                     let wakes = plan.wakes() && entry.judged;
-                    sight.streams.push(Stream::new(place, wakes, &plan.call));
+                    sight.streams.push(Stream::new(place, wakes, plan));
                 }
                 _ => {}
             }
@@ -247,6 +247,12 @@ impl Sight {
             .unwrap_or(IDLE)
     }
 
+    /// Rows of a resource that functions skipped because they were older than their last one.
+    pub(crate) fn out_of_order(&self, resource: u32) -> u64 {
+        let streams = self.streams.iter();
+        streams.map(|stream| stream.out_of_order(resource)).sum()
+    }
+
     /// Lets a resource go.
     pub(crate) fn forget(&mut self, resource: u32) {
         for cells in &mut self.metrics {
@@ -273,6 +279,28 @@ impl Sight {
     }
 }
 
+/// The value of a row with its limits behind it.
+fn limited(bound: &Bound, bare: Option<usize>, limits: &[Bound], gaze: &mut Gaze) -> Value {
+    let value = match bare {
+        Some(place) => gaze.own.get(place).cloned().unwrap_or_default(),
+        None => evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults),
+    };
+    if value.is_missing() {
+        return value;
+    }
+    let mut items = Vec::with_capacity(limits.len() + 1);
+    items.push(value);
+    for limit in limits {
+        items.push(evaluate(
+            limit,
+            &gaze.now,
+            &mut gaze.arguments,
+            &mut gaze.faults,
+        ));
+    }
+    Value::List(items)
+}
+
 /// What a stream call takes of a row, `None` if it does not take it.
 fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
     if let Some(filter) = &plan.filter
@@ -291,6 +319,12 @@ fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
                 return None;
             }
             evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults)
+        }
+        (Some(bound), bare) if !plan.limits.is_empty() => {
+            if !plan.metrics.iter().all(carries) {
+                return None;
+            }
+            limited(bound, bare, &plan.limits, gaze)
         }
         (Some(_), Some(place)) => gaze.own.get(place).cloned().unwrap_or_default(),
         (Some(bound), None) => {

@@ -5,9 +5,11 @@ use tidegate_proto::Value;
 use tidegate_scripts::{Over, StreamCall, StreamFunction};
 
 use super::sight::Row;
+use crate::along::{Against, Along, Function};
 use crate::lookback::{
     Held, Lookback, LookbackFunction, LookbackOver, Previous, PreviousFunction, Stale,
 };
+use crate::plan::slots::StreamPlan;
 
 /// The leaf operator of a call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +19,7 @@ enum Leaf {
     Held(Held),
     Since(Held),
     Stale(Stale),
+    Along(Along),
 }
 
 /// State behind one stream call.
@@ -26,6 +29,8 @@ pub(crate) struct Stream {
     pub(crate) place: usize,
     /// Whether its leaving rows make timer points.
     pub(crate) wakes: bool,
+    /// When comparisons of `since` change.
+    offsets: Vec<i64>,
     leaf: Leaf,
 }
 
@@ -81,6 +86,14 @@ fn leaf(call: &StreamCall) -> Leaf {
         _ => 1,
     };
     match (call.function, call.over) {
+        (StreamFunction::State(function), _) => Leaf::Along(Along::of_call(function, call)),
+        (StreamFunction::Zscore, _) => {
+            let against = Against::All;
+            Leaf::Along(Along::new(
+                Function::Baseline { span, against },
+                Some([f64::NAN; 2]),
+            ))
+        }
         (StreamFunction::Held, _) => Leaf::Held(Held::new(span)),
         (StreamFunction::Since, _) => Leaf::Since(Held::new(span)),
         (StreamFunction::Stale | StreamFunction::Silent, _) => Leaf::Stale(Stale::new(span)),
@@ -107,11 +120,12 @@ fn leaf(call: &StreamCall) -> Leaf {
 
 impl Stream {
     /// Empty state for a call at a place.
-    pub(crate) fn new(place: usize, wakes: bool, call: &StreamCall) -> Self {
+    pub(crate) fn new(place: usize, wakes: bool, plan: &StreamPlan) -> Self {
         Self {
             place,
             wakes,
-            leaf: leaf(call),
+            offsets: plan.offsets.clone(),
+            leaf: leaf(&plan.call),
         }
     }
 
@@ -144,6 +158,9 @@ impl Stream {
             Leaf::Stale(leaf) => {
                 leaf.insert(row.resource, row.time);
             }
+            Leaf::Along(leaf) => {
+                leaf.insert(row.resource, row.time, value);
+            }
         }
     }
 
@@ -155,6 +172,7 @@ impl Stream {
             Leaf::Held(leaf) => Value::Bool(leaf.held(resource, at)),
             Leaf::Since(leaf) => leaf.since(resource, at),
             Leaf::Stale(leaf) => Value::Bool(leaf.stale(resource, at)),
+            Leaf::Along(leaf) => leaf.value(resource, at),
         }
     }
 
@@ -162,9 +180,28 @@ impl Stream {
     pub(crate) fn next_change(&self, resource: u32, after: i64) -> Option<i64> {
         match &self.leaf {
             Leaf::Lookback(leaf) => leaf.next_leave(resource).map(|at| at.max(after)),
-            Leaf::Previous(_) | Leaf::Since(_) => None,
+            Leaf::Previous(_) => None,
+            Leaf::Along(leaf) => leaf.next_change(resource, after),
+            Leaf::Since(leaf) => {
+                let since = leaf.began(resource)?;
+                let changes = self
+                    .offsets
+                    .iter()
+                    .map(|offset| since.saturating_add(*offset));
+                changes.filter(|change| *change > after).min()
+            }
             Leaf::Held(leaf) => leaf.next_change(resource, after),
             Leaf::Stale(leaf) => leaf.next_change(resource, after),
+        }
+    }
+
+    /// Rows of a resource that were skipped because they were older than the last one.
+    pub(crate) fn out_of_order(&self, resource: u32) -> u64 {
+        match &self.leaf {
+            Leaf::Lookback(_) | Leaf::Stale(_) => 0,
+            Leaf::Previous(leaf) => leaf.out_of_order(resource),
+            Leaf::Held(leaf) | Leaf::Since(leaf) => leaf.out_of_order(resource),
+            Leaf::Along(leaf) => leaf.out_of_order(resource),
         }
     }
 
@@ -175,6 +212,7 @@ impl Stream {
             Leaf::Previous(leaf) => leaf.forget(resource),
             Leaf::Held(leaf) | Leaf::Since(leaf) => leaf.forget(resource),
             Leaf::Stale(leaf) => leaf.forget(resource),
+            Leaf::Along(leaf) => leaf.forget(resource),
         }
     }
 
@@ -184,6 +222,7 @@ impl Stream {
             Leaf::Previous(leaf) => leaf.bytes(),
             Leaf::Held(leaf) | Leaf::Since(leaf) => leaf.bytes(),
             Leaf::Stale(leaf) => leaf.bytes(),
+            Leaf::Along(leaf) => leaf.bytes(),
         }
     }
 }

@@ -70,7 +70,10 @@ impl Draft {
         for text in &texts {
             gatherer.add(text.slots(), false);
         }
-        let table = gatherer.finish();
+        let mut table = gatherer.finish();
+        for formula in std::iter::once(&self.when).chain(&self.clear) {
+            table.note_offsets(formula);
+        }
         let texts = texts
             .into_iter()
             .map(|script| TextPlan {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_proto::Value;
-use tidegate_scripts::{Formula, Over, Slot, StreamCall, StreamFunction};
+use tidegate_scripts::{
+    Formula, Over, Slot, StateFunction, StreamCall, StreamFunction, ThresholdOperator,
+};
 
 /// What a place of the table holds.
 #[derive(Clone, Debug)]
@@ -38,19 +40,30 @@ pub(crate) struct StreamPlan {
     pub(crate) bare: Option<usize>,
     /// Places of the metrics of the argument.
     pub(crate) metrics: Vec<usize>,
+    /// Limits of a state function that are no literals, behind its argument.
+    pub(crate) limits: Vec<Bound>,
+    /// `since` is compared with durations: how long after it turned true the comparisons change, in ms.
+    pub(crate) offsets: Vec<i64>,
 }
 
 impl StreamPlan {
     /// Whether the condition is judged again when a row leaves or time passes.
     pub(crate) const fn wakes(&self) -> bool {
-        use StreamFunction::{Count, CountIf, Held, Silent, Stale};
-        matches!(self.call.function, Count | CountIf | Held | Silent | Stale)
+        use StreamFunction::{Count, CountIf, Held, Silent, Stale, State};
+        matches!(
+            self.call.function,
+            Count | CountIf | Held | Silent | Stale | State(StateFunction::Debounce)
+        ) || !self.offsets.is_empty()
     }
 
     /// Whether the argument is a condition, read with the latest values, and not a number of the row itself.
     pub(crate) const fn is_condition(&self) -> bool {
-        use StreamFunction::{CountIf, Duration, Held, Since};
-        matches!(self.call.function, CountIf | Duration | Held | Since)
+        use StreamFunction::{CountIf, Duration, Held, Since, State};
+        match self.call.function {
+            CountIf | Duration | Held | Since => true,
+            State(function) => function.of_condition(),
+            _ => false,
+        }
     }
 
     /// Whether every row of the resource counts, whatever it carries.
@@ -107,6 +120,9 @@ pub(crate) fn label_of(slot: &Slot) -> Arc<str> {
     let Slot::Stream(call) = slot else {
         return Arc::from(slot.to_string());
     };
+    if matches!(call.function, StreamFunction::State(_)) {
+        return Arc::clone(&call.text);
+    }
     let mut parts: Vec<String> = call
         .arguments
         .iter()
@@ -218,7 +234,13 @@ impl SlotTable {
             slots.filter_map(|(slot, place)| matches!(slot, Slot::Metric(_)).then_some(*place))
         });
         let metrics = metrics.collect();
+        let limits = call.arguments.iter().skip(1);
+        let limits = limits.filter(|_| matches!(call.function, StreamFunction::State(_)));
+        let literal = limits.clone().all(|limit| limit.constant().is_some());
+        let limits = limits.filter(|_| !literal);
         StreamPlan {
+            limits: limits.cloned().map(|limit| self.bind(limit)).collect(),
+            offsets: Vec::new(),
             call: call.clone(),
             argument,
             second,
@@ -243,9 +265,31 @@ impl SlotTable {
         for place in &self.places {
             text.push(if place.judged { '+' } else { '-' });
             text.push_str(&place.key);
+            if let Form::Stream(plan) = &place.form
+                && !plan.offsets.is_empty()
+            {
+                text.push_str(&format!(" {:?}", plan.offsets));
+            }
             text.push('\n');
         }
         text
+    }
+
+    /// Notes when comparisons of `since` in a formula change, so that the condition is judged then.
+    pub(crate) fn note_offsets(&mut self, formula: &Formula) {
+        let places = self.places_of(formula.slots());
+        for (slot, operator, seconds) in formula.comparisons() {
+            let place = places
+                .get(slot)
+                .and_then(|place| self.places.get_mut(*place));
+            if let Some(Form::Stream(plan)) = place.map(|place| &mut place.form)
+                && plan.call.function == StreamFunction::Since
+            {
+                plan.offsets.extend(offset(operator, seconds));
+                plan.offsets.sort_unstable();
+                plan.offsets.dedup();
+            }
+        }
     }
 
     /// Stream calls with their places.
@@ -256,6 +300,18 @@ impl SlotTable {
             _ => None,
         })
     }
+}
+
+/// After how many ms a rising number of seconds changes its comparison with a constant.
+fn offset(operator: ThresholdOperator, seconds: f64) -> Option<i64> {
+    let ms = seconds * 1000.0;
+    let first = match operator {
+        ThresholdOperator::Greater | ThresholdOperator::LessEqual => ms.floor() + 1.0,
+        ThresholdOperator::GreaterEqual | ThresholdOperator::Less => ms.ceil(),
+    };
+    // Longer than any duration of a rule is never.
+    #[allow(clippy::cast_possible_truncation, reason = "it is in range")]
+    (first > 0.0 && first < 1e12).then_some(first as i64)
 }
 
 /// The place of the only slot of a formula that is nothing but a metric.

@@ -108,6 +108,16 @@ impl Lowering<'_> {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 self.name(&path, *at)
             }
+            Expr::FnCall(call, at)
+                if let Some(Link {
+                    step: Step::Property(Expr::Property(property, _)),
+                    ..
+                }) = links.peek()
+                    && let Some(node) = self.lower_part(call, property.2.as_str(), *at) =>
+            {
+                links.next();
+                node
+            }
             // A method may change the variable itself, so it must stay one.
             local if is_local(local) => Node::Opaque(Box::new(local.clone())),
             other => self.lower(other),

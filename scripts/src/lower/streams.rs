@@ -44,6 +44,9 @@ impl Lowering<'_> {
         args: &[Expr],
         at: Position,
     ) -> Node {
+        if let StreamFunction::State(function) = function {
+            return self.lower_state(function, args, None, at);
+        }
         let before = self.problems.len();
         let entry = StreamEntry::of(function);
         if self.inside_function {
@@ -166,7 +169,7 @@ impl Lowering<'_> {
     }
 
     /// An argument: a formula over one row, and whether it is a condition by its form.
-    fn row_formula(&mut self, argument: &Expr) -> Option<(Formula, bool)> {
+    pub(super) fn row_formula(&mut self, argument: &Expr) -> Option<(Formula, bool)> {
         // Over a window the known names are columns of the result; arguments speak of metrics.
         let known = self
             .known
@@ -366,6 +369,7 @@ impl Lowering<'_> {
             function,
             arguments,
             constant: parts.constant,
+            parameters: Vec::new(),
             filter,
             over,
             nulls: parts.nulls,
