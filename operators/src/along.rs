@@ -92,7 +92,7 @@ enum State {
     Cusum(Cusum),
     Season(Season),
     HoltWinters(HoltWinters),
-    Trend(Trend),
+    Trend(Box<Trend>),
 }
 
 /// A row as a function sees it.
@@ -269,7 +269,7 @@ impl State {
             } => Self::Cusum(Cusum::new(*slack, *limit, *warmup)),
             Function::Season { as_distance, .. } => Self::Season(Season::new(*as_distance)),
             Function::HoltWinters(seasons) => Self::HoltWinters(HoltWinters::new(*seasons)),
-            Function::Trend { span, ahead } => Self::Trend(Trend::new(*span, *ahead)),
+            Function::Trend { span, ahead } => Self::Trend(Box::new(Trend::new(*span, *ahead))),
         }
     }
 
@@ -330,7 +330,7 @@ impl State {
             Self::Cusum(state) => state.heap_bytes(),
             Self::Season(state) => state.heap_bytes(),
             Self::HoltWinters(state) => state.heap_bytes(),
-            Self::Trend(state) => state.heap_bytes(),
+            Self::Trend(state) => size_of::<Trend>() + state.heap_bytes(),
             Self::Deadband(_)
             | Self::Crossed(_)
             | Self::Hysteresis(_)

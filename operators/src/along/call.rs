@@ -1,10 +1,13 @@
 //! From the call of a state function to the function with its literals.
 
 use tidegate_proto::Zone;
-use tidegate_scripts::{Parameter, Part, StateFunction, StreamCall};
+use tidegate_scripts::{Formula, Parameter, Part, StateFunction, StreamCall};
 
 use super::{Against, Along, Function};
 use crate::anomaly::Seasons;
+
+/// Rows from which a chart learns.
+const WARMUP: u32 = 30;
 
 /// The literals of a state function, in order.
 struct Literals<'a>(&'a StreamCall);
@@ -48,6 +51,17 @@ impl Literals<'_> {
         }
     }
 
+    fn seasons(&self) -> Seasons {
+        Seasons {
+            steps: self.whole(0, 1),
+            ahead: self.whole(1, 1),
+            alpha: self.share(2, 0.3),
+            beta: self.share(3, 0.05),
+            gamma: self.share(4, 0.2),
+            side: self.side(),
+        }
+    }
+
     /// A number that may be left out: a part may stand in its place.
     fn share(&self, at: usize, default: f64) -> f64 {
         self.number(at).unwrap_or(default)
@@ -56,77 +70,53 @@ impl Literals<'_> {
 
 /// The state of a call, empty.
 pub(super) fn along(function: StateFunction, call: &StreamCall) -> Along {
-    const WARMUP: u32 = 30;
-    let given = Literals(call);
-    let baseline = |against| Function::Baseline {
-        span: given.span(0),
-        against,
-    };
-    let function = match function {
-        StateFunction::Consecutive => Function::Dampened {
-            needed: given.whole(0, 1),
-            of: given.whole(0, 1),
-        },
-        StateFunction::NOfM => Function::Dampened {
-            needed: given.whole(0, 1),
-            of: given.whole(1, 1),
-        },
-        StateFunction::Times => Function::Times {
-            span: given.span(0),
-        },
-        StateFunction::Deadband => Function::Deadband,
-        StateFunction::CrossedAbove => Function::Crossed { above: true },
-        StateFunction::CrossedBelow => Function::Crossed { above: false },
-        StateFunction::Hysteresis => Function::Hysteresis,
-        StateFunction::Debounce => Function::Debounce {
-            span: given.span(0),
-        },
-        StateFunction::ZscoreBefore => baseline(Against::Before),
-        StateFunction::RobustZ => baseline(Against::Median),
-        StateFunction::Ewma => match given.number(0) {
+    let limits = call.arguments.iter().skip(1);
+    let limits: Vec<Option<f64>> = limits.map(Formula::constant).collect();
+    let limit = |at: usize| limits.get(at).copied().flatten().unwrap_or(f64::NAN);
+    let literal = limits.iter().all(Option::is_some);
+    let function = of(function, &Literals(call));
+    Along::new(function, literal.then(|| [limit(0), limit(1)]))
+}
+
+fn of(function: StateFunction, given: &Literals<'_>) -> Function {
+    use StateFunction as F;
+    let span = given.span(0);
+    let baseline = |against| Function::Baseline { span, against };
+    let dampened = |needed, of| Function::Dampened { needed, of };
+    match function {
+        F::Consecutive => dampened(given.whole(0, 1), given.whole(0, 1)),
+        F::NOfM => dampened(given.whole(0, 1), given.whole(1, 1)),
+        F::Times => Function::Times { span },
+        F::Deadband => Function::Deadband,
+        F::CrossedAbove => Function::Crossed { above: true },
+        F::CrossedBelow => Function::Crossed { above: false },
+        F::Hysteresis => Function::Hysteresis,
+        F::Debounce => Function::Debounce { span },
+        F::ZscoreBefore => baseline(Against::Before),
+        F::RobustZ => baseline(Against::Median),
+        F::Ewma => match given.number(0) {
             Some(share) => Function::EwmaShare { share },
-            None => Function::EwmaSpan {
-                span: given.span(0),
-            },
+            None => Function::EwmaSpan { span },
         },
-        StateFunction::EwmaShift => Function::EwmaShift {
+        F::EwmaShift => Function::EwmaShift {
             share: given.share(0, 1.0),
             limit: given.share(1, 3.0),
             warmup: given.whole(2, WARMUP),
         },
-        StateFunction::Cusum => Function::Cusum {
+        F::Cusum => Function::Cusum {
             slack: given.share(0, 0.5),
             limit: given.share(1, 5.0),
             warmup: given.whole(2, WARMUP),
         },
-        StateFunction::SeasonMean | StateFunction::SeasonZ => Function::Season {
+        F::SeasonMean | F::SeasonZ => Function::Season {
             zone: given.zone(0),
-            as_distance: function == StateFunction::SeasonZ,
+            as_distance: function == F::SeasonZ,
         },
-        StateFunction::HoltWinters => Function::HoltWinters(Seasons {
-            steps: given.whole(0, 1),
-            ahead: given.whole(1, 1),
-            alpha: given.share(2, 0.3),
-            beta: given.share(3, 0.05),
-            gamma: given.share(4, 0.2),
-            side: given.side(),
-        }),
-        StateFunction::Forecast => Function::Trend {
-            span: given.span(0),
+        F::HoltWinters => Function::HoltWinters(given.seasons()),
+        F::Forecast => Function::Trend {
+            span,
             ahead: Some(given.span(1)),
         },
-        StateFunction::TimeTo => Function::Trend {
-            span: given.span(0),
-            ahead: None,
-        },
-    };
-    let limits: Vec<Option<f64>> = call
-        .arguments
-        .iter()
-        .skip(1)
-        .map(|l| l.constant())
-        .collect();
-    let limit = |at: usize| limits.get(at).copied().flatten().unwrap_or(f64::NAN);
-    let literal = limits.iter().all(Option::is_some);
-    Along::new(function, literal.then(|| [limit(0), limit(1)]))
+        F::TimeTo => Function::Trend { span, ahead: None },
+    }
 }

@@ -122,9 +122,9 @@ const fn of_anomaly(function: StateFunction) -> StateEntry {
             "season_z(power, \"Europe/Brussels\") > 3",
         ),
         F::HoltWinters => entry(
-            "holt_winters(x, 24, 1).high",
+            "holt_winters(x, 24, 6).high",
             "seasonal forecast of equal steps, m of them a season, h steps ahead: `.value`, `.low`, `.high`",
-            "power > holt_winters(power, 24, 1).high",
+            "holt_winters(power, 24, 6).high > 95",
         ),
         F::Forecast => entry(
             "forecast(x, \"6h\", \"1h\")",

@@ -89,31 +89,17 @@ impl Lowering<'_> {
                     path.push(part.to_owned());
                     links.next();
                 }
-                // A stream function in method form takes the metric as its first argument.
-                if let Some(Link {
-                    step: Step::Method(call, at),
-                    ..
-                }) = links.peek()
-                    && Scalar::find(&call.name).is_none()
-                    && StreamFunction::from_name(&call.name).is_some()
+                if let Some(link) = links.peek()
+                    && self.refuse_method(&path, link)
                 {
-                    let (at, name) = (*at, call.name.clone());
-                    let written = format!("{name}({}, …)", path.join("."));
-                    return self.problem(
-                        at,
-                        format!("`{name}` is no method"),
-                        format!("write `{written}`"),
-                    );
+                    return Node::Missing;
                 }
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 self.name(&path, *at)
             }
             Expr::FnCall(call, at)
-                if let Some(Link {
-                    step: Step::Property(Expr::Property(property, _)),
-                    ..
-                }) = links.peek()
-                    && let Some(node) = self.lower_part(call, property.2.as_str(), *at) =>
+                if let Some(property) = links.peek().and_then(property)
+                    && let Some(node) = self.lower_part(call, property, *at) =>
             {
                 links.next();
                 node
@@ -141,6 +127,21 @@ impl Lowering<'_> {
             std::iter::once(value).collect(),
             at,
         )))
+    }
+
+    /// A stream function in method form takes the metric as its first argument.
+    fn refuse_method(&mut self, path: &[String], link: &Link) -> bool {
+        let Step::Method(call, at) = &link.step else {
+            return false;
+        };
+        let name = call.name.as_str();
+        if Scalar::find(name).is_some() || StreamFunction::from_name(name).is_none() {
+            return false;
+        }
+        let written = format!("{name}({}, …)", path.join("."));
+        let problem = format!("`{name}` is no method");
+        self.problem(*at, problem, format!("write `{written}`"));
+        true
     }
 
     /// `x.f(y)` of a function of the catalogue is `f(x, y)`.
@@ -219,6 +220,13 @@ impl Lowering<'_> {
                 Expr::MethodCall(call, at)
             }
         }
+    }
+}
+
+fn property(link: &Link) -> Option<&str> {
+    match &link.step {
+        Step::Property(Expr::Property(property, _)) => Some(property.2.as_str()),
+        _ => None,
     }
 }
 
