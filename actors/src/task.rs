@@ -129,7 +129,7 @@ impl TaskActor {
             OutcomeKind::Error => self.trouble = Some(Arc::from(detail(outcome))),
             _ => {}
         }
-        if outcome.kind != OutcomeKind::Late {
+        if !matches!(outcome.kind, OutcomeKind::Late | OutcomeKind::Holds) {
             let kind = outcome.kind.word();
             self.remember(Remembered::new(outcome.time, kind, detail(outcome)));
         }
@@ -141,7 +141,10 @@ impl TaskActor {
             order,
             line: &line,
         };
-        speaker.tell_targets(turn);
+        // That a condition still holds is no news: only actions that run every time hear of it.
+        if outcome.kind != OutcomeKind::Holds {
+            speaker.tell_targets(turn);
+        }
         for (index, action) in plan.rule().then.iter().enumerate() {
             if self.runs(index, action, outcome) {
                 speaker.act(index, action, turn);
@@ -158,7 +161,12 @@ impl TaskActor {
             | OutcomeKind::Result => On::Raised,
             OutcomeKind::Updated => On::Updated,
             OutcomeKind::Cleared => On::Cleared,
-            OutcomeKind::State | OutcomeKind::Late | OutcomeKind::Error => return false,
+            OutcomeKind::State if is_repeat(outcome) => On::Again,
+            OutcomeKind::Holds if action.every_time => On::Raised,
+            OutcomeKind::State
+            | OutcomeKind::Holds
+            | OutcomeKind::Late
+            | OutcomeKind::Error => return false,
         };
         // An alarm is its own lines: they are out already.
         if !action.on.contains(&on) || matches!(action.kind, ActionKind::Alarm { .. }) {
@@ -217,6 +225,12 @@ impl TaskActor {
             .map(TaskOutcome::from)
             .collect()
     }
+}
+
+/// Whether a line says that the alarm is told again.
+fn is_repeat(outcome: &Outcome) -> bool {
+    let values = outcome.values.as_deref().unwrap_or_default();
+    values.first().is_some_and(|(name, _)| name.as_ref() == "again")
 }
 
 /// One word of detail for the list of outcomes: severity, message, nothing.

@@ -1,59 +1,92 @@
-//! Conditions over time: `when`, `hold`, `clear`, `clear_hold` as a machine of one task, fed with judgements in the order
-//! of the task's time. An unknown condition changes nothing.
+//! Conditions over time: a machine of one task, fed with judgements in the order of the task's time. An unknown condition
+//! changes nothing.
+//!
+//! A plain condition is one [`Level`]. Several levels, repeats, a guard against flapping and active times need an
+//! [`Alarm`] besides, which a plain task does not carry.
+
+mod alarm;
+mod level;
+mod schedule;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proto::{EventRef, OutcomeKind, Value};
 
 use crate::timer::IDLE;
 
-/// What the rule says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+use alarm::Alarm;
+pub(crate) use alarm::Flapping;
+pub(crate) use level::{Level, LevelRules, Phase};
+pub(crate) use schedule::{Borders, Schedule};
+
+/// What a rule says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
-    /// `hold` in ms.
-    pub(crate) hold: i64,
-    /// Whether there is a `clear` of its own.
-    pub(crate) clear: bool,
-    /// `clear_hold` in ms.
-    pub(crate) clear_hold: i64,
+    /// Levels, the worst first.
+    pub(crate) levels: Vec<LevelRules>,
+    /// Severity only rises until all levels are clear.
+    pub(crate) never_lower: bool,
+    /// Ms between repeats while raised, 0: none.
+    pub(crate) again: i64,
+    /// Guard against alarms that come and go.
+    pub(crate) flapping: Option<Flapping>,
+    /// Whether an action runs at every true evaluation.
+    pub(crate) every_time: bool,
+    /// Whether there are times at which the rule does not judge.
+    pub(crate) scheduled: bool,
 }
 
-impl Rules {
-    /// Whether the machine ever waits for time.
-    pub(crate) const fn waits(self) -> bool {
-        self.hold > 0 || self.clear_hold > 0
-    }
+/// Whether a rule judges at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It does.
+    Active,
+    /// `when` reads unknown, runs of hold end.
+    Paused,
+    /// What is raised is cleared.
+    Away,
 }
 
-/// Where a task stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Phase {
-    /// Not raised, and nothing on the way.
-    #[default]
-    Calm,
-    /// True without break since then, the hold runs.
-    Pending {
-        /// First true.
-        since: i64,
-    },
-    /// Raised at that time.
-    Raised {
-        /// When.
-        at: i64,
-    },
-    /// Raised, and the end has been in sight since then, the clear hold runs.
-    Clearing {
-        /// When it was raised.
-        at: i64,
-        /// First true of what ends it.
-        since: i64,
-    },
+/// What a line says besides values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// Nothing.
+    Plain,
+    /// How many times it was repeated.
+    Again(i64),
+    /// Whether it flaps.
+    Flapping(bool),
+    /// The rule is away from now on.
+    Schedule,
 }
 
-/// What was known at the last judgement, kept while a hold runs: what a timer then tells.
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) kind: OutcomeKind,
+    /// Event time.
+    pub(crate) time: i64,
+    /// The level it is about.
+    pub(crate) level: Option<usize>,
+    pub(crate) note: Note,
+    /// The row behind it.
+    pub(crate) row: Option<EventRef>,
+}
+
+/// One judgement of a task.
+pub(crate) struct Judgement<'a> {
+    pub(crate) time: i64,
+    /// `when` and `clear` by level.
+    pub(crate) truths: &'a [(Option<bool>, Option<bool>)],
+    pub(crate) presence: Presence,
+    /// The row that is judged.
+    pub(crate) row: &'a dyn Fn() -> Option<EventRef>,
+}
+
+/// What was known at the last judgement, kept while something waits for time: what a timer then tells.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kept {
-    /// Row that began the run.
-    pub(crate) cause: EventRef,
     /// Slot values of the last row judged.
     pub(crate) values: Vec<Value>,
 }
@@ -61,158 +94,237 @@ pub(crate) struct Kept {
 /// One task of a condition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Task {
-    /// Where it stands.
-    pub(crate) phase: Phase,
-    /// Memory of a running hold.
+    /// The only level, or the worst of several.
+    first: Level,
+    /// Memory of a running wait.
     pub(crate) kept: Option<Box<Kept>>,
+    alarm: Option<Box<Alarm>>,
 }
 
-/// A change to tell: what and at which event time.
-pub(crate) type Change = (OutcomeKind, i64);
+impl Rules {
+    /// Whether the machine ever waits for time.
+    pub(crate) fn waits(&self) -> bool {
+        let level = |level: &LevelRules| level.hold > 0 || level.clear_hold > 0;
+        self.again > 0 || self.flapping.is_some() || self.levels.iter().any(level)
+    }
+
+    /// Whether a level alone is not enough.
+    pub(crate) fn is_rich(&self) -> bool {
+        self.levels.len() > 1
+            || self.again > 0
+            || self.flapping.is_some()
+            || self.every_time
+            || self.scheduled
+    }
+
+    /// Whether it is nothing but `when`.
+    pub(crate) fn is_bare(&self) -> bool {
+        let level = |level: &LevelRules| !level.clear && level.dampen.is_none();
+        !self.is_rich() && !self.waits() && self.levels.iter().all(level)
+    }
+
+    fn level(&self, at: usize) -> LevelRules {
+        self.levels.get(at).copied().unwrap_or_default()
+    }
+}
 
 impl Task {
-    /// Whether the condition is raised.
-    pub(crate) const fn raised(&self) -> bool {
-        matches!(self.phase, Phase::Raised { .. } | Phase::Clearing { .. })
+    /// A task that was raised at a time.
+    pub(crate) const fn raised_at(at: i64) -> Self {
+        Self {
+            first: Level::raised_at(at),
+            kept: None,
+            alarm: None,
+        }
+    }
+
+    /// Whether it has told that it is raised.
+    pub(crate) fn raised(&self) -> bool {
+        match &self.alarm {
+            Some(alarm) => alarm.told.is_some(),
+            None => self.first.raised().is_some(),
+        }
+    }
+
+    fn levels(&self) -> impl Iterator<Item = &Level> {
+        let others = self.alarm.iter().flat_map(|alarm| &alarm.others);
+        std::iter::once(&self.first).chain(others)
+    }
+
+    fn levels_mut(&mut self) -> impl Iterator<Item = &mut Level> {
+        let others = self.alarm.iter_mut().flat_map(|alarm| &mut alarm.others);
+        std::iter::once(&mut self.first).chain(others)
+    }
+
+    /// The phase of the worst level that is not calm.
+    pub(crate) fn phase(&self) -> Phase {
+        let mut phases = self.levels().map(|level| level.phase);
+        let raised = self.levels().find(|level| level.raised().is_some());
+        let raised = raised.map(|level| level.phase);
+        raised.unwrap_or_else(|| {
+            phases
+                .find(|phase| *phase != Phase::Calm)
+                .unwrap_or_default()
+        })
     }
 
     /// The event time of the next timer, [`IDLE`] if none runs.
-    pub(crate) const fn due(&self, rules: Rules) -> i64 {
-        match self.phase {
-            Phase::Pending { since } => since.saturating_add(rules.hold),
-            Phase::Clearing { since, .. } => since.saturating_add(rules.clear_hold),
-            _ => IDLE,
+    pub(crate) fn due(&self, rules: &Rules) -> i64 {
+        let levels = self.levels().zip(&rules.levels);
+        let level = levels.map(|(level, rules)| level.due(*rules)).min();
+        let alarm = self.alarm.as_ref().map(|alarm| alarm.due(rules));
+        level.unwrap_or(IDLE).min(alarm.unwrap_or(IDLE))
+    }
+
+    /// Runs the timers up to a watermark in the order of their times.
+    pub(crate) fn wake(&mut self, rules: &Rules, watermark: i64, told: &mut Vec<Told>) {
+        loop {
+            let due = self.due(rules);
+            if due > watermark || due == IDLE {
+                return;
+            }
+            self.wake_at(rules, due, told);
         }
     }
 
-    /// Runs the timer if it is due at this watermark.
-    pub(crate) fn wake(&mut self, rules: Rules, watermark: i64) -> Option<Change> {
-        let due = self.due(rules);
-        if due > watermark || due == IDLE {
-            return None;
+    fn wake_at(&mut self, rules: &Rules, time: i64, told: &mut Vec<Told>) {
+        let was = self.first.raised();
+        let mut row = None;
+        let mut moved = false;
+        for (level, rules) in self.levels_mut().zip(&rules.levels) {
+            if level.due(*rules) <= time {
+                let began = level.wake(*rules);
+                row = row.or(began);
+                moved = true;
+            }
         }
-        let kind = if let Phase::Pending { .. } = self.phase {
-            self.phase = Phase::Raised { at: due };
-            OutcomeKind::Raised
-        } else {
-            self.phase = Phase::Calm;
-            OutcomeKind::Cleared
+        let Some(mut alarm) = self.alarm.take() else {
+            return self.plain(was, time, || row, told);
         };
-        Some((kind, due))
+        if moved {
+            let worst = self.worst(&alarm);
+            alarm.settle(rules, worst, (time, row, Note::Plain), told);
+        }
+        alarm.wake(rules, time, told);
+        self.alarm = Some(alarm);
     }
 
-    /// Judges a row or timer point. `ends` is the value of `clear`, or of `!when` without one.
-    pub(crate) fn judge(
-        &mut self,
-        rules: Rules,
-        when: Option<bool>,
-        clear: Option<bool>,
+    fn worst(&self, alarm: &Alarm) -> Option<usize> {
+        let mut levels = std::iter::once(&self.first).chain(&alarm.others);
+        levels.position(|level| level.raised().is_some())
+    }
+
+    /// Tells the change of a task of one level.
+    fn plain(
+        &self,
+        was: Option<i64>,
         time: i64,
-    ) -> Option<Change> {
-        let ends = if rules.clear {
-            clear
-        } else {
-            when.map(|truth| !truth)
+        row: impl FnOnce() -> Option<EventRef>,
+        told: &mut Vec<Told>,
+    ) {
+        let (kind, time) = match (was, self.first.raised()) {
+            (None, Some(at)) => (OutcomeKind::Raised, at),
+            (Some(at), None) => (OutcomeKind::Cleared, time.max(at)),
+            _ => return,
         };
-        match self.phase {
-            Phase::Calm if when == Some(true) => self.begin(rules, time),
-            Phase::Pending { .. } if when == Some(false) => {
-                self.phase = Phase::Calm;
-                None
+        told.push(Told {
+            kind,
+            time,
+            level: Some(0),
+            note: Note::Plain,
+            row: row(),
+        });
+    }
+
+    /// Judges a row or timer point.
+    pub(crate) fn judge(&mut self, rules: &Rules, judgement: &Judgement<'_>, told: &mut Vec<Told>) {
+        if rules.is_rich() && self.alarm.is_none() {
+            self.alarm = Some(Box::new(Alarm::of(&self.first, rules)));
+        }
+        let was = self.first.raised();
+        let time = judgement.time;
+        let mut repeats = false;
+        for (at, level) in self.levels_mut().enumerate() {
+            let rules = rules.level(at);
+            let (when, clear) = judgement.truths.get(at).copied().unwrap_or_default();
+            match judgement.presence {
+                Presence::Active => {
+                    let when = level.dampen(rules, when);
+                    level.judge(rules, when, clear, time, judgement.row);
+                    repeats |= when == Some(true) && level.raised().is_some();
+                }
+                Presence::Paused => {
+                    level.give_up();
+                    level.judge(rules, None, clear, time, judgement.row);
+                }
+                Presence::Away => level.calm(),
             }
-            Phase::Raised { at } if ends == Some(true) => self.end(rules, at, time),
-            Phase::Clearing { at, .. } if ends == Some(false) => {
-                self.phase = Phase::Raised { at };
-                None
+        }
+        let Some(mut alarm) = self.alarm.take() else {
+            return self.plain(was, time, judgement.row, told);
+        };
+        let row = (judgement.row)();
+        let note = match judgement.presence {
+            Presence::Away => Note::Schedule,
+            Presence::Active | Presence::Paused => Note::Plain,
+        };
+        let before = told.len();
+        let worst = self.worst(&alarm);
+        alarm.settle(rules, worst, (time, row.clone(), note), told);
+        if rules.every_time && repeats && alarm.repeats() && told.len() == before {
+            told.push(Told {
+                kind: OutcomeKind::Holds,
+                time,
+                level: alarm.told,
+                note: Note::Plain,
+                row,
+            });
+        }
+        self.alarm = Some(alarm);
+    }
+
+    /// Goes on under revised rules; `same`: they judge the same way.
+    pub(crate) fn carry(&mut self, old: &Rules, new: &Rules, same: bool) {
+        let told = match &self.alarm {
+            Some(alarm) => alarm.told,
+            None => self.first.raised().map(|_| 0),
+        };
+        let stands = self.first.raised().is_some();
+        // Where an alarm is needed now it is made of the level at the next judgement.
+        if same && (new.is_rich() || !old.is_rich() || told.is_some() == stands) {
+            if !new.is_rich() {
+                self.alarm = None;
             }
-            _ => None,
+            return;
         }
-    }
-
-    fn begin(&mut self, rules: Rules, time: i64) -> Option<Change> {
-        if rules.hold > 0 {
-            self.phase = Phase::Pending { since: time };
-            return None;
-        }
-        self.phase = Phase::Raised { at: time };
-        Some((OutcomeKind::Raised, time))
-    }
-
-    fn end(&mut self, rules: Rules, at: i64, time: i64) -> Option<Change> {
-        // A row that is judged as of an earlier time than the timer that raised cannot clear before it.
-        let time = time.max(at);
-        if rules.clear_hold > 0 {
-            self.phase = Phase::Clearing { at, since: time };
-            return None;
-        }
-        self.phase = Phase::Calm;
-        Some((OutcomeKind::Cleared, time))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Judgements `(time, when, clear)` with the watermark at each time; ends with the watermark at `until`.
-    fn run(
-        rules: Rules,
-        rows: &[(i64, Option<bool>, Option<bool>)],
-        until: i64,
-    ) -> Vec<(&'static str, i64)> {
-        let mut task = Task::default();
-        let mut told = Vec::new();
-        for (time, when, clear) in rows {
-            told.extend(task.wake(rules, *time));
-            told.extend(task.judge(rules, *when, *clear, *time));
-        }
-        told.extend(task.wake(rules, until));
-        told.into_iter()
-            .map(|(kind, time)| (kind.word(), time))
-            .collect()
-    }
-
-    const T: Option<bool> = Some(true);
-    const F: Option<bool> = Some(false);
-
-    #[test]
-    fn hold_of_the_specification() {
-        let rules = Rules {
-            hold: 120_000,
-            clear: false,
-            clear_hold: 0,
+        let at = self.levels().find_map(Level::raised).unwrap_or_default();
+        self.kept = None;
+        self.alarm = None;
+        self.first = Level::default();
+        let Some(told) = told else {
+            return;
         };
-        assert_eq!(
-            run(rules, &[(0, T, None), (120_000, F, None)], 120_000),
-            [("raised", 120_000), ("cleared", 120_000)]
-        );
-        assert_eq!(run(rules, &[(0, T, None), (119_999, F, None)], 600_000), []);
-        // Unknown neither breaks nor begins a run.
-        assert_eq!(
-            run(rules, &[(0, T, None), (60_000, None, None)], 120_000),
-            [("raised", 120_000)]
-        );
-    }
-
-    #[test]
-    fn clear_is_read_only_while_raised_and_holds_too() {
-        let rules = Rules {
-            hold: 0,
-            clear: true,
-            clear_hold: 30,
-        };
-        let rows = [
-            (0, T, T),
-            (10, T, T),
-            (20, F, F),
-            (30, F, T),
-            (50, T, None),
-            (60, T, T),
-            (61, T, F),
-        ];
-        assert_eq!(
-            run(rules, &rows, 500),
-            [("raised", 0), ("cleared", 60), ("raised", 60)]
-        );
+        // What was told stays told: on the level of the same severity, otherwise on the mildest.
+        let severity = old.level(told).severity;
+        let mildest = new.levels.len().saturating_sub(1);
+        let heir = new
+            .levels
+            .iter()
+            .position(|level| level.severity == severity);
+        let heir = heir.unwrap_or(mildest);
+        self.first = Level::raised_at(at);
+        if !new.is_rich() {
+            return;
+        }
+        let mut alarm = Alarm::of(&self.first, new);
+        if let Some(level) = heir
+            .checked_sub(1)
+            .and_then(|heir| alarm.others.get_mut(heir))
+        {
+            *level = std::mem::take(&mut self.first);
+        }
+        alarm.stands = Some(heir);
+        alarm.told = Some(heir);
+        self.alarm = Some(Box::new(alarm));
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod window;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidegate_proto::{Body, FormulaText, Issues, Order, Rule};
+use tidegate_proto::{Body, FormulaText, Issues, Order, Rule, When};
 use tidegate_scripts::{Formula, FormulaContext};
 
 use self::condition::ConditionPlan;
@@ -93,7 +93,10 @@ impl Plan {
             Body::Window(_) => FormulaContext::WindowEmit,
         };
         let body = match &rule.body {
-            Body::When(when) => condition::Draft::compile(when, &mut issues).map(Draft::Condition),
+            Body::When(when) => {
+                let draft = condition::Draft::compile(rule, when, &mut issues);
+                draft.map(|draft| Draft::Condition(draft, when))
+            }
             Body::Window(window) => window::Draft::compile(window, &mut issues).map(Draft::Window),
         };
         let texts = texts::Texts::compile(rule, context, &mut issues);
@@ -101,8 +104,8 @@ impl Plan {
             return Err(issues);
         };
         let (body, bound) = match body {
-            Draft::Condition(draft) => {
-                let (plan, texts) = draft.finish(rule, texts.list);
+            Draft::Condition(draft, when) => {
+                let (plan, texts) = draft.finish((rule, when), texts.list);
                 (PlanBody::Condition(Arc::new(plan)), texts)
             }
             Draft::Window(draft) => {
@@ -171,8 +174,8 @@ impl Plan {
     }
 }
 
-enum Draft {
-    Condition(condition::Draft),
+enum Draft<'a> {
+    Condition(condition::Draft, &'a When),
     Window(window::Draft),
 }
 

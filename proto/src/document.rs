@@ -16,6 +16,7 @@ mod section;
 mod source;
 mod tree;
 mod value;
+mod when;
 mod window;
 
 #[cfg(test)]

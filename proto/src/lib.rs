@@ -38,8 +38,8 @@ pub use outcome::{Outcome, OutcomeKind, Trigger};
 pub use record::{Headers, Offset, OffsetRange, Partition, Record, Topic};
 pub use resource::{ResourceDefinition, ResourceTypeDefinition, Traits};
 pub use rule::{
-    Action, ActionKind, Body, FormulaText, On, Order, Rule, Selector, Severity, Target, Timing,
-    When, WindowForm, WindowRule,
+    Action, ActionKind, Body, FormulaText, Level, On, Order, Outside, Rule, Selector, Severity,
+    Target, Timing, When, WindowForm, WindowRule,
 };
 pub use time::{Span, Timestamp};
 pub use value::Value;

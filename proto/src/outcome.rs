@@ -32,6 +32,8 @@ pub enum OutcomeKind {
     Late,
     /// The rule could not do its work on a row.
     Error,
+    /// A raised condition was found true again: no line, only a cue for actions that run every time.
+    Holds,
 }
 
 impl OutcomeKind {
@@ -48,6 +50,7 @@ impl OutcomeKind {
             Self::State => "state",
             Self::Late => "late",
             Self::Error => "error",
+            Self::Holds => "holds",
         }
     }
 }

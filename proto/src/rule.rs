@@ -11,6 +11,7 @@ use crate::id::Name;
 use crate::issue::Mark;
 use crate::time::Span;
 use crate::window::{Calendar, StateWindow, WindowOptions};
+use crate::zone::Zone;
 
 /// Source text of a formula or template and where it stands in its document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,9 +120,26 @@ pub enum Body {
     Window(WindowRule),
 }
 
-/// `when / hold / clear / clear_hold`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A condition over time: one level, or several of different severity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct When {
+    /// The levels, the most severe first; a plain `when` is one without a severity.
+    pub levels: Vec<Level>,
+    /// Severity only rises until all levels are clear.
+    pub never_lower: bool,
+    /// Time between repeats while raised.
+    pub again: Option<Span>,
+    /// Guard against alarms that come and go.
+    pub flapping: Option<Flapping>,
+    /// Times at which the rule judges; `None`: always.
+    pub active: Option<Active>,
+}
+
+/// `when / hold / clear / clear_hold / dampen`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// How bad it is; only levels of `levels` say so.
+    pub severity: Option<Severity>,
     /// The condition.
     pub when: FormulaText,
     /// How long it must stay true; zero: not at all.
@@ -130,6 +148,75 @@ pub struct When {
     pub clear: Option<FormulaText>,
     /// How long `clear` must stay true.
     pub clear_hold: Span,
+    /// Which of the last evaluations must be true.
+    pub dampen: Option<Dampen>,
+}
+
+impl Level {
+    /// A condition without any option.
+    #[must_use]
+    pub const fn plain(when: FormulaText) -> Self {
+        Self {
+            severity: None,
+            when,
+            hold: Span::ZERO,
+            clear: None,
+            clear_hold: Span::ZERO,
+            dampen: None,
+        }
+    }
+}
+
+/// `dampen`: the current evaluation must be true, and so many of the last ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dampen {
+    /// How many.
+    pub needed: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// `flapping`: raised and cleared too often in a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Flapping {
+    /// So many transitions begin it.
+    pub changes: u32,
+    /// Time in which they are counted.
+    pub within: Span,
+    /// It ends when at most so many are left.
+    pub until: u32,
+}
+
+/// `active`: when a rule judges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Active {
+    /// Whose clock on the wall counts.
+    pub zone: Zone,
+    /// Times of the week.
+    pub times: Vec<ActiveTime>,
+    /// What happens outside of them.
+    pub outside: Outside,
+}
+
+/// Days, and a time of the day; one that ends at or before its start runs past midnight.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ActiveTime {
+    /// Days on which it begins, 0 is Monday; sorted.
+    pub days: Vec<u8>,
+    /// Seconds since midnight, inside.
+    pub from: u32,
+    /// Seconds since midnight, outside; 86,400 is the end of the day.
+    pub to: u32,
+}
+
+/// What becomes of a condition outside of the active times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outside {
+    /// `when` reads unknown, `clear` goes on.
+    Pause,
+    /// What is raised is cleared.
+    Clear,
 }
 
 /// `window / by / emit / having`.
@@ -268,6 +355,8 @@ pub enum On {
     Updated,
     /// The condition was cleared.
     Cleared,
+    /// It has been raised for so long that it is told again.
+    Again,
 }
 
 /// One thing of `then`.
@@ -279,6 +368,8 @@ pub struct Action {
     pub at_most_every: Option<Span>,
     /// Once per task until the rule is deleted.
     pub once: bool,
+    /// Not only when it is raised, but at every evaluation that finds it true.
+    pub every_time: bool,
     /// What it does.
     pub kind: ActionKind,
 }
@@ -288,8 +379,8 @@ pub struct Action {
 pub enum ActionKind {
     /// An alarm: severity and text travel in the values of its lines.
     Alarm {
-        /// How bad it is.
-        severity: Severity,
+        /// How bad it is; `None` where levels say so.
+        severity: Option<Severity>,
         /// What it says.
         text: Option<FormulaText>,
     },

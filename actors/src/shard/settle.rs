@@ -28,7 +28,9 @@ impl Shard {
         };
         let resource = self.state.registry.id(outcome.resource);
         let order = result::order(&outcome, &resource, &self.settings.causes);
-        self.state.counters.results += 1;
+        if outcome.kind != OutcomeKind::Holds {
+            self.state.counters.results += 1;
+        }
         if outcome.kind == OutcomeKind::Late {
             self.state.counters.late += 1;
         }

@@ -9,7 +9,7 @@ use super::group::{Begun, Group, identity};
 use super::sight::Sight;
 use super::unit::{Tale, Unit, UnitState};
 use super::{Pipeline, Seat, View};
-use crate::condition::{Phase, Task};
+use crate::condition::Task;
 use crate::plan::Plan;
 use crate::plan::condition::ConditionPlan;
 use crate::watermark::{Line, NEVER, OwnTiming, at};
@@ -26,15 +26,6 @@ struct Baggage {
     state: UnitState,
     raised: BTreeSet<u32>,
     condition: Arc<ConditionPlan>,
-}
-
-/// Whether two conditions judge the same way: durations apart, which are counted anew from the same start.
-pub(crate) fn same_condition(one: &ConditionPlan, other: &ConditionPlan) -> bool {
-    let clear = |plan: &ConditionPlan| {
-        let clear = plan.clear.as_ref();
-        clear.map(|bound| Arc::clone(bound.formula.normal_text()))
-    };
-    one.when.formula.normal_text() == other.when.formula.normal_text() && clear(one) == clear(other)
 }
 
 impl Pipeline {
@@ -226,7 +217,7 @@ impl Pipeline {
             group.units.push(None);
             group.units.len() - 1
         });
-        let severity = |plan: &ConditionPlan| plan.alarm.map(|alarm| alarm.severity);
+        let severity = |plan: &ConditionPlan| plan.alarm.and_then(|alarm| alarm.severity);
         let updated = baggage
             .as_ref()
             .filter(|b| b.condition.alarm.is_some() && condition.alarm.is_some())
@@ -239,7 +230,6 @@ impl Pipeline {
         let mut unit = Unit::new(plan, condition);
         let mut raised = BTreeSet::new();
         if let Some(baggage) = baggage {
-            let same = same_condition(&baggage.condition, condition);
             let mut baggage = baggage;
             for kept in baggage
                 .state
@@ -252,7 +242,7 @@ impl Pipeline {
                     .translate(&baggage.condition.table, &kept.values);
             }
             raised = baggage.raised;
-            unit.adopt(baggage.state, &raised, same, |resource| {
+            unit.adopt(baggage.state, &raised, &baggage.condition, |resource| {
                 let line = lines.get(group.state.line);
                 line.map_or(NEVER, |(line, _)| line.mark(resource))
             });
@@ -328,7 +318,7 @@ impl Pipeline {
             let group = self.groups.get(group).and_then(Option::as_ref);
             if let Some(unit) = group.and_then(|g| g.units.get(unit)?.as_ref()) {
                 let value = |place: usize| values.get(place).cloned().unwrap_or_default();
-                change.out.push(unit.tell(&tale, &value));
+                change.out.push(unit.tell(&tale, None, &value));
             }
         }
     }
@@ -429,7 +419,7 @@ impl Group {
             &old.condition.table,
         );
         self.state.filter.clone_from(&old.state.filter);
-        if old.state.sight.wakes() || self.order == Order::Time {
+        if old.wakes() || self.order == Order::Time {
             self.state.judged.clone_from(&old.state.judged);
             self.state.causes.clone_from(&old.state.causes);
         }
@@ -446,7 +436,7 @@ impl Unit {
         &mut self,
         state: UnitState,
         raised: &BTreeSet<u32>,
-        same: bool,
+        old: &ConditionPlan,
         mark: impl Fn(u32) -> i64,
     ) {
         let was_in_table = state.table.is_some();
@@ -454,14 +444,13 @@ impl Unit {
         self.state.table = None;
         if was_in_table {
             for resource in raised {
-                let at = mark(*resource);
-                *self.task(*resource) = Task {
-                    phase: Phase::Raised { at },
-                    kept: None,
-                };
+                *self.task(*resource) = Task::raised_at(mark(*resource));
             }
-        } else if !same {
-            self.keep_raised();
+        }
+        let condition = Arc::clone(&self.condition);
+        let same = condition.judges_as(old);
+        for task in &mut self.state.tasks {
+            task.carry(&old.rules, &condition.rules, same);
         }
     }
 }

@@ -260,12 +260,7 @@ impl super::group::Group {
             state.raised = table.is_raised(u32::try_from(number).unwrap_or(u32::MAX), resource);
             return state;
         }
-        match unit
-            .state
-            .tasks
-            .get(resource as usize)
-            .map(|task| task.phase)
-        {
+        match unit.state.tasks.get(resource as usize).map(Task::phase) {
             Some(Phase::Pending { since }) => state.pending = Some(Timestamp(since)),
             Some(Phase::Raised { at } | Phase::Clearing { at, .. }) => {
                 state.raised = true;

@@ -8,11 +8,13 @@ use tidegate_proto::{EventBatch, EventRef, Names, Order, Outcome, Trigger};
 
 use super::View;
 use super::cells::Cursor;
+use super::judge::Judging;
 use super::members::Members;
 use super::plain::Plain;
 use super::sight::{Gaze, Sight};
 use super::steps::{Blame, Late, Step};
 use super::unit::Unit;
+use crate::condition::Borders;
 use crate::order::Waiting;
 use crate::plan::condition::ConditionPlan;
 use crate::plan::{FilterPlan, Plan};
@@ -59,6 +61,8 @@ pub(crate) struct Group {
     pub(crate) state: GroupState,
     /// Rules by number; a removed one leaves its place for the next.
     pub(crate) units: Vec<Option<Unit>>,
+    /// Times at which its rules judge, if not always.
+    pub(crate) borders: Option<Borders>,
     /// Whether any rule waits for time.
     pub(crate) waits: bool,
     /// Numbers of the rules that no threshold table judges.
@@ -133,13 +137,15 @@ pub(crate) struct Scratch {
     pub(crate) touched: Vec<u32>,
     pub(crate) told: Vec<(u32, bool)>,
     pub(crate) plain: Plain,
+    pub(crate) judging: Judging,
 }
 
 /// What two rules must have in common to be of one group.
 pub(crate) fn identity(plan: &Plan, condition: &ConditionPlan) -> String {
     let judged = condition.every_row;
     let table = condition.table.identity();
-    format!("{}\n{judged}\n{table}", plan.input_identity())
+    let schedule = &condition.schedule;
+    format!("{}\n{judged}\n{schedule:?}\n{table}", plan.input_identity())
 }
 
 impl Group {
@@ -170,6 +176,7 @@ impl Group {
             filter,
             order: plan.order(),
             state,
+            borders: condition.schedule.clone().map(Borders::new),
             units: Vec::new(),
             waits: false,
             singles: Vec::new(),
@@ -221,7 +228,7 @@ impl Group {
         scratch: &mut Scratch,
         out: &mut Vec<Outcome>,
     ) {
-        let timed = self.waits || self.state.sight.wakes() || self.order == Order::Time;
+        let timed = self.waits || self.wakes() || self.order == Order::Time;
         if let Some(column) = self.plain_column(push, timed) {
             return self.push_plain(push, column, scratch, out);
         }
@@ -261,6 +268,21 @@ impl Group {
         self.rearm(watch, scratch);
     }
 
+    /// Whether time alone can change an answer.
+    pub(crate) fn wakes(&self) -> bool {
+        self.borders.is_some() || self.state.sight.wakes()
+    }
+
+    /// The next time at which an answer of a resource changes without a row, [`IDLE`] if none.
+    pub(crate) fn next_change(&self, resource: u32) -> i64 {
+        let after = at(&self.state.judged, resource, NEVER);
+        let border = match &self.borders {
+            Some(borders) if after != NEVER => borders.next(after),
+            _ => IDLE,
+        };
+        self.state.sight.next_change(resource, after).min(border)
+    }
+
     fn open(&self, scratch: &mut Scratch) {
         let metrics = self.state.sight.metrics.len();
         scratch.gaze.open(&self.condition.table, metrics);
@@ -277,8 +299,7 @@ impl Group {
     /// The next event time at which something of a resource is due.
     pub(crate) fn deadline(&self, resource: u32) -> i64 {
         let hold = at(&self.state.deadline, resource, IDLE);
-        let after = at(&self.state.judged, resource, NEVER);
-        let leave = self.state.sight.next_change(resource, after);
+        let leave = self.next_change(resource);
         hold.min(leave).min(self.state.waiting.first(resource))
     }
 

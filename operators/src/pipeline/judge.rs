@@ -8,7 +8,8 @@ use tidegate_scripts::{Column, ScriptError};
 use super::group::{Group, Scratch};
 use super::steps::{Cause, NO_POINT, Step};
 use super::unit::{Tale, Unit, line};
-use crate::condition::{Change, Kept};
+use crate::condition::{Borders, Judgement, Kept, Presence, Told};
+use crate::plan::condition::ConditionPlan;
 use crate::plan::slots::Bound;
 use crate::timer::IDLE;
 use crate::watermark::cell;
@@ -65,7 +66,12 @@ impl Scene<'_> {
     }
 
     /// A line about a point.
-    pub(crate) fn tell(&self, unit: &Unit, step: &Step, (kind, time): Change) -> Outcome {
+    pub(crate) fn tell(
+        &self,
+        unit: &Unit,
+        step: &Step,
+        (kind, time): (OutcomeKind, i64),
+    ) -> Outcome {
         let tale = Tale {
             kind,
             resource: step.resource,
@@ -73,7 +79,7 @@ impl Scene<'_> {
             cause: self.cause(step.cause),
             trigger: step.trigger,
         };
-        unit.tell(&tale, &|place| self.value(place, step.point))
+        unit.tell(&tale, None, &|place| self.value(place, step.point))
     }
 }
 
@@ -102,7 +108,8 @@ impl Group {
         for number in &self.singles {
             if let Some(unit) = self.units.get_mut(*number).and_then(Option::as_mut) {
                 self.at_work = Some(*number);
-                unit.judge(&scene, &mut self.state.deadline, out);
+                let state = (&mut self.state.deadline, &mut scratch.judging);
+                unit.judge(&scene, self.borders.as_ref(), state, out);
             }
         }
         self.at_work = None;
@@ -173,45 +180,61 @@ impl Errors<'_> {
     }
 }
 
+/// Answers of a level's formulas at the points.
+struct Answers {
+    when: Column,
+    clear: Option<Column>,
+}
+
+/// Vectors used again by every unit.
+#[derive(Debug, Default)]
+pub(crate) struct Judging {
+    truths: Vec<(Option<bool>, Option<bool>)>,
+    told: Vec<Told>,
+}
+
 impl Unit {
-    fn judge(&mut self, scene: &Scene<'_>, deadline: &mut Vec<i64>, out: &mut Vec<Outcome>) {
+    fn judge(
+        &mut self,
+        scene: &Scene<'_>,
+        borders: Option<&Borders>,
+        (deadline, judging): (&mut Vec<i64>, &mut Judging),
+        out: &mut Vec<Outcome>,
+    ) {
         let condition = Arc::clone(&self.condition);
-        let of = |bound: &Bound| {
-            let columns = columns_of(bound, scene.columns);
-            bound.formula.evaluate(&columns, scene.points)
-        };
-        let when = of(&condition.when);
-        let clear = condition.clear.as_ref().map(of);
         let waits = condition.rules.waits();
-        let mut errors: Vec<(u32, ScriptError)> = when.errors;
-        let clear_errors = clear.iter().flat_map(|clear| clear.errors.iter().cloned());
-        errors.extend(clear_errors);
-        errors.sort_by_key(|(row, _)| *row);
-        errors.dedup_by_key(|(row, _)| *row);
+        let (levels, errors) = answers(&condition, scene);
         let errors = Errors { list: &errors };
         for step in scene.steps {
             if waits {
-                self.wake(step, deadline, out);
+                self.wake(step, deadline, &mut judging.told, out);
             }
             if step.point == NO_POINT {
                 continue;
             }
-            if let Some(error) = errors.at(step.point) {
+            let failed = errors.at(step.point);
+            if let Some(error) = failed {
                 self.error(scene, step, error, out);
             }
-            let truths = (
-                truth(&when.column, step.point),
-                clear
-                    .as_ref()
-                    .and_then(|clear| truth(&clear.column, step.point)),
-            );
-            if truths.0.is_none() && errors.at(step.point).is_none() {
+            judging.truths.clear();
+            let of = |level: &Answers| {
+                let clear = level.clear.as_ref();
+                (
+                    truth(&level.when, step.point),
+                    clear.and_then(|clear| truth(clear, step.point)),
+                )
+            };
+            judging.truths.extend(levels.iter().map(of));
+            let presence = borders.map_or(Presence::Active, |borders| borders.presence(step.at));
+            let unknown = judging.truths.iter().any(|(when, _)| when.is_none());
+            if unknown && failed.is_none() && presence == Presence::Active {
                 self.count(step.resource, |counters| counters.unknown += 1);
             }
-            self.step(scene, step, truths, out);
-            if waits && truths != (None, None) {
+            self.step(scene, step, (judging, presence), out);
+            let known = |truths: &(_, _)| *truths != (None, None);
+            if waits && (borders.is_some() || judging.truths.iter().any(known)) {
                 self.wait(scene, step, deadline);
-                self.wake(step, deadline, out);
+                self.wake(step, deadline, &mut judging.told, out);
             }
         }
     }
@@ -220,13 +243,22 @@ impl Unit {
         &mut self,
         scene: &Scene<'_>,
         step: &Step,
-        (when, clear): (Option<bool>, Option<bool>),
+        (judging, presence): (&mut Judging, Presence),
         out: &mut Vec<Outcome>,
     ) {
-        let rules = self.condition.rules;
-        let change = self.task(step.resource).judge(rules, when, clear, step.at);
-        if let Some(change) = change {
-            out.push(scene.tell(self, step, change));
+        let condition = Arc::clone(&self.condition);
+        let judgement = Judgement {
+            time: step.at,
+            truths: &judging.truths,
+            presence,
+            row: &|| scene.cause(step.cause),
+        };
+        let task = self.task(step.resource);
+        task.judge(&condition.rules, &judgement, &mut judging.told);
+        let value = |place: usize| scene.value(place, step.point);
+        let who = (step.resource, step.trigger);
+        for told in judging.told.drain(..) {
+            out.push(self.report(who, told, &value));
         }
     }
 
@@ -247,11 +279,11 @@ impl Unit {
         out.extend(self.fail(&tale, &error.to_string()));
     }
 
-    /// After a row: what a running hold will tell, and when.
+    /// After a row: what a running wait will tell, and when.
     fn wait(&mut self, scene: &Scene<'_>, step: &Step, deadline: &mut Vec<i64>) {
-        let rules = self.condition.rules;
+        let condition = Arc::clone(&self.condition);
         let task = self.task(step.resource);
-        let due = task.due(rules);
+        let due = task.due(&condition.rules);
         if due == IDLE {
             task.kept = None;
             return;
@@ -259,35 +291,64 @@ impl Unit {
         let values = scene.values(step.point);
         match &mut task.kept {
             Some(kept) => kept.values = values,
-            None => {
-                let cause = scene.cause(step.cause).unwrap_or_default();
-                task.kept = Some(Box::new(Kept { cause, values }));
-            }
+            None => task.kept = Some(Box::new(Kept { values })),
         }
         let earliest = cell(deadline, step.resource, IDLE);
         *earliest = (*earliest).min(due);
     }
 
-    /// Runs the timer of a task if the step's time has reached it.
-    fn wake(&mut self, step: &Step, deadline: &mut [i64], out: &mut Vec<Outcome>) {
+    /// Runs the timers of a task that the step's time has reached.
+    fn wake(
+        &mut self,
+        step: &Step,
+        deadline: &mut [i64],
+        told: &mut Vec<Told>,
+        out: &mut Vec<Outcome>,
+    ) {
         let earliest = deadline.get(step.resource as usize);
         if earliest.is_none_or(|earliest| *earliest > step.bound) {
             return;
         }
-        let rules = self.condition.rules;
+        let condition = Arc::clone(&self.condition);
         let task = self.task(step.resource);
-        let Some((kind, time)) = task.wake(rules, step.bound) else {
+        task.wake(&condition.rules, step.bound, told);
+        if told.is_empty() {
             return;
+        }
+        // What goes on waiting tells of the same row.
+        let kept = if task.due(&condition.rules) == IDLE {
+            task.kept.take()
+        } else {
+            task.kept.clone()
         };
-        let kept = task.kept.take().unwrap_or_default();
-        let tale = Tale {
-            kind,
-            resource: step.resource,
-            time,
-            cause: Some(kept.cause),
-            trigger: step.trigger,
-        };
+        let kept = kept.unwrap_or_default();
         let value = |place: usize| kept.values.get(place).cloned().unwrap_or_default();
-        out.push(self.tell(&tale, &value));
+        for told in told.drain(..) {
+            out.push(self.report((step.resource, step.trigger), told, &value));
+        }
     }
+}
+
+/// Evaluates the formulas of all levels; errors by point, each once.
+fn answers(
+    condition: &ConditionPlan,
+    scene: &Scene<'_>,
+) -> (Vec<Answers>, Vec<(u32, ScriptError)>) {
+    let mut errors = Vec::new();
+    let mut of = |bound: &Bound| {
+        let columns = columns_of(bound, scene.columns);
+        let evaluated = bound.formula.evaluate(&columns, scene.points);
+        errors.extend(evaluated.errors);
+        evaluated.column
+    };
+    let levels = condition.levels.iter();
+    let levels = levels
+        .map(|level| Answers {
+            when: of(&level.when),
+            clear: level.clear.as_ref().map(&mut of),
+        })
+        .collect();
+    errors.sort_by_key(|(row, _)| *row);
+    errors.dedup_by_key(|(row, _)| *row);
+    (levels, errors)
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::apply::same_condition;
 use super::{ApplyReport, PartReport, PartState, Pipeline, Seat};
 use crate::plan::condition::ConditionPlan;
+use crate::plan::slots::Bound;
 use crate::plan::window::WindowPlan;
 use crate::plan::{Plan, PlanBody};
 
@@ -13,10 +13,11 @@ type Parts = Vec<(String, String)>;
 
 fn condition_parts(plan: &Plan, condition: &ConditionPlan) -> Parts {
     let input = plan.input_identity();
-    let mut parts = vec![(
-        "when".to_owned(),
-        condition.when.formula.normal_text().to_string(),
-    )];
+    let text = |bound: &Bound| bound.formula.normal_text().to_string();
+    let levels = || condition.levels.iter().enumerate();
+    let mut parts: Parts = levels()
+        .map(|(at, level)| (condition.level_path(at, "when"), text(&level.when)))
+        .collect();
     for (place, stream) in condition.table.streams() {
         let place = condition.table.places.get(place);
         if let Some(place) = place.filter(|place| place.judged) {
@@ -24,8 +25,9 @@ fn condition_parts(plan: &Plan, condition: &ConditionPlan) -> Parts {
             parts.push((path, format!("{input}\n{}", stream.call.text)));
         }
     }
-    if let Some(clear) = &condition.clear {
-        parts.push(("clear".to_owned(), clear.formula.normal_text().to_string()));
+    for (at, level) in levels() {
+        let clear = level.clear.iter();
+        parts.extend(clear.map(|clear| (condition.level_path(at, "clear"), text(clear))));
     }
     parts
 }
@@ -72,7 +74,7 @@ fn difference(old: &Plan, new: &Plan) -> &'static str {
         return "timing";
     }
     match (&old.body, &new.body) {
-        (PlanBody::Condition(a), PlanBody::Condition(b)) if !same_condition(a, b) => "when",
+        (PlanBody::Condition(a), PlanBody::Condition(b)) if !a.judges_as(b) => "when",
         (PlanBody::Window(a), PlanBody::Window(b)) if a.form != b.form => "window",
         (PlanBody::Window(a), PlanBody::Window(b)) if a.lateness != b.lateness => "lateness",
         (PlanBody::Window(_), PlanBody::Window(_)) => "emit",

@@ -9,6 +9,7 @@ use super::group::{Begun, Group, GroupState, identity};
 use super::unit::{Unit, UnitState};
 use super::windows::{WindowState, WindowUnit};
 use super::{Pipeline, PipelineSettings, RestoreError, Seat};
+use crate::condition::Borders;
 use crate::plan::{Plan, PlanBody};
 use crate::watermark::{Clocks, Line};
 
@@ -105,6 +106,7 @@ impl Plans {
         let mut group = Group {
             filter: plan.filter.clone(),
             order: plan.order(),
+            borders: condition.schedule.clone().map(Borders::new),
             condition,
             state,
             units,

@@ -7,7 +7,7 @@ use super::group::{Group, Push, Scratch};
 use super::sight::{Row, Sight};
 use super::{View, filter};
 use crate::order::WaitingRow;
-use crate::watermark::{NEVER, at, cell};
+use crate::watermark::{NEVER, cell};
 
 /// No point: time passes, nothing is judged.
 pub(crate) const NO_POINT: u32 = u32::MAX;
@@ -167,14 +167,9 @@ impl Group {
         *judged
     }
 
-    fn next_change(&self, resource: u32) -> i64 {
-        let after = at(&self.state.judged, resource, NEVER);
-        self.state.sight.next_change(resource, after)
-    }
-
     fn note_cause(&mut self, resource: u32, cause: Cause, push: &Push<'_>) {
         if let Cause::Row(row) = cause
-            && self.state.sight.wakes()
+            && self.wakes()
         {
             *cell(&mut self.state.causes, resource, EventRef::default()) =
                 push.batch.event_ref(row as usize);
@@ -212,7 +207,7 @@ impl Group {
         (trigger, view): (Trigger, &dyn View),
         scratch: &mut Scratch,
     ) {
-        if !self.state.sight.wakes() {
+        if !self.wakes() {
             return;
         }
         let mut next = self.next_change(resource);
@@ -404,7 +399,7 @@ impl Group {
         let sight = &mut self.state.sight;
         let table = &self.condition.table;
         sight.look(table, resource, row.at, view, &mut scratch.gaze.now);
-        if self.state.sight.wakes() {
+        if self.wakes() {
             *cell(&mut self.state.causes, resource, EventRef::default()) = waiting.cause.clone();
         }
         scratch.causes.push(waiting.cause);

@@ -144,7 +144,10 @@ impl Group {
 impl Unit {
     /// What is wrong with the condition over values by place.
     fn message(&self, values: &[Value]) -> String {
-        let when = &self.condition.when;
+        let Some(level) = self.condition.levels.first() else {
+            return String::new();
+        };
+        let when = &level.when;
         let places = when.places.iter();
         let given: Vec<Value> = places
             .map(|place| values.get(*place).cloned().unwrap_or_default())

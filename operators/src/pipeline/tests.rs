@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use tidegate_proto::rule::{Action, ActionKind, Body, When};
+use tidegate_proto::rule::{Action, ActionKind, Body, Level, When};
 use tidegate_proto::{
     EventBatch, FormulaText, Mark, MetricColumn, Name, Names, Order, Outcome, Rule, Selector,
     Severity, Span, Timestamp, Timing, Traits, Trigger, Value, WindowForm, WindowRule,
@@ -262,10 +262,11 @@ pub(super) fn when(name: &str, condition: &str, hold: i64) -> Rule {
     rule_of(
         name,
         Body::When(When {
-            when: formula("when", condition),
-            hold: Span(hold),
-            clear: None,
-            clear_hold: Span::ZERO,
+            levels: vec![Level {
+                hold: Span(hold),
+                ..Level::plain(formula("when", condition))
+            }],
+            ..When::default()
         }),
     )
 }
@@ -302,8 +303,9 @@ pub(super) fn with_alarm(mut rule: Rule, severity: Severity, text: &str) -> Rule
         on: Vec::new(),
         at_most_every: None,
         once: false,
+        every_time: false,
         kind: ActionKind::Alarm {
-            severity,
+            severity: Some(severity),
             text: Some(formula("then[0].alarm.text", text)),
         },
     });

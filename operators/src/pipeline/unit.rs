@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use tidegate_proto::{EventRef, Outcome, OutcomeKind, Timestamp, Trigger, Value};
 
 use super::TaskCounters;
-use crate::condition::{Phase, Task};
+use crate::condition::{Note, Task, Told};
 use crate::plan::Plan;
 use crate::plan::condition::ConditionPlan;
 use crate::timer::IDLE;
@@ -84,13 +84,49 @@ impl Unit {
             .collect()
     }
 
-    /// A line about the condition with the values by place.
-    pub(crate) fn tell(&self, tale: &Tale, value: &dyn Fn(usize) -> Value) -> Outcome {
+    /// What a machine has to tell, with the values by place.
+    pub(crate) fn report(
+        &self,
+        (resource, trigger): (u32, Trigger),
+        told: Told,
+        value: &dyn Fn(usize) -> Value,
+    ) -> Outcome {
+        let tale = Tale {
+            kind: told.kind,
+            resource,
+            time: told.time,
+            cause: told.row,
+            trigger,
+        };
+        let noted = |name: &str, noted: Value| {
+            let mut outcome = line(&self.plan.name, &tale, vec![(Arc::from(name), noted)]);
+            outcome.texts = self.texts(value);
+            outcome
+        };
+        match told.note {
+            Note::Plain => self.tell(&tale, told.level, value),
+            Note::Again(count) => noted("again", Value::Int(count)),
+            Note::Flapping(flaps) => noted("flapping", Value::Bool(flaps)),
+            Note::Schedule => noted("reason", Value::text("schedule")),
+        }
+    }
+
+    /// A line about the condition with the values by place; `level` says whose severity it has.
+    pub(crate) fn tell(
+        &self,
+        tale: &Tale,
+        level: Option<usize>,
+        value: &dyn Fn(usize) -> Value,
+    ) -> Outcome {
         let texts = self.texts(value);
         let mut values = Vec::with_capacity(self.condition.shown.len() + 2);
-        if let Some(alarm) = self.condition.alarm {
-            let severity = Value::text(alarm.severity.word());
+        let level = level.and_then(|level| self.condition.rules.levels.get(level));
+        let own = self.condition.alarm.and_then(|alarm| alarm.severity);
+        if let Some(severity) = level.and_then(|level| level.severity).or(own) {
+            let severity = Value::text(severity.word());
             values.push((Arc::from("severity"), severity));
+        }
+        if let Some(alarm) = self.condition.alarm {
             if let Some(text) = alarm.text.and_then(|index| texts.get(index)) {
                 values.push((Arc::from("text"), Value::Text(Arc::clone(text))));
             }
@@ -143,18 +179,7 @@ impl Unit {
     /// When the next timer of a resource is due.
     pub(crate) fn due(&self, resource: u32) -> i64 {
         let task = self.state.tasks.get(resource as usize);
-        task.map_or(IDLE, |task| task.due(self.condition.rules))
-    }
-
-    /// Keeps of the machines only what is raised: the condition is another one now.
-    pub(crate) fn keep_raised(&mut self) {
-        for task in &mut self.state.tasks {
-            task.phase = match task.phase {
-                Phase::Raised { at } | Phase::Clearing { at, .. } => Phase::Raised { at },
-                Phase::Calm | Phase::Pending { .. } => Phase::Calm,
-            };
-            task.kept = None;
-        }
+        task.map_or(IDLE, |task| task.due(&self.condition.rules))
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -1,13 +1,13 @@
-//! [`ConditionPlan`]: a compiled `when / hold / clear / clear_hold`.
+//! [`ConditionPlan`]: a compiled condition over time: its levels and their options.
 
 use std::sync::Arc;
 
-use tidegate_proto::{Issues, Order, Rule, Span, When};
+use tidegate_proto::{Issues, Level, Order, Rule, Span, When};
 use tidegate_scripts::{Formula, FormulaContext, Slot};
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{AlarmPlan, Script, TextPlan, alarm};
-use crate::condition::Rules;
+use crate::condition::{Flapping, LevelRules, Rules, Schedule};
 use crate::threshold::ThresholdPlan;
 use crate::watermark::OwnTiming;
 
@@ -16,12 +16,12 @@ use crate::watermark::OwnTiming;
 pub(crate) struct ConditionPlan {
     /// All that the rule asks for.
     pub(crate) table: SlotTable,
-    /// The condition.
-    pub(crate) when: Bound,
-    /// What ends it.
-    pub(crate) clear: Option<Bound>,
-    /// Durations.
+    /// Levels, the worst first; a plain condition is one.
+    pub(crate) levels: Vec<LevelPlan>,
+    /// Durations and options.
     pub(crate) rules: Rules,
+    /// Times at which it judges, if not always.
+    pub(crate) schedule: Option<Schedule>,
     /// `when` as one comparison with a constant, if the rule is nothing more.
     pub(crate) threshold: Option<ThresholdPlan>,
     /// The alarm whose severity and text begin the values.
@@ -34,44 +34,123 @@ pub(crate) struct ConditionPlan {
     pub(crate) every_row: bool,
 }
 
+/// One level of a condition, compiled.
+#[derive(Debug)]
+pub(crate) struct LevelPlan {
+    /// The condition.
+    pub(crate) when: Bound,
+    /// What ends it.
+    pub(crate) clear: Option<Bound>,
+}
+
+impl LevelPlan {
+    fn formulas(&self) -> (&Arc<str>, Option<&Arc<str>>) {
+        let clear = self.clear.as_ref();
+        (
+            self.when.formula.normal_text(),
+            clear.map(|clear| clear.formula.normal_text()),
+        )
+    }
+}
+
+impl ConditionPlan {
+    /// Whether two conditions judge the same way: durations apart, which are counted anew from the same start.
+    pub(crate) fn judges_as(&self, other: &Self) -> bool {
+        let judging = |rules: &LevelRules| (rules.severity, rules.dampen);
+        let rules = self.rules.levels.iter().map(judging);
+        let formulas = self.levels.iter().map(LevelPlan::formulas);
+        rules.eq(other.rules.levels.iter().map(judging))
+            && formulas.eq(other.levels.iter().map(LevelPlan::formulas))
+    }
+
+    /// What a level is called in reports: `when` alone, `CRITICAL.when` among several.
+    pub(crate) fn level_path(&self, level: usize, field: &str) -> String {
+        let rules = self.rules.levels.get(level);
+        match rules.and_then(|rules| rules.severity) {
+            Some(severity) => format!("{}.{field}", severity.word()),
+            None => field.to_owned(),
+        }
+    }
+}
+
+/// Formulas of a level, compiled one by one.
+#[derive(Debug)]
+struct LevelDraft {
+    when: Formula,
+    clear: Option<Formula>,
+}
+
 /// Formulas of a condition, compiled one by one.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    when: Formula,
-    clear: Option<Formula>,
+    levels: Vec<LevelDraft>,
     rules: Rules,
 }
 
+fn level(level: &Level, issues: &mut Issues) -> Option<LevelDraft> {
+    let when = super::formula(&level.when, FormulaContext::Condition, issues);
+    let clear = level.clear.as_ref();
+    let clear = clear.map(|text| super::formula(text, FormulaContext::Condition, issues));
+    Some(LevelDraft {
+        when: when?,
+        clear: match clear {
+            Some(clear) => Some(clear?),
+            None => None,
+        },
+    })
+}
+
+fn rules(rule: &Rule, when: &When) -> Rules {
+    let levels = when.levels.iter().map(|level| LevelRules {
+        severity: level.severity,
+        hold: level.hold.0,
+        clear: level.clear.is_some(),
+        clear_hold: level.clear_hold.0,
+        dampen: level.dampen.map(|dampen| (dampen.needed, dampen.of)),
+    });
+    let flapping = when.flapping.map(|guard| Flapping {
+        changes: guard.changes as usize,
+        within: guard.within.0,
+        until: guard.until as usize,
+    });
+    Rules {
+        levels: levels.collect(),
+        never_lower: when.never_lower,
+        again: when.again.map_or(0, |again| again.0),
+        flapping,
+        every_time: rule.then.iter().any(|action| action.every_time),
+        scheduled: when.active.is_some(),
+    }
+}
+
 impl Draft {
-    pub(crate) fn compile(when: &When, issues: &mut Issues) -> Option<Self> {
-        let condition = super::formula(&when.when, FormulaContext::Condition, issues);
-        let clear = when.clear.as_ref();
-        let clear = clear.map(|text| super::formula(text, FormulaContext::Condition, issues));
+    pub(crate) fn compile(rule: &Rule, when: &When, issues: &mut Issues) -> Option<Self> {
+        let levels: Vec<_> = when.levels.iter().map(|l| level(l, issues)).collect();
         Some(Self {
-            when: condition?,
-            clear: match clear {
-                Some(clear) => Some(clear?),
-                None => None,
-            },
-            rules: Rules {
-                hold: when.hold.0,
-                clear: when.clear.is_some(),
-                clear_hold: when.clear_hold.0,
-            },
+            levels: levels.into_iter().collect::<Option<Vec<_>>>()?,
+            rules: rules(rule, when),
         })
     }
 
-    pub(crate) fn finish(self, rule: &Rule, texts: Vec<Script>) -> (ConditionPlan, Vec<TextPlan>) {
+    fn formulas(&self) -> impl Iterator<Item = &Formula> {
+        let levels = self.levels.iter();
+        levels.flat_map(|level| std::iter::once(&level.when).chain(&level.clear))
+    }
+
+    pub(crate) fn finish(
+        self,
+        (rule, when): (&Rule, &When),
+        texts: Vec<Script>,
+    ) -> (ConditionPlan, Vec<TextPlan>) {
         let mut gatherer = Gatherer::default();
-        gatherer.add(self.when.slots(), true);
-        if let Some(clear) = &self.clear {
-            gatherer.add(clear.slots(), true);
+        for formula in self.formulas() {
+            gatherer.add(formula.slots(), true);
         }
         for text in &texts {
             gatherer.add(text.slots(), false);
         }
         let mut table = gatherer.finish();
-        for formula in std::iter::once(&self.when).chain(&self.clear) {
+        for formula in self.formulas() {
             table.note_offsets(formula);
         }
         let texts = texts
@@ -88,8 +167,15 @@ impl Draft {
             alarm: alarm(rule),
             timing: timing(rule),
             rules: self.rules,
-            when: table.bind(self.when),
-            clear: self.clear.map(|clear| table.bind(clear)),
+            schedule: when.active.clone().map(Schedule::new),
+            levels: self
+                .levels
+                .into_iter()
+                .map(|level| LevelPlan {
+                    when: table.bind(level.when),
+                    clear: level.clear.map(|clear| table.bind(clear)),
+                })
+                .collect(),
             table,
         };
         (plan, texts)
@@ -106,9 +192,8 @@ fn timing(rule: &Rule) -> OwnTiming {
 
 fn shown(draft: &Draft, table: &SlotTable) -> Vec<(Arc<str>, usize)> {
     let mut shown: Vec<(Arc<str>, usize)> = Vec::new();
-    let clear = draft.clear.iter().flat_map(Formula::slots);
     let told = |slot: &&Slot| matches!(slot, Slot::Metric(_) | Slot::Trait(_) | Slot::Stream(_));
-    for slot in draft.when.slots().iter().chain(clear).filter(told) {
+    for slot in draft.formulas().flat_map(Formula::slots).filter(told) {
         for place in table.places_of(std::slice::from_ref(slot)) {
             if shown.iter().all(|(_, other)| *other != place) {
                 shown.push((super::slots::label_of(slot), place));
@@ -119,10 +204,13 @@ fn shown(draft: &Draft, table: &SlotTable) -> Vec<(Arc<str>, usize)> {
 }
 
 fn threshold(draft: &Draft, table: &SlotTable) -> Option<ThresholdPlan> {
-    if draft.rules.waits() || draft.clear.is_some() {
+    let [level] = draft.levels.as_slice() else {
+        return None;
+    };
+    if !draft.rules.is_bare() {
         return None;
     }
-    ThresholdPlan::of(&draft.when, table)
+    ThresholdPlan::of(&level.when, table)
 }
 
 fn every_row(table: &SlotTable) -> bool {

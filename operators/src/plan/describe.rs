@@ -41,7 +41,10 @@ fn selector(plan: &Plan) -> String {
 }
 
 fn condition(plan: &ConditionPlan, lines: &mut Vec<String>) {
-    lines.push(format!("when {}", plan.when.formula.normal_text()));
+    for (at, level) in plan.levels.iter().enumerate() {
+        let path = plan.level_path(at, "when");
+        lines.push(format!("{path} {}", level.when.formula.normal_text()));
+    }
     for place in plan.table.places.iter().filter(|place| place.judged) {
         lines.push(format!("  {} [shared by equal rules]", place.label));
     }
@@ -53,14 +56,42 @@ fn condition(plan: &ConditionPlan, lines: &mut Vec<String>) {
         )),
         None => lines.push("  judged by itself".to_owned()),
     }
-    if plan.rules.hold > 0 {
-        lines.push(format!("hold {}", Span(plan.rules.hold)));
+    for (at, (level, rules)) in plan.levels.iter().zip(&plan.rules.levels).enumerate() {
+        let path = |field: &str| plan.level_path(at, field);
+        if let Some((needed, of)) = rules.dampen {
+            lines.push(format!("{} {needed} of the last {of}", path("dampen")));
+        }
+        if rules.hold > 0 {
+            lines.push(format!("{} {}", path("hold"), Span(rules.hold)));
+        }
+        if let Some(clear) = &level.clear {
+            lines.push(format!("{} {}", path("clear"), clear.formula.normal_text()));
+        }
+        if rules.clear_hold > 0 {
+            lines.push(format!("{} {}", path("clear hold"), Span(rules.clear_hold)));
+        }
     }
-    if let Some(clear) = &plan.clear {
-        lines.push(format!("clear {}", clear.formula.normal_text()));
+    options(plan, lines);
+}
+
+fn options(plan: &ConditionPlan, lines: &mut Vec<String>) {
+    let rules = &plan.rules;
+    if rules.never_lower {
+        lines.push("never lower until all levels are clear".to_owned());
     }
-    if plan.rules.clear_hold > 0 {
-        lines.push(format!("clear hold {}", Span(plan.rules.clear_hold)));
+    if rules.again > 0 {
+        lines.push(format!("again every {}", Span(rules.again)));
+    }
+    if let Some(guard) = rules.flapping {
+        lines.push(format!(
+            "flapping from {} changes within {} until {} are left",
+            guard.changes,
+            Span(guard.within),
+            guard.until
+        ));
+    }
+    if let Some(schedule) = &plan.schedule {
+        lines.push(format!("active {schedule}"));
     }
 }
 

@@ -148,8 +148,8 @@ impl Texts {
 /// What the lines of a rule with an alarm begin with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AlarmPlan {
-    /// How bad it is.
-    pub(crate) severity: Severity,
+    /// How bad it is; `None`: levels say so.
+    pub(crate) severity: Option<Severity>,
     /// Which of the rule's texts is the alarm's.
     pub(crate) text: Option<usize>,
 }

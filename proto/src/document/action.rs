@@ -3,30 +3,38 @@
 use crate::document::section::{Allowed, Field, Report, Section, later};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, flag, formula, formulas, name, span, topic};
+use crate::document::when;
 use crate::issue::nearest;
 use crate::rule::{Action, ActionKind, On, Severity, Target};
 
 /// Options that stand beside the kind of an action or inside its map.
-const OPTIONS: [&str; 3] = ["on", "at_most_every", "once"];
+const OPTIONS: [&str; 4] = ["on", "at_most_every", "once", "every_time"];
 /// Kinds of actions that are read, and those that are not read yet.
 const KINDS: [&str; 4] = ["alarm", "topic", "handler", "log"];
 const KINDS_LATER: [&str; 2] = ["set", "command"];
 
 const ALARM: Allowed = Allowed {
-    known: &["severity", "text", "on", "at_most_every", "once"],
-    later: &["again", "escalate", "every_time"],
+    known: &[
+        "severity",
+        "text",
+        "on",
+        "at_most_every",
+        "once",
+        "every_time",
+    ],
+    later: &["again", "escalate"],
 };
 const TOPIC: Allowed = Allowed {
-    known: &["name", "value", "on", "at_most_every", "once"],
-    later: &["every_time", "headers", "key"],
+    known: &["name", "value", "on", "at_most_every", "once", "every_time"],
+    later: &["headers", "key"],
 };
 const HANDLER: Allowed = Allowed {
-    known: &["use", "with", "on", "at_most_every", "once"],
-    later: &["every_time", "timeout", "retry"],
+    known: &["use", "with", "on", "at_most_every", "once", "every_time"],
+    later: &["timeout", "retry"],
 };
 const LOG: Allowed = Allowed {
-    known: &["text", "on", "at_most_every", "once"],
-    later: &["every_time", "level"],
+    known: &["text", "on", "at_most_every", "once", "every_time"],
+    later: &["level"],
 };
 const TARGET_TOPIC: Allowed = Allowed {
     known: &["name", "value"],
@@ -64,7 +72,7 @@ impl<'n> Options<'n> {
         let on = match self.get("on") {
             Some(field) => moments(field, report),
             None if matches!(kind, ActionKind::Alarm { .. }) => {
-                vec![On::Raised, On::Updated, On::Cleared]
+                vec![On::Raised, On::Updated, On::Cleared, On::Again]
             }
             None => vec![On::Raised, On::Updated],
         };
@@ -72,12 +80,28 @@ impl<'n> Options<'n> {
             .get("at_most_every")
             .and_then(|field| span(field, false, report));
         let once = self.get("once").and_then(|field| flag(field, report));
+        let every_time = self.every_time(&on, report);
         Action {
             on,
             at_most_every,
             once: once.unwrap_or(false),
+            every_time,
             kind,
         }
+    }
+}
+
+impl Options<'_> {
+    fn every_time(&self, on: &[On], report: &mut Report) -> bool {
+        let Some(field) = self.get("every_time") else {
+            return false;
+        };
+        let every_time = flag(field, report) == Some(true);
+        if every_time && !on.contains(&On::Raised) {
+            let problem = "`every_time` needs `raised` in `on`";
+            report.add(&field.path, field.mark, problem);
+        }
+        every_time
     }
 }
 
@@ -87,6 +111,7 @@ fn moments(field: &Field<'_>, report: &mut Report) -> Vec<On> {
         ("raised", On::Raised),
         ("updated", On::Updated),
         ("cleared", On::Cleared),
+        ("again", On::Again),
     ];
     let items = match field.node.kind {
         NodeKind::Seq(_) => field.items(report),
@@ -98,7 +123,7 @@ fn moments(field: &Field<'_>, report: &mut Report) -> Vec<On> {
     }
     let mut out = Vec::new();
     for item in &items {
-        if let Some(on) = choice(item, &words, &["again"], report) {
+        if let Some(on) = choice(item, &words, &[], report) {
             if out.contains(&on) {
                 let word = item.node.scalar().unwrap_or_default();
                 report.add(&item.path, item.mark, format!("`{word}` is there twice"));
@@ -111,15 +136,15 @@ fn moments(field: &Field<'_>, report: &mut Report) -> Vec<On> {
 }
 
 /// Reads `then`.
-pub(super) fn actions(field: &Field<'_>, report: &mut Report) -> Vec<Action> {
+pub(super) fn actions(field: &Field<'_>, levels: bool, report: &mut Report) -> Vec<Action> {
     field
         .items(report)
         .iter()
-        .filter_map(|item| action(item, report))
+        .filter_map(|item| action(item, levels, report))
         .collect()
 }
 
-fn action(item: &Field<'_>, report: &mut Report) -> Option<Action> {
+fn action(item: &Field<'_>, levels: bool, report: &mut Report) -> Option<Action> {
     if !matches!(item.node.kind, NodeKind::Map(_)) {
         item.not(
             "an action: a map such as `alarm: { severity: MAJOR }`",
@@ -158,7 +183,7 @@ fn action(item: &Field<'_>, report: &mut Report) -> Option<Action> {
             return None;
         }
     };
-    let read = read(kind, &mut options, report);
+    let read = read(kind, levels, &mut options, report);
     let action = read.map(|kind| options.action(kind, report));
     if action.is_none() {
         // Its options are looked at all the same, so that all problems come at once.
@@ -172,7 +197,7 @@ fn action(item: &Field<'_>, report: &mut Report) -> Option<Action> {
 }
 
 fn unknown(field: &Field<'_>, report: &mut Report) {
-    if KINDS_LATER.contains(&field.name) || matches!(field.name, "every_time" | "again") {
+    if KINDS_LATER.contains(&field.name) || field.name == "again" {
         report.add(&field.path, field.mark, later(field.name));
         return;
     }
@@ -192,6 +217,7 @@ fn unknown(field: &Field<'_>, report: &mut Report) {
 
 fn read<'n>(
     field: &Field<'n>,
+    levels: bool,
     options: &mut Options<'n>,
     report: &mut Report,
 ) -> Option<ActionKind> {
@@ -199,15 +225,7 @@ fn read<'n>(
         "alarm" => {
             let section = Section::open(field, ALARM, report);
             options.add_all(&section, report);
-            let words = [
-                ("WARNING", Severity::Warning),
-                ("MINOR", Severity::Minor),
-                ("MAJOR", Severity::Major),
-                ("CRITICAL", Severity::Critical),
-            ];
-            let severity = section
-                .need("severity", report)
-                .and_then(|field| choice(field, &words, &[], report));
+            let severity = severity(&section, levels, report);
             let text = section.get("text").and_then(|field| formula(field, report));
             Some(ActionKind::Alarm {
                 severity: severity?,
@@ -241,6 +259,19 @@ fn read<'n>(
         }
         _ => log(field, options, report),
     }
+}
+
+/// The severity of an alarm, which is that of the level where there are levels.
+fn severity(section: &Section<'_>, levels: bool, report: &mut Report) -> Option<Option<Severity>> {
+    if !levels {
+        let field = section.need("severity", report)?;
+        return when::severity(field, report).map(Some);
+    }
+    if let Some(field) = section.get("severity") {
+        let problem = "the severity of an alarm comes from `levels`";
+        report.hint(&field.path, field.mark, problem, "leave `severity` out");
+    }
+    Some(None)
 }
 
 /// `log: { text }`, or `log: "text"`.

@@ -8,8 +8,8 @@ use crate::document::canonical;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, formula, id, labels, name, span, text, week};
-use crate::document::window;
-use crate::rule::{Body, Order, Rule, Selector, Timing, When};
+use crate::document::{when, window};
+use crate::rule::{Body, Order, Rule, Selector, Timing};
 use crate::time::Span;
 
 const RULE: Allowed = Allowed {
@@ -23,9 +23,15 @@ const RULE: Allowed = Allowed {
         "idle",
         "order",
         "when",
+        "levels",
         "hold",
         "clear",
         "clear_hold",
+        "dampen",
+        "again",
+        "flapping",
+        "active",
+        "never_lower",
         "window",
         "by",
         "emit",
@@ -35,20 +41,13 @@ const RULE: Allowed = Allowed {
         "to",
     ],
     later: &[
-        "active",
-        "again",
         "clock",
-        "dampen",
-        "every_time",
-        "flapping",
         "from",
         "graph",
         "inputs",
         "join",
         "judge_on_apply",
-        "levels",
         "max_skew",
-        "never_lower",
         "pattern",
         "warmup",
     ],
@@ -61,8 +60,6 @@ const SELECTOR: Allowed = Allowed {
 
 /// Forms of a rule's body, the ones that are not read yet included.
 const BODIES: [&str; 6] = ["when", "window", "pattern", "graph", "join", "levels"];
-/// Fields that only a condition has.
-const OF_WHEN: [&str; 3] = ["hold", "clear", "clear_hold"];
 /// Fields that only a window rule has.
 const OF_WINDOW: [&str; 4] = ["by", "emit", "having", "null_keys"];
 
@@ -81,12 +78,15 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
         .and_then(|field| formula(field, report));
     let timing = timing(&section, report);
     let body = body(root, &section, report);
-    let then = section
-        .get("then")
-        .map_or_else(Vec::new, |field| action::actions(field, report));
+    let then = section.get("then").map_or_else(Vec::new, |field| {
+        action::actions(field, section.get("levels").is_some(), report)
+    });
     let to = section
         .get("to")
         .map_or_else(Vec::new, |field| action::targets(field, report));
+    if let (Some(body), Some(field)) = (&body, section.get("then")) {
+        when::check_actions(field, body, &then, report);
+    }
     let mut document = String::new();
     canonical::write(root.node, &mut document);
     Some(Rule {
@@ -212,16 +212,20 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             let hint = "one of `when` (a condition) and `window` (aggregates)";
             report.hint(section.path(), section.mark(), "the rule has no body", hint);
             // What belongs to a body is looked at all the same, so that all problems come at once.
-            when(section, report);
+            when::read(section, report);
             window::rest(section, report);
             None
         }
         ["when"] => {
             misplaced(section, &OF_WINDOW, "window", report);
-            when(section, report).map(Body::When)
+            when::read(section, report).map(Body::When)
+        }
+        ["levels"] => {
+            misplaced(section, &OF_WINDOW, "window", report);
+            when::levels(section, report).map(Body::When)
         }
         ["window"] => {
-            misplaced(section, &OF_WHEN, "when", report);
+            misplaced(section, &when::FIELDS, "when", report);
             window::read(section, report).map(Body::Window)
         }
         // The section has told that it is not available yet.
@@ -248,28 +252,4 @@ fn misplaced(section: &Section<'_>, fields: &[&str], body: &str, report: &mut Re
         let problem = format!("`{}` belongs to `{body}`, which is not there", field.name);
         report.add(&field.path, field.mark, problem);
     }
-}
-
-fn when(section: &Section<'_>, report: &mut Report) -> Option<When> {
-    let when = section.get("when").and_then(|field| formula(field, report));
-    let mut length = |name: &str| {
-        section
-            .get(name)
-            .and_then(|field| span(field, true, report))
-            .unwrap_or(Span::ZERO)
-    };
-    let (hold, clear_hold) = (length("hold"), length("clear_hold"));
-    let clear = section
-        .get("clear")
-        .and_then(|field| formula(field, report));
-    if let (Some(field), None) = (section.get("clear_hold"), section.get("clear")) {
-        let problem = "`clear_hold` needs `clear`";
-        report.add(&field.path, field.mark, problem);
-    }
-    Some(When {
-        when: when?,
-        hold,
-        clear,
-        clear_hold,
-    })
 }

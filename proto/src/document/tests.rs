@@ -89,15 +89,21 @@ fn a_condition_with_every_field() {
     let Body::When(when) = rule.body else {
         panic!("a condition");
     };
-    assert_eq!(when.when.source.as_ref(), "avg(temperature, \"5m\") > 90.0");
-    assert_eq!(when.when.path.as_ref(), "when");
-    assert_eq!((when.when.mark.line, when.when.mark.column), (5, 7));
+    let [level] = when.levels.as_slice() else {
+        panic!("one level");
+    };
     assert_eq!(
-        when.clear.unwrap().source.as_ref(),
+        level.when.source.as_ref(),
+        "avg(temperature, \"5m\") > 90.0"
+    );
+    assert_eq!(level.when.path.as_ref(), "when");
+    assert_eq!((level.when.mark.line, level.when.mark.column), (5, 7));
+    assert_eq!(
+        level.clear.as_ref().unwrap().source.as_ref(),
         "avg(temperature, \"5m\") < 85.0"
     );
     assert_eq!(
-        (when.hold, when.clear_hold),
+        (level.hold, level.clear_hold),
         (Span::seconds(120), Span::seconds(30))
     );
     assert_eq!(rule.to.len(), 2);
@@ -109,9 +115,9 @@ fn a_condition_with_every_field() {
 fn actions_with_every_field() {
     let then = rule(OVERHEATS).then;
     let Action { on, kind, .. } = &then[0];
-    assert_eq!(on, &[On::Raised, On::Updated, On::Cleared]);
+    assert_eq!(on, &[On::Raised, On::Updated, On::Cleared, On::Again]);
     let ActionKind::Alarm {
-        severity: Severity::Major,
+        severity: Some(Severity::Major),
         text: Some(text),
     } = kind
     else {
@@ -330,8 +336,9 @@ fn the_canonical_text_is_that_of_the_content() {
     let Body::When(when) = smile.body else {
         panic!("a condition");
     };
-    assert_eq!(when.when.source.as_ref(), "x == \"😀\"");
-    assert_eq!((when.when.mark.line, when.when.mark.column), (1, 47));
+    let when = &when.levels[0].when;
+    assert_eq!(when.source.as_ref(), "x == \"😀\"");
+    assert_eq!((when.mark.line, when.mark.column), (1, 47));
 }
 
 #[test]

@@ -76,8 +76,8 @@ fn a_silent_resource_ends_its_hold_idle_later() {
 fn hysteresis_reads_clear_only_while_raised() {
     let mut rule = when("hot", "temperature > 90", 0);
     if let Body::When(when) = &mut rule.body {
-        when.clear = Some(formula("clear", "temperature < 85"));
-        when.clear_hold = Span(30_000);
+        when.levels[0].clear = Some(formula("clear", "temperature < 85"));
+        when.levels[0].clear_hold = Span(30_000);
     }
     let mut world = World::new();
     world.apply(&rule);

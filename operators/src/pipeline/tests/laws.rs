@@ -58,8 +58,8 @@ fn special() -> [Rule; 5] {
 fn rules() -> Vec<Rule> {
     let mut clear = when("clear", "a > 6", 2_000);
     if let Body::When(when) = &mut clear.body {
-        when.clear = Some(formula("clear", "b < 3"));
-        when.clear_hold = Span(1_000);
+        when.levels[0].clear = Some(formula("clear", "b < 3"));
+        when.levels[0].clear_hold = Span(1_000);
     }
     let mut late = window("late", tumbling(4_000), &[("sum", "sum(a)"), ("b", "b")]);
     if let Body::Window(window) = &mut late.body {

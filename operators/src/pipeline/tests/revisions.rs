@@ -104,7 +104,7 @@ fn a_resource_that_no_longer_matches_is_cleared_and_forgotten() {
     };
     for hold in [0, 1] {
         if let tidegate_proto::rule::Body::When(when) = &mut rule.body {
-            when.hold = tidegate_proto::Span(hold);
+            when.levels[0].hold = tidegate_proto::Span(hold);
         }
         let mut world = World::new();
         world.describe("r1", boiler.clone());

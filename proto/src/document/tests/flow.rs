@@ -30,10 +30,11 @@ fn positions_inside_formulas() {
         let Body::When(when) = rule.body else {
             panic!("a condition");
         };
-        let source = when.when.source.as_ref();
+        let when = &when.levels[0].when;
+        let source = when.source.as_ref();
         let written = source.lines().nth(line - 1).unwrap();
         let column = written.find('Y').unwrap() + 1;
-        let mark = when.when.mark_at(line as u32, column as u32);
+        let mark = when.mark_at(line as u32, column as u32);
         assert_eq!(at(&text, mark), Some('Y'), "{fields}: {mark:?}");
     }
     let unplaced = FormulaText {

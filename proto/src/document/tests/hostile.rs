@@ -103,7 +103,7 @@ proptest! {
         let parsed = rule(&text);
         prop_assert_eq!(parsed.document.as_ref(), text.as_str());
         let Body::When(body) = parsed.body else { return Ok(()) };
-        prop_assert_eq!(body.when.source.as_ref(), when.trim_end());
-        prop_assert_eq!(body.hold, Span::millis(hold));
+        prop_assert_eq!(body.levels[0].when.source.as_ref(), when.trim_end());
+        prop_assert_eq!(body.levels[0].hold, Span::millis(hold));
     }
 }

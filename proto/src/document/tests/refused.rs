@@ -138,11 +138,55 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "graph: {}\ninputs: {}\ndampen: 3",
+        "graph: {}\ninputs: {}\nclock: own",
         &[
             "4:1: rule r: graph: `graph` is not available yet in this version",
             "5:1: rule r: inputs: `inputs` is not available yet in this version",
-            "6:1: rule r: dampen: `dampen` is not available yet in this version",
+            "6:1: rule r: clock: `clock` is not available yet in this version",
+        ],
+    ),
+    (
+        "when: x\ndampen: 3\nnever_lower: true\nflapping: { changes: 1, until: 9 }\nagain: 0s",
+        &[
+            "5:9: rule r: dampen: `3` is not a map",
+            "6:1: rule r: never_lower: `never_lower` needs `levels`: one severity never changes",
+            "7:11: rule r: flapping: `within` is missing",
+            "7:22: rule r: flapping.changes: `1` is not a whole number from 2 to 100000",
+            "8:8: rule r: again: `0s` is out of range: a duration is 1 ms to 10 years",
+        ],
+    ),
+    (
+        "when: x\nhold: 1m\ndampen: { active: 2m }\nflapping: { changes: 3, within: 1m, until: 3 }",
+        &[
+            "5:1: rule r: hold: `dampen: { active }` and `hold` say the same (leave one of them out)",
+            "7:37: rule r: flapping.until: it ends with 3 changes left but begins with 3",
+        ],
+    ),
+    (
+        "when: x\ndampen: { of: [3, 2] }\nactive: { zone: Mars/Olympus, times: [ { days: [mon, fryday], from: 8 } ], outside: stop }",
+        &[
+            "5:15: rule r: dampen.of: 3 of 2 can never be true (write `of: [2, 3]`)",
+            "6:17: rule r: active.zone: `Mars/Olympus` is not a time zone: write an IANA name such as `Europe/Brussels` or `UTC`",
+            "6:54: rule r: active.times[0].days[1]: `fryday` is not one of mon, tue, wed, thu, fri, sat, sun (did you mean `fri`?)",
+            "6:69: rule r: active.times[0].from: `8` is not a time of day: write \"08:00\", at most \"24:00\"",
+            "6:85: rule r: active.outside: `stop` is not one of pause, clear",
+        ],
+    ),
+    (
+        "levels:\n  - { severity: MAJOR, when: x }\n  - { severity: MAJOR, when: y, again: 1m }\n  - { when: z }\nhold: 1m\nthen: [ { alarm: { severity: MINOR } } ]",
+        &[
+            "6:5: rule r: levels[1]: this severity is there twice",
+            "6:33: rule r: levels[1].again: unknown field `again` (known here: severity, when, hold, clear, clear_hold, dampen)",
+            "7:5: rule r: levels[2]: `severity` is missing",
+            "8:1: rule r: hold: `hold` belongs into each of `levels`",
+            "9:20: rule r: then[0].alarm.severity: the severity of an alarm comes from `levels` (leave `severity` out)",
+        ],
+    ),
+    (
+        "when: x\nthen:\n  - { log: a, on: [again] }\n  - { log: b, every_time: true, on: cleared }",
+        &[
+            "5:1: rule r: then[0].on: without `again` the alarm is never told again (write `again: 15m` beside `when`)",
+            "7:15: rule r: then[1].every_time: `every_time` needs `raised` in `on`",
         ],
     ),
     (
@@ -173,13 +217,12 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "when: x\nthen:\n  - { log: a, on: [], once: yes }\n  - { log: a, on: [raised, raised, again, risen] }\n  - { log: { text: a, on: raised }, on: cleared, at_most_every: 60 }",
+        "when: x\nthen:\n  - { log: a, on: [], once: yes }\n  - { log: a, on: [raised, raised, risen] }\n  - { log: { text: a, on: raised }, on: cleared, at_most_every: 60 }",
         &[
             "6:19: rule r: then[0].on: the action would never run",
             "6:29: rule r: then[0].once: `yes` is not true or false",
             "7:28: rule r: then[1].on[1]: `raised` is there twice",
-            "7:36: rule r: then[1].on[2]: `again` is not available yet in this version",
-            "7:43: rule r: then[1].on[3]: `risen` is not one of raised, updated, cleared (did you mean `raised`?)",
+            "7:36: rule r: then[1].on[2]: `risen` is not one of raised, updated, cleared, again (did you mean `raised`?)",
             "8:23: rule r: then[2].log.on: `on` is there twice",
             "8:65: rule r: then[2].at_most_every: `60` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
         ],
@@ -219,7 +262,7 @@ const RULES: &[(&str, &[&str])] = &[
         "when: x\ndescription: 5\nenabled: true",
         &[
             "5:14: rule r: description: `5` is not a text (write \"5\")",
-            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, hold, clear, clear_hold, window, by, emit, having, null_keys, then, to)",
+            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, levels, hold, clear, clear_hold, dampen, again, flapping, active, never_lower, window, by, emit, having, null_keys, then, to)",
         ],
     ),
 ];
