@@ -167,7 +167,7 @@ const RULES: &[(&str, &[&str])] = &[
         &[
             "5:15: rule r: dampen.of: 3 of 2 can never be true (write `of: [2, 3]`)",
             "6:17: rule r: active.zone: `Mars/Olympus` is not a time zone: write an IANA name such as `Europe/Brussels` or `UTC`",
-            "6:54: rule r: active.times[0].days[1]: `fryday` is not one of mon, tue, wed, thu, fri, sat, sun (did you mean `fri`?)",
+            "6:54: rule r: active.times[0].days[1]: `fryday` is not one of mon, tue, wed, thu, fri, sat, sun",
             "6:69: rule r: active.times[0].from: `8` is not a time of day: write \"08:00\", at most \"24:00\"",
             "6:85: rule r: active.outside: `stop` is not one of pause, clear",
         ],
