@@ -163,10 +163,9 @@ impl TaskActor {
             OutcomeKind::Cleared => On::Cleared,
             OutcomeKind::State if is_repeat(outcome) => On::Again,
             OutcomeKind::Holds if action.every_time => On::Raised,
-            OutcomeKind::State
-            | OutcomeKind::Holds
-            | OutcomeKind::Late
-            | OutcomeKind::Error => return false,
+            OutcomeKind::State | OutcomeKind::Holds | OutcomeKind::Late | OutcomeKind::Error => {
+                return false;
+            }
         };
         // An alarm is its own lines: they are out already.
         if !action.on.contains(&on) || matches!(action.kind, ActionKind::Alarm { .. }) {
@@ -230,7 +229,9 @@ impl TaskActor {
 /// Whether a line says that the alarm is told again.
 fn is_repeat(outcome: &Outcome) -> bool {
     let values = outcome.values.as_deref().unwrap_or_default();
-    values.first().is_some_and(|(name, _)| name.as_ref() == "again")
+    values
+        .first()
+        .is_some_and(|(name, _)| name.as_ref() == "again")
 }
 
 /// One word of detail for the list of outcomes: severity, message, nothing.
@@ -347,9 +348,21 @@ impl Speaker<'_> {
         self.outcome.texts.get(range)?.first().map(AsRef::as_ref)
     }
 
+    /// The severity that a line with levels tells; one without a severity of its own tells none.
+    fn told_severity(&self) -> String {
+        let values = self.outcome.values.as_deref().unwrap_or_default();
+        let severity = values.iter().find(|(name, _)| name.as_ref() == "severity");
+        severity
+            .map(|(_, value)| value.to_string())
+            .unwrap_or_default()
+    }
+
     fn emit(&self, destination: Destination, body: Body, turn: &mut Turn) {
         let alarm = |action: &Action| match action.kind {
-            ActionKind::Alarm { severity, .. } => Some((ALARM_HEADER, severity.word().to_owned())),
+            ActionKind::Alarm { severity, .. } => {
+                let word = severity.map_or_else(|| self.told_severity(), |s| s.word().to_owned());
+                Some((ALARM_HEADER, word))
+            }
             _ => None,
         };
         let mut headers = vec![
