@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_operators::Plan;
 use tidegate_proto::json::write_text;
 use tidegate_proto::outcome::{Outcome, OutcomeKind};
-use tidegate_proto::rule::{Action, ActionKind, On, Target};
+use tidegate_proto::rule::{Action, ActionKind, Body as RuleBody, On, Target};
 use tidegate_proto::time::Timestamp;
 
 use crate::actor::{Actor, ActorError, Body, Effect, Turn};
@@ -146,15 +146,18 @@ impl TaskActor {
             speaker.tell_targets(turn);
         }
         for (index, action) in plan.rule().then.iter().enumerate() {
-            if self.runs(index, action, outcome) {
+            if self.runs(index, action, outcome, plan) {
                 speaker.act(index, action, turn);
             }
         }
     }
 
     /// Whether an action runs on this outcome, by `on`, `once` and `at_most_every`; takes note if it does.
-    fn runs(&mut self, index: usize, action: &Action, outcome: &Outcome) -> bool {
+    fn runs(&mut self, index: usize, action: &Action, outcome: &Outcome, plan: &Plan) -> bool {
+        let of_pattern = matches!(plan.rule().body, RuleBody::Pattern(_));
         let on = match outcome.kind {
+            // The match itself runs them: the alarm's line beside it is only the alarm.
+            OutcomeKind::Raised if of_pattern => return false,
             OutcomeKind::Raised
             | OutcomeKind::Window
             | OutcomeKind::Match

@@ -215,6 +215,10 @@ pub struct LimitsConfig {
     pub groups: usize,
     /// Sources, and topics that were ever read in place.
     pub sources: usize,
+    /// Attempts of a pattern per task.
+    pub attempts: usize,
+    /// Rows that one attempt of a pattern may hold.
+    pub attempt_rows: usize,
 }
 
 /// How log lines are written.

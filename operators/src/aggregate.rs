@@ -224,7 +224,7 @@ impl AggregateKind {
             Value::Number(number) if number.is_nan() => false,
             Value::Bool(_) | Value::Int(_) | Value::Number(_) => !self.takes_pairs(),
             Value::Text(_) => !self.is_numeric() && !self.takes_pairs(),
-            Value::List(_) => match self {
+            Value::List(_) | Value::Map(_) => match self {
                 Self::Cov | Self::Corr | Self::AngleMean => wide::pair(value).is_some(),
                 Self::Count | Self::CountIf | Self::First | Self::Last | Self::Latest => true,
                 Self::Collect => true,

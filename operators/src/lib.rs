@@ -11,6 +11,7 @@ mod condition;
 pub mod exact;
 pub mod lookback;
 mod order;
+mod pattern;
 pub mod pipeline;
 pub mod plan;
 mod threshold;

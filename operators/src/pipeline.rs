@@ -22,6 +22,7 @@ mod group;
 mod judge;
 mod keys;
 mod members;
+mod patterns;
 mod picker;
 mod plain;
 mod report;
@@ -41,6 +42,7 @@ mod tests;
 
 use self::apply::Change;
 use self::group::{Begun, Group, Push, Scratch, Watch};
+use self::patterns::{PatternScratch, PatternUnit};
 use self::picker::Picker;
 use self::suspect::{Part, Working, break_if};
 use self::windows::{WindowScratch, WindowUnit};
@@ -61,6 +63,8 @@ enum Seat {
     Condition { group: usize, unit: usize },
     /// Windows of its own.
     Window(usize),
+    /// A pattern.
+    Pattern(usize),
 }
 
 impl PipelineBreaks {
@@ -89,11 +93,14 @@ pub struct Pipeline {
     lines: Vec<(Line, Begun)>,
     groups: Vec<Option<Group>>,
     windows: Vec<Option<WindowUnit>>,
+    patterns: Vec<Option<PatternUnit>>,
     rules: BTreeMap<Arc<str>, Seat>,
     group_picker: Picker,
     window_picker: Picker,
+    pattern_picker: Picker,
     scratch: Scratch,
     window_scratch: WindowScratch,
+    pattern_scratch: PatternScratch,
     ticks: Vec<Tick>,
     water: Vec<Vec<i64>>,
     columns: Vec<Option<u32>>,
@@ -153,11 +160,14 @@ impl Pipeline {
             ],
             groups: Vec::new(),
             windows: Vec::new(),
+            patterns: Vec::new(),
             rules: BTreeMap::new(),
             group_picker: Picker::default(),
             window_picker: Picker::default(),
+            pattern_picker: Picker::default(),
             scratch: Scratch::default(),
             window_scratch: WindowScratch::default(),
+            pattern_scratch: PatternScratch::default(),
             ticks: Vec::new(),
             water: Vec::new(),
             columns: Vec::new(),
@@ -187,19 +197,24 @@ impl Pipeline {
             std::iter::once(&plan.name),
         );
         let report = self.report(plan);
-        match (&plan.body, self.rules.get(&plan.name).copied()) {
-            (PlanBody::Condition(_), Some(Seat::Window(window))) => self.remove_window(window),
-            (PlanBody::Window(_), Some(Seat::Condition { group, unit })) => {
-                self.remove_condition((group, unit), "rule changed", &mut change);
-                self.rules.remove(&plan.name);
-            }
-            _ => {}
+        let stays = match (&plan.body, self.rules.get(&plan.name)) {
+            (PlanBody::Condition(_), Some(Seat::Condition { .. }))
+            | (PlanBody::Window(_), Some(Seat::Window(_)))
+            | (PlanBody::Pattern(_), Some(Seat::Pattern(_)))
+            | (_, None) => true,
+            (_, Some(_)) => false,
+        };
+        if !stays {
+            self.unseat(&plan.name, "rule changed", &mut change);
         }
         match &plan.body {
             PlanBody::Condition(condition) => {
                 self.apply_condition(plan, condition, metrics, &mut change);
             }
             PlanBody::Window(window) => self.apply_window(plan, window, metrics, view),
+            PlanBody::Pattern(pattern) => {
+                self.apply_pattern(plan, pattern, metrics, &mut change);
+            }
         }
         self.working = Working::Nobody;
         report
@@ -220,14 +235,20 @@ impl Pipeline {
             self.settings.breaks.brittle_remove && self.rules.contains_key(rule),
             std::iter::once(&name),
         );
+        self.unseat(rule, "rule removed", &mut change);
+        self.working = Working::Nobody;
+    }
+
+    /// Takes a rule out with all that it raised, for a reason.
+    fn unseat(&mut self, rule: &str, reason: &str, change: &mut Change<'_>) {
         match self.rules.remove(rule) {
             Some(Seat::Condition { group, unit }) => {
-                self.remove_condition((group, unit), "rule removed", &mut change);
+                self.remove_condition((group, unit), reason, change);
             }
             Some(Seat::Window(window)) => self.remove_window(window),
+            Some(Seat::Pattern(pattern)) => self.remove_pattern(pattern, reason, change),
             None => {}
         }
-        self.working = Working::Nobody;
     }
 
     /// Judges rows of a batch, which are in log order. `view.last` answers with the state before these rows: the shard
@@ -245,14 +266,11 @@ impl Pipeline {
         }
         self.clocks
             .take(batch, rows.clone(), self.clock, &mut self.ticks);
-        self.water.resize_with(self.lines.len(), Vec::new);
-        for ((line, _), water) in self.lines.iter_mut().zip(&mut self.water) {
-            line.take(&self.clocks, &self.ticks, water);
-            self.settings.breaks.bend(line, &self.ticks, water);
-        }
+        self.find_water();
         self.find_columns(batch);
         self.group_picker.pick(&self.ticks);
         self.window_picker.pick(&self.ticks);
+        self.pattern_picker.pick(&self.ticks);
         let push = Push {
             batch,
             rows: rows.clone(),
@@ -264,6 +282,7 @@ impl Pipeline {
             view,
             waiting_rows: self.settings.limits.waiting_rows,
             groups: self.settings.limits.groups,
+            limits: self.settings.limits,
         };
         self.sequence += rows.len() as u64;
         let hit = self.settings.breaks.hit(batch, rows);
@@ -296,11 +315,24 @@ impl Pipeline {
                 window.push(&push, watch, &mut self.window_scratch, out);
             }
         }
+        let units = (self.patterns.as_mut_slice(), &mut self.working);
+        let (picker, scratch) = (&self.pattern_picker, &mut self.pattern_scratch);
+        patterns::push_all((units, hit), picker, &times, &push, scratch, out);
         self.working = Working::Nobody;
+    }
+
+    /// Finds the watermark of every line at each row.
+    fn find_water(&mut self) {
+        self.water.resize_with(self.lines.len(), Vec::new);
+        for ((line, _), water) in self.lines.iter_mut().zip(&mut self.water) {
+            line.take(&self.clocks, &self.ticks, water);
+            self.settings.breaks.bend(line, &self.ticks, water);
+        }
     }
 
     /// Moves the clock, never back: silent resources pass their deadlines.
     pub fn advance(&mut self, clock: Timestamp, view: &dyn View, out: &mut Vec<Outcome>) {
+        let first = self.clock == NEVER;
         self.clock = self.clock.max(clock.0);
         let clock = self.clock;
         let mut due = Vec::new();
@@ -357,6 +389,7 @@ impl Pipeline {
             break_if(self.settings.breaks.brittle_clock, name);
             window.wake(&due, view, watch, &mut self.window_scratch, out);
         }
+        self.advance_patterns((clock, first), view, out);
         self.working = Working::Nobody;
     }
 
@@ -402,6 +435,7 @@ impl Pipeline {
             };
             window.wake(&all, view, watch, &mut self.window_scratch, out);
         }
+        self.patterns_until(&all, time.0, view, out);
         self.working = Working::Nobody;
     }
 
@@ -412,7 +446,9 @@ impl Pipeline {
         let groups = groups.filter_map(|group| group.state.timers.next());
         let windows = self.windows.iter().flatten();
         let windows = windows.filter_map(WindowUnit::next_clock);
-        groups.chain(windows).min().map(Timestamp)
+        let patterns = self.patterns.iter().flatten();
+        let patterns = patterns.filter_map(PatternUnit::next_clock);
+        groups.chain(windows).chain(patterns).min().map(Timestamp)
     }
 
     /// Names of the running rules in byte order.
@@ -444,8 +480,10 @@ impl Pipeline {
         let groups: usize = self.groups.iter().flatten().map(Group::bytes).sum();
         let windows: usize = self.windows.iter().flatten().map(WindowUnit::bytes).sum();
         let lines: usize = self.lines.iter().map(|(line, _)| line.bytes()).sum();
-        let pickers = self.group_picker.bytes() + self.window_picker.bytes();
-        self.clocks.bytes() + lines + groups + windows + pickers
+        let patterns: usize = self.patterns.iter().flatten().map(PatternUnit::bytes).sum();
+        let pickers =
+            self.group_picker.bytes() + self.window_picker.bytes() + self.pattern_picker.bytes();
+        self.clocks.bytes() + lines + groups + windows + patterns + pickers
     }
 
     fn find_columns(&mut self, batch: &EventBatch) {

@@ -3,6 +3,7 @@
 pub(crate) mod aggregates;
 pub(crate) mod condition;
 mod describe;
+pub(crate) mod pattern;
 pub(crate) mod slots;
 pub(crate) mod texts;
 pub(crate) mod window;
@@ -11,9 +12,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tidegate_proto::{Body, FormulaText, Issues, Order, Rule, When};
-use tidegate_scripts::{Formula, FormulaContext};
+use tidegate_scripts::{AliasScope, Formula, FormulaContext};
 
 use self::condition::ConditionPlan;
+use self::pattern::PatternPlan;
 use self::slots::{Bound, Gatherer, SlotTable};
 use self::texts::TextPlan;
 use self::window::WindowPlan;
@@ -43,6 +45,8 @@ pub(crate) enum PlanBody {
     Condition(Arc<ConditionPlan>),
     /// Windows.
     Window(Arc<WindowPlan>),
+    /// A pattern.
+    Pattern(Arc<PatternPlan>),
 }
 
 /// `where`, with a table of its own: it sees every row, also those that it rejects.
@@ -89,7 +93,7 @@ impl Plan {
         let mut issues = Issues::new();
         let filter = filter(rule, &mut issues);
         let context = match rule.body {
-            Body::When(_) => FormulaContext::Condition,
+            Body::When(_) | Body::Pattern(_) => FormulaContext::Condition,
             Body::Window(_) => FormulaContext::WindowEmit,
         };
         let body = match &rule.body {
@@ -98,8 +102,15 @@ impl Plan {
                 draft.map(|draft| Draft::Condition(draft, when))
             }
             Body::Window(window) => window::Draft::compile(window, &mut issues).map(Draft::Window),
+            Body::Pattern(pattern) => {
+                pattern::Draft::compile(pattern, &mut issues).map(Draft::Pattern)
+            }
         };
-        let texts = texts::Texts::compile(rule, context, &mut issues);
+        let aliases = match &rule.body {
+            Body::Pattern(pattern) => pattern::names(pattern),
+            _ => AliasScope::default(),
+        };
+        let texts = texts::Texts::compile(rule, (context, &aliases), &mut issues);
         let (Some(body), true) = (body, issues.is_empty()) else {
             return Err(issues);
         };
@@ -107,6 +118,10 @@ impl Plan {
             Draft::Condition(draft, when) => {
                 let (plan, texts) = draft.finish((rule, when), texts.list);
                 (PlanBody::Condition(Arc::new(plan)), texts)
+            }
+            Draft::Pattern(draft) => {
+                let plan = draft.finish(rule, texts.list);
+                (PlanBody::Pattern(Arc::new(plan)), Vec::new())
             }
             Draft::Window(draft) => {
                 let plan = draft.finish(texts.list);
@@ -157,7 +172,11 @@ impl Plan {
 
     /// When rows are judged.
     pub(crate) fn order(&self) -> Order {
-        self.rule.timing.order.unwrap_or(Order::Arrival)
+        let default = match self.rule.body {
+            Body::Pattern(_) => Order::Time,
+            _ => Order::Arrival,
+        };
+        self.rule.timing.order.unwrap_or(default)
     }
 
     /// What two rules must have in common before they can share anything: which rows they see, and when.
@@ -177,6 +196,7 @@ impl Plan {
 enum Draft<'a> {
     Condition(condition::Draft, &'a When),
     Window(window::Draft),
+    Pattern(pattern::Draft),
 }
 
 fn filter(rule: &Rule, issues: &mut Issues) -> Option<Arc<FilterPlan>> {

@@ -19,6 +19,7 @@ pub mod id;
 pub mod issue;
 pub mod json;
 pub mod outcome;
+pub mod pattern;
 pub mod record;
 pub mod resource;
 pub mod rule;
@@ -35,6 +36,7 @@ pub use document::{Document, SourceDefinition};
 pub use id::{Name, NameError, Names};
 pub use issue::{Issue, Issues, Mark};
 pub use outcome::{Outcome, OutcomeKind, Trigger};
+pub use pattern::Pattern;
 pub use record::{Headers, Offset, OffsetRange, Partition, Record, Topic};
 pub use resource::{ResourceDefinition, ResourceTypeDefinition, Traits};
 pub use rule::{

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Name;
 use crate::issue::Mark;
+use crate::pattern::Pattern;
 use crate::time::Span;
 use crate::window::{Calendar, StateWindow, WindowOptions};
 use crate::zone::Zone;
@@ -57,7 +58,7 @@ pub struct Timing {
     pub disorder: Option<Span>,
     /// After how much silence a resource's time runs on without it.
     pub idle: Option<Span>,
-    /// When rows are judged; default `arrival` for `when`.
+    /// When rows are judged; default `arrival` for `when`, `time` for `pattern`.
     pub order: Option<Order>,
 }
 
@@ -111,13 +112,15 @@ pub struct Rule {
     pub document: Arc<str>,
 }
 
-/// What a rule computes. Patterns, joins and graphs become further variants.
+/// What a rule computes. Joins and graphs become further variants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// A condition over time.
     When(When),
     /// Aggregates over windows.
     Window(WindowRule),
+    /// A pattern of rows.
+    Pattern(Pattern),
 }
 
 /// A condition over time: one level, or several of different severity.

@@ -21,6 +21,8 @@ pub enum Value {
     Text(Arc<str>),
     /// A list, as `collect` makes it.
     List(Vec<Value>),
+    /// Values by name: a row that a pattern has bound.
+    Map(Vec<(Arc<str>, Value)>),
 }
 
 impl Value {
@@ -57,7 +59,7 @@ impl Value {
             )]
             Self::Int(whole) => Some(*whole as f64),
             Self::Number(number) => Some(*number),
-            Self::Missing | Self::Text(_) | Self::List(_) => None,
+            Self::Missing | Self::Text(_) | Self::List(_) | Self::Map(_) => None,
         }
     }
 
@@ -78,6 +80,18 @@ impl Value {
                     item.write_json(out);
                 }
                 out.push(']');
+            }
+            Self::Map(entries) => {
+                out.push('{');
+                for (index, (name, value)) in entries.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    crate::json::write_text(name, out);
+                    out.push(':');
+                    value.write_json(out);
+                }
+                out.push('}');
             }
         }
     }

@@ -71,6 +71,8 @@ impl From<&Value> for value::v1::Value {
             Value::Int(whole) => Some(Kind::Whole(*whole)),
             Value::Number(number) => Some(Kind::Number(*number)),
             Value::Text(text) => Some(Kind::Text(text.as_ref().to_owned())),
+            // Twins hold none; results travel as JSON.
+            Value::Map(_) => Some(Kind::Text(value.to_string())),
             Value::List(items) => {
                 let values = items.iter().map(Self::from).collect();
                 Some(Kind::List(value::v1::ValueList { values }))

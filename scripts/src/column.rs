@@ -82,7 +82,7 @@ impl Column {
                 Value::Int(_) => 1,
                 Value::Bool(_) => 2,
                 Value::Text(_) => 3,
-                Value::List(_) => 4,
+                Value::List(_) | Value::Map(_) => 4,
             };
             if *kind.get_or_insert(this) != this {
                 return Self::Mixed(values);

@@ -7,6 +7,7 @@ use rhai::Expr;
 use tidegate_proto::issue::Issue;
 use tidegate_proto::{FormulaText, Mark, Value};
 
+use crate::alias::AliasScope;
 use crate::column::Column;
 use crate::emit::to_expr;
 use crate::error::{ScriptError, line_column};
@@ -87,7 +88,35 @@ impl Formula {
         context: FormulaContext,
         known: Option<&[Arc<str>]>,
     ) -> Result<Self, Vec<Issue>> {
-        compile_source(&text.source, context, known).map_err(|problems| {
+        let scope = Scope {
+            known,
+            aliases: None,
+        };
+        Self::compile_in(text, context, scope)
+    }
+
+    /// Compiles a formula of a pattern, which may ask for rows that are bound.
+    ///
+    /// # Errors
+    /// Every problem found, in the order of the text.
+    pub fn compile_aliased(
+        text: &FormulaText,
+        context: FormulaContext,
+        aliases: &AliasScope,
+    ) -> Result<Self, Vec<Issue>> {
+        let scope = Scope {
+            known: None,
+            aliases: Some(aliases),
+        };
+        Self::compile_in(text, context, scope)
+    }
+
+    fn compile_in(
+        text: &FormulaText,
+        context: FormulaContext,
+        scope: Scope<'_>,
+    ) -> Result<Self, Vec<Issue>> {
+        compile_source(&text.source, context, scope).map_err(|problems| {
             let issue = |problem: &Problem| to_issue(text, problem);
             problems.iter().map(issue).collect()
         })
@@ -305,11 +334,20 @@ impl fmt::Debug for Formula {
     }
 }
 
+/// Names that a formula can see beside metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scope<'a> {
+    /// Every metric that exists, when the caller knows them all.
+    pub(crate) known: Option<&'a [Arc<str>]>,
+    /// Rows that a pattern has bound.
+    pub(crate) aliases: Option<&'a AliasScope>,
+}
+
 /// Compiles a source; problems keep their places inside it.
 pub(crate) fn compile_source(
     source: &str,
     context: FormulaContext,
-    known: Option<&[Arc<str>]>,
+    scope: Scope<'_>,
 ) -> Result<Formula, Vec<Problem>> {
     if source.len() > sandbox::SOURCE_BYTES {
         return Err(vec![Problem {
@@ -330,7 +368,8 @@ pub(crate) fn compile_source(
             });
         }
     }
-    let mut lowering = Lowering::new(context, known, &names);
+    let mut lowering = Lowering::new(context, scope.known, &names);
+    lowering.aliases = scope.aliases;
     let node = lowering.lower_body(ast.statements());
     problems.append(&mut lowering.problems);
     if !problems.is_empty() {

@@ -18,6 +18,7 @@
 //! - **Scripts.** A formula with statements (`let`, `for`, functions of the author's own) runs row by row; in it whole
 //!   literals stay whole, for indexes and loops.
 
+mod alias;
 mod catalogue;
 mod column;
 mod columnar;
@@ -36,6 +37,7 @@ mod template;
 mod transform;
 mod value;
 
+pub use alias::{AliasField, AliasKind, AliasPick, AliasScope, AliasSlot, name_problem};
 pub use catalogue::{Entry, catalogue};
 pub use column::Column;
 pub use error::{Fault, ScriptError};

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use rhai::{Expr, FnArgsVec, FnCallExpr, ImmutableString, Position, Stmt};
 use tidegate_proto::issue::nearest;
 
+use crate::alias::AliasScope;
 use crate::emit::to_expr;
 use crate::names::{FormulaContext, Meaning, meaning};
 use crate::node::{Node, Operator};
 use crate::scalar::Scalar;
 use crate::stream::{Slot, StreamFunction};
 
+mod alias;
 mod chain;
 mod script;
 mod states;
@@ -44,6 +46,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) problems: Vec<Problem>,
     /// Inside a function of the author's own, which sees only its arguments.
     pub(crate) inside_function: bool,
+    /// Inside an argument of a function that looks at more than one row.
+    pub(crate) inside_stream: bool,
+    /// Names of rows that a pattern has bound.
+    pub(crate) aliases: Option<&'a AliasScope>,
 }
 
 impl<'a> Lowering<'a> {
@@ -59,6 +65,8 @@ impl<'a> Lowering<'a> {
             slots: Vec::new(),
             problems: Vec::new(),
             inside_function: false,
+            inside_stream: false,
+            aliases: None,
         }
     }
 
@@ -161,6 +169,7 @@ impl<'a> Lowering<'a> {
                     let paid = crate::runtime::custom(crate::runtime::key::PAY, 0, inputs, *at);
                     return Node::Opaque(Box::new(paid));
                 }
+                // A bare name is a metric, also where an element of a pattern has the same name.
                 self.name(&[variable.1.as_str()], *at)
             }
             Expr::Dot(..) | Expr::Index(..) => self.lower_chain(expr),
@@ -259,6 +268,9 @@ impl<'a> Lowering<'a> {
             "or" => return self.wrong_count("or(x, y)", args.len(), at),
             "metric" => return self.lower_metric(args, at),
             _ => {}
+        }
+        if let Some(node) = self.alias_function(name, args) {
+            return node;
         }
         let scalar = Scalar::find(name);
         if let Some(function) = StreamFunction::from_name(name)

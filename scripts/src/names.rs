@@ -20,6 +20,11 @@ const WORDS: [&str; 7] = [
 /// Fixed words of window results.
 const WINDOW_WORDS: [&str; 2] = ["win_start", "win_end"];
 
+/// Whether a name is a fixed word or reserved, so that nothing else can have it.
+pub(crate) fn is_word(name: &str) -> bool {
+    WORDS.contains(&name) || WINDOW_WORDS.contains(&name) || !is_identifier(name)
+}
+
 /// What a path of names stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {

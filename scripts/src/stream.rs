@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tidegate_proto::Span;
 
+use crate::alias::AliasSlot;
 use crate::formula::Formula;
 use crate::state::{Parameter, StateFunction};
 
@@ -27,6 +28,8 @@ pub enum Slot {
     WindowEnd,
     /// A function over more than one row.
     Stream(StreamCall),
+    /// Something of a row that a pattern has bound.
+    Alias(AliasSlot),
 }
 
 impl fmt::Display for Slot {
@@ -45,6 +48,7 @@ impl fmt::Display for Slot {
             Self::WindowStart => f.write_str("win_start"),
             Self::WindowEnd => f.write_str("win_end"),
             Self::Stream(call) => f.write_str(&call.text),
+            Self::Alias(slot) => write!(f, "{slot}"),
         }
     }
 }

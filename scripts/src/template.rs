@@ -6,7 +6,8 @@ use rhai::Position;
 use tidegate_proto::issue::Issue;
 use tidegate_proto::{FormulaText, Value};
 
-use crate::formula::{Formula, compile_source, to_issue};
+use crate::alias::AliasScope;
+use crate::formula::{Formula, Scope, compile_source, to_issue};
 use crate::lower::Problem;
 use crate::names::FormulaContext;
 use crate::stream::Slot;
@@ -31,6 +32,30 @@ impl Template {
     /// # Errors
     /// Every problem of every formula in it.
     pub fn compile(text: &FormulaText, context: FormulaContext) -> Result<Self, Vec<Issue>> {
+        Self::compile_in(text, context, Scope::default())
+    }
+
+    /// Compiles a template of a pattern, whose formulas may ask for rows that are bound.
+    ///
+    /// # Errors
+    /// Every problem of every formula in it.
+    pub fn compile_aliased(
+        text: &FormulaText,
+        context: FormulaContext,
+        aliases: &AliasScope,
+    ) -> Result<Self, Vec<Issue>> {
+        let scope = Scope {
+            known: None,
+            aliases: Some(aliases),
+        };
+        Self::compile_in(text, context, scope)
+    }
+
+    fn compile_in(
+        text: &FormulaText,
+        context: FormulaContext,
+        scope: Scope<'_>,
+    ) -> Result<Self, Vec<Issue>> {
         let mut template = Self {
             parts: Vec::new(),
             slots: Vec::new(),
@@ -59,7 +84,7 @@ impl Template {
                 break;
             };
             let source = inside.get(..end).unwrap_or_default();
-            match compile_source(source, context, None) {
+            match compile_source(source, context, scope) {
                 Ok(formula) => template.formula(formula),
                 Err(found) => problems.extend(found.into_iter().map(|problem| Problem {
                     at: shift(place(&text.source, start), problem.at),

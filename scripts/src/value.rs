@@ -1,5 +1,7 @@
 //! What operators mean, value by value: the reference that the columnar program must equal.
 
+use std::sync::Arc;
+
 use rhai::{Array, Dynamic, ImmutableString};
 use tidegate_proto::Value;
 
@@ -236,6 +238,11 @@ pub(crate) fn to_dynamic(value: &Value) -> Dynamic {
         Value::Number(x) => number(*x),
         Value::Text(text) => Dynamic::from(ImmutableString::from(text.as_ref())),
         Value::List(items) => Dynamic::from_array(items.iter().map(to_dynamic).collect()),
+        Value::Map(entries) => {
+            let entries = entries.iter();
+            let entries = entries.map(|(name, value)| (name.as_ref().into(), to_dynamic(value)));
+            Dynamic::from_map(entries.collect())
+        }
     }
 }
 
@@ -247,6 +254,14 @@ pub(crate) fn to_value(value: &Dynamic) -> Result<Value, String> {
         Operand::Int(whole) => Value::Int(whole),
         Operand::Number(x) => Value::Number(x),
         Operand::Text(text) => Value::text(&text),
+        Operand::Other if value.is_map() => {
+            let map = value.as_map_ref().map_err(str::to_owned)?;
+            let entries = map.iter();
+            let entries =
+                entries.map(|(name, value)| Ok((Arc::from(name.as_str()), to_value(value)?)));
+            let entries: Result<Vec<_>, String> = entries.collect();
+            Value::Map(entries?)
+        }
         Operand::Other => {
             let items = value
                 .as_array_ref()

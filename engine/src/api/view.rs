@@ -27,6 +27,11 @@ pub(super) fn value(value: &Value) -> Json {
         Value::Number(number) => Json::from(if *number == 0.0 { 0.0 } else { *number }),
         Value::Text(text) => Json::from(text.as_ref()),
         Value::List(items) => items.iter().map(self::value).collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(name, value)| (name.as_ref().to_owned(), self::value(value)))
+            .collect::<Map<_, _>>()
+            .into(),
     }
 }
 

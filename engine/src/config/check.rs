@@ -178,6 +178,8 @@ fn limits(reader: &mut Reader<'_>) -> LimitsConfig {
         waiting_rows: reader.count("limits.waiting_rows", 1..=100_000_000),
         groups: reader.count("limits.groups", 1..=100_000_000),
         sources: reader.count("limits.sources", 0..=10_000),
+        attempts: reader.count("limits.attempts", 1..=1_000_000),
+        attempt_rows: reader.count("limits.attempt_rows", 1..=1_000_000),
     }
 }
 

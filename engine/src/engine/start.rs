@@ -297,6 +297,8 @@ fn shard_settings(shard: u32, partitions: u32, config: &Config, topics: &Topics)
     let limits = Limits {
         waiting_rows: config.limits.waiting_rows,
         groups: config.limits.groups,
+        attempts: config.limits.attempts,
+        attempt_rows: config.limits.attempt_rows,
     };
     ShardSettings {
         sources,

@@ -301,6 +301,7 @@ impl Ends {
         match &self.value {
             Value::Text(text) => text.len() + 16,
             Value::List(items) => items.len() * size_of::<Value>(),
+            Value::Map(entries) => entries.len() * size_of::<(Arc<str>, Value)>(),
             _ => 0,
         }
     }

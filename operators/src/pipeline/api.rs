@@ -20,6 +20,10 @@ pub trait View {
 pub struct Limits {
     /// Rows that wait for the watermark, per task (`order: time`): beyond it the oldest row is taken early.
     pub waiting_rows: usize,
+    /// Attempts of a pattern per task: beyond it the oldest is dropped.
+    pub attempts: usize,
+    /// Rows that one attempt of a pattern may hold: beyond it the attempt is dropped.
+    pub attempt_rows: usize,
     /// Group keys (`by`) per rule and shard: rows of new groups beyond it are late.
     pub groups: usize,
 }
@@ -28,6 +32,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             waiting_rows: 100_000,
+            attempts: 1_000,
+            attempt_rows: 10_000,
             groups: 100_000,
         }
     }
@@ -130,6 +136,8 @@ pub struct TaskCounters {
     pub windows_too_short: u64,
     /// Rows without a group key that the rule leaves out.
     pub null_keys: u64,
+    /// Attempts of a pattern that were dropped because there were too many or they held too many rows.
+    pub attempts_dropped: u64,
 }
 
 /// What a task is doing.

@@ -45,6 +45,9 @@ impl Pipeline {
                 window.forget(resource);
             }
         }
+        for index in 0..self.patterns.len() {
+            self.match_pattern(index, resource, true, &mut change);
+        }
         if moved {
             self.rearm_resource(resource);
         }
@@ -63,6 +66,9 @@ impl Pipeline {
         for index in 0..self.groups.len() {
             self.working = Working::Matching(Part::Group(index));
             self.match_group(index, resource, false, &mut change);
+        }
+        for index in 0..self.patterns.len() {
+            self.match_pattern(index, resource, false, &mut change);
         }
         for (index, window) in self.windows.iter_mut().enumerate() {
             let Some(window) = window else {
@@ -149,6 +155,15 @@ impl Pipeline {
                 window.rearm(watch, &touched);
             }
         }
+        for unit in self.patterns.iter_mut().flatten() {
+            if let Some((line, _)) = self.lines.get(unit.line()) {
+                let watch = super::Watch {
+                    clocks: &self.clocks,
+                    line,
+                };
+                unit.rearm(watch, &touched);
+            }
+        }
     }
 
     /// What was counted on a task.
@@ -179,6 +194,11 @@ impl Pipeline {
                 let counters = window.and_then(|w| w.state.counters.get(&resource));
                 counters.copied().unwrap_or_default()
             }
+            Some(Seat::Pattern(pattern)) => {
+                let unit = self.patterns.get(*pattern).and_then(Option::as_ref);
+                let counters = unit.and_then(|unit| unit.state.counters.get(&resource));
+                counters.copied().unwrap_or_default()
+            }
             None => TaskCounters::default(),
         }
     }
@@ -197,6 +217,16 @@ impl Pipeline {
                 let window = self.windows.get(*window)?.as_ref()?;
                 let state = window.state.members.has(resource);
                 (window.line(), state.then(TaskState::default)?)
+            }
+            Seat::Pattern(pattern) => {
+                let unit = self.patterns.get(*pattern)?.as_ref()?;
+                let since = unit.state.raised.get(&resource).copied();
+                let state = unit.state.members.has(resource).then_some(TaskState {
+                    raised: since.is_some(),
+                    since: since.map(Timestamp),
+                    ..TaskState::default()
+                });
+                (unit.line(), state?)
             }
         };
         let (line, _) = self.lines.get(line)?;

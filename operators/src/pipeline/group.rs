@@ -88,6 +88,7 @@ pub(crate) struct Push<'a> {
     pub(crate) view: &'a dyn View,
     pub(crate) waiting_rows: usize,
     pub(crate) groups: usize,
+    pub(crate) limits: super::Limits,
 }
 
 impl<'a> Push<'a> {

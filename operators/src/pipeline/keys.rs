@@ -37,6 +37,7 @@ fn identity(values: &[Value]) -> String {
             Value::Int(_) | Value::Number(_) => 'n',
             Value::Text(_) => 't',
             Value::List(_) => 'l',
+            Value::Map(_) => 'm',
         };
         text.push(tag);
         text.push_str(&escaped(value));

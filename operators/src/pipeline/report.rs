@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::patterns::PatternUnit;
 use super::{ApplyReport, PartReport, PartState, Pipeline, Seat};
 use crate::plan::condition::ConditionPlan;
 use crate::plan::slots::Bound;
@@ -54,6 +55,9 @@ fn parts(plan: &Plan) -> Parts {
     match &plan.body {
         PlanBody::Condition(condition) => condition_parts(plan, condition),
         PlanBody::Window(window) => window_parts(plan, window),
+        PlanBody::Pattern(pattern) => {
+            vec![("pattern".to_owned(), PatternUnit::frame(plan, pattern))]
+        }
     }
 }
 
@@ -78,6 +82,7 @@ fn difference(old: &Plan, new: &Plan) -> &'static str {
         (PlanBody::Window(a), PlanBody::Window(b)) if a.form != b.form => "window",
         (PlanBody::Window(a), PlanBody::Window(b)) if a.lateness != b.lateness => "lateness",
         (PlanBody::Window(_), PlanBody::Window(_)) => "emit",
+        (PlanBody::Pattern(_), PlanBody::Pattern(_)) => "pattern",
         _ => "body",
     }
 }
@@ -90,6 +95,7 @@ impl Pipeline {
                 unit.as_ref().map(|unit| &unit.plan)
             }
             Seat::Window(window) => self.windows.get(*window)?.as_ref().map(|w| &w.plan),
+            Seat::Pattern(pattern) => self.patterns.get(*pattern)?.as_ref().map(|p| &p.plan),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::group::{Begun, Group, GroupState, identity};
+use super::patterns::{PatternState, PatternUnit};
 use super::unit::{Unit, UnitState};
 use super::windows::{WindowState, WindowUnit};
 use super::{Pipeline, PipelineSettings, RestoreError, Seat};
@@ -30,6 +31,7 @@ struct Saved<'a> {
     lines: &'a [(Line, Begun)],
     groups: Vec<Grouped<&'a GroupState, &'a UnitState>>,
     windows: Vec<Seated<&'a WindowState>>,
+    patterns: Vec<Seated<&'a PatternState>>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +42,7 @@ struct Loaded {
     lines: Vec<(Line, Begun)>,
     groups: Vec<Grouped<GroupState, UnitState>>,
     windows: Vec<Seated<WindowState>>,
+    patterns: Vec<Seated<PatternState>>,
 }
 
 /// The state of a pipeline as bytes.
@@ -56,6 +59,10 @@ pub(crate) fn write(pipeline: &Pipeline) -> Vec<u8> {
         let window = window.as_ref()?;
         Some((Arc::clone(&window.plan.name), &window.state))
     });
+    let patterns = pipeline.patterns.iter().map(|unit| {
+        let unit = unit.as_ref()?;
+        Some((Arc::clone(&unit.plan.name), &unit.state))
+    });
     let saved = Saved {
         clock: pipeline.clock,
         sequence: pipeline.sequence,
@@ -63,6 +70,7 @@ pub(crate) fn write(pipeline: &Pipeline) -> Vec<u8> {
         lines: &pipeline.lines,
         groups: groups.collect(),
         windows: windows.collect(),
+        patterns: patterns.collect(),
     };
     // Writing to memory fails only for a sequence of unknown length, and there is none.
     postcard::to_extend(&saved, vec![VERSION]).unwrap_or_default()
@@ -131,6 +139,20 @@ impl Plans {
     }
 }
 
+impl Plans {
+    fn pattern(&self, name: &str, state: PatternState) -> Result<PatternUnit, RestoreError> {
+        let plan = self.take(name)?;
+        let PlanBody::Pattern(pattern) = &plan.body else {
+            return Err(RestoreError::Plan(name.to_owned()));
+        };
+        Ok(PatternUnit {
+            plan: Arc::clone(plan),
+            pattern: Arc::clone(pattern),
+            state,
+        })
+    }
+}
+
 /// A pipeline as it was.
 pub(crate) fn read(
     bytes: &[u8],
@@ -166,6 +188,12 @@ pub(crate) fn read(
             .transpose()?;
         pipeline.windows.push(window);
     }
+    for unit in loaded.patterns {
+        let unit = unit
+            .map(|(name, state)| plans.pattern(&name, state))
+            .transpose()?;
+        pipeline.patterns.push(unit);
+    }
     pipeline.count_seats();
     pipeline.count_members();
     Ok(pipeline)
@@ -185,6 +213,12 @@ impl Pipeline {
                     .set_all(index, &window.state.members, true);
             }
         }
+        for (index, unit) in self.patterns.iter().enumerate() {
+            if let Some(unit) = unit {
+                self.pattern_picker
+                    .set_all(index, &unit.state.members, true);
+            }
+        }
     }
 
     /// Finds every rule's seat.
@@ -201,6 +235,12 @@ impl Pipeline {
             if let Some(window) = window {
                 self.rules
                     .insert(Arc::clone(&window.plan.name), Seat::Window(index));
+            }
+        }
+        for (index, unit) in self.patterns.iter().enumerate() {
+            if let Some(unit) = unit {
+                self.rules
+                    .insert(Arc::clone(&unit.plan.name), Seat::Pattern(index));
             }
         }
     }

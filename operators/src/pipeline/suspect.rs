@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tidegate_proto::EventBatch;
 
 use super::group::Group;
+use super::patterns::PatternUnit;
 use super::unit::Unit;
 use super::windows::WindowUnit;
 use super::{Pipeline, PipelineBreaks, Seat};
@@ -28,6 +29,7 @@ pub struct Suspects {
 pub(crate) enum Part {
     Group(usize),
     Window(usize),
+    Pattern(usize),
 }
 
 /// What is being done right now.
@@ -48,6 +50,7 @@ struct Aside {
     groups: Vec<(usize, Group)>,
     units: Vec<(usize, usize, Unit, BTreeSet<u32>)>,
     windows: Vec<(usize, WindowUnit)>,
+    patterns: Vec<(usize, PatternUnit)>,
 }
 
 impl Pipeline {
@@ -67,7 +70,7 @@ impl Pipeline {
         };
         let single = match part {
             Part::Group(group) => self.groups.get(group).and_then(Option::as_ref),
-            Part::Window(_) => None,
+            Part::Window(_) | Part::Pattern(_) => None,
         };
         let single = single.and_then(|group| group.at_work);
         let sits = |seat: &Seat| match (part, *seat) {
@@ -75,6 +78,7 @@ impl Pipeline {
                 at == group && single.is_none_or(|single| single == unit)
             }
             (Part::Window(at), Seat::Window(window)) => at == window,
+            (Part::Pattern(at), Seat::Pattern(pattern)) => at == pattern,
             _ => false,
         };
         let named = self.rules.iter().filter(|(_, seat)| sits(seat));
@@ -102,6 +106,7 @@ impl Pipeline {
         match self.rules.remove(rule) {
             Some(Seat::Condition { group, unit }) => self.let_go(group, unit),
             Some(Seat::Window(window)) => self.remove_window(window),
+            Some(Seat::Pattern(pattern)) => self.expel_pattern(pattern),
             None => {}
         }
     }
@@ -111,12 +116,19 @@ impl Pipeline {
             groups: Vec::new(),
             units: Vec::new(),
             windows: Vec::new(),
+            patterns: Vec::new(),
         };
         for rule in rules {
             match self.rules.get(rule).copied() {
                 Some(Seat::Window(index)) => {
                     let window = self.windows.get_mut(index).and_then(Option::take);
                     aside.windows.extend(window.map(|window| (index, window)));
+                }
+                Some(Seat::Pattern(index)) => {
+                    let pattern = self.patterns.get_mut(index).and_then(Option::take);
+                    aside
+                        .patterns
+                        .extend(pattern.map(|pattern| (index, pattern)));
                 }
                 Some(Seat::Condition { group, unit }) => {
                     let taken = self.groups.get_mut(group).and_then(Option::as_mut);
@@ -159,6 +171,11 @@ impl Pipeline {
         for (index, window) in aside.windows {
             if let Some(place) = self.windows.get_mut(index) {
                 *place = Some(window);
+            }
+        }
+        for (index, pattern) in aside.patterns {
+            if let Some(place) = self.patterns.get_mut(index) {
+                *place = Some(pattern);
             }
         }
     }

@@ -87,7 +87,7 @@ impl Group {
                         *table.unknown.entry(step.resource).or_default() += 1;
                     }
                 }
-                Value::Bool(_) | Value::Text(_) | Value::List(_) => {
+                Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
                     self.fail_table(number, scene, step, out);
                 }
             }

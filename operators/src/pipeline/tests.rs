@@ -271,6 +271,19 @@ pub(super) fn when(name: &str, condition: &str, hold: i64) -> Rule {
     )
 }
 
+/// A pattern as written in YAML, the way a document has it.
+pub(super) fn pattern(name: &str, body: &str) -> Rule {
+    let body = body.lines().map(|line| format!("  {line}\n"));
+    let text = format!(
+        "kind: Rule\nname: {name}\nfor: all\npattern:\n{}",
+        body.collect::<String>()
+    );
+    match tidegate_proto::document::parse(&text).unwrap().pop() {
+        Some(tidegate_proto::Document::Rule(rule)) => rule,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// A rule with windows.
 pub(super) fn window(name: &str, form: WindowForm, emit: &[(&str, &str)]) -> Rule {
     let emit = emit.iter();

@@ -3,8 +3,10 @@
 use tidegate_proto::{Order, Span};
 
 use super::condition::ConditionPlan;
+use super::pattern::PatternPlan;
 use super::window::WindowPlan;
 use super::{Plan, PlanBody};
+use crate::pattern::{Node, NodeKind};
 
 fn input(plan: &Plan, lines: &mut Vec<String>) {
     let rule = plan.rule();
@@ -112,6 +114,51 @@ fn window(plan: &WindowPlan, lines: &mut Vec<String>) {
     }
 }
 
+fn pattern(plan: &PatternPlan, lines: &mut Vec<String>) {
+    let machine = &plan.machine;
+    let mut head = "pattern".to_owned();
+    if machine.within > 0 {
+        head.push_str(&format!(", within {}", Span(machine.within)));
+    }
+    lines.push(head);
+    elements(plan, &machine.steps, 1, lines);
+    for (name, emit) in &plan.emit {
+        lines.push(format!("emit {name}: {}", emit.formula.normal_text()));
+    }
+    if let Some(having) = &plan.having {
+        lines.push(format!("having {}", having.formula.normal_text()));
+    }
+}
+
+/// Elements of a pattern; at most eight levels deep, so it may recurse.
+fn elements(plan: &PatternPlan, nodes: &[Node], depth: usize, lines: &mut Vec<String>) {
+    let text = |test: u16| {
+        let test = plan.tests.get(usize::from(test));
+        test.map_or("", |test| test.sourced.formula.normal_text())
+    };
+    for node in nodes {
+        let name = plan.aliases.get(usize::from(node.from));
+        let name = name.map_or("", |alias| alias.name.as_ref());
+        let (what, inside): (String, &[Node]) = match &node.kind {
+            NodeKind::Step { test, .. } => (test.map_or("true", text).to_owned(), &[]),
+            NodeKind::Between { test, .. } => (format!("not {}", text(*test)), &[]),
+            NodeKind::Absence { test, lasts, .. } => {
+                (format!("not {} for {}", text(*test), Span(*lasts)), &[])
+            }
+            NodeKind::And { sides, .. } => ("and".to_owned(), sides),
+            NodeKind::Or(sides) => ("or".to_owned(), sides),
+            NodeKind::Group(steps) => ("group".to_owned(), steps),
+        };
+        let times = match (node.min, node.max) {
+            (1, 1) => String::new(),
+            (min, u32::MAX) => format!(" {{{min},none}}"),
+            (min, max) => format!(" {{{min},{max}}}"),
+        };
+        lines.push(format!("{}{name}: {what}{times}", "  ".repeat(depth)));
+        elements(plan, inside, depth + 1, lines);
+    }
+}
+
 /// The lines of a plan.
 pub(super) fn lines(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
@@ -119,6 +166,7 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
     match &plan.body {
         PlanBody::Condition(plan) => condition(plan, &mut lines),
         PlanBody::Window(plan) => window(plan, &mut lines),
+        PlanBody::Pattern(plan) => pattern(plan, &mut lines),
     }
     for template in &plan.templates {
         lines.push(format!("text {}", template.path));

@@ -112,6 +112,8 @@ fn key_of(slot: &Slot) -> String {
         Slot::WindowStart => "4".to_owned(),
         Slot::WindowEnd => "5".to_owned(),
         Slot::Stream(call) => format!("9 {}", call.text),
+        // Never in a table: the pattern answers.
+        Slot::Alias(slot) => format!("8 {slot}"),
     }
 }
 
@@ -154,7 +156,7 @@ pub(crate) struct Gatherer {
 impl Gatherer {
     /// Notes what a formula asks for.
     pub(crate) fn add(&mut self, slots: &[Slot], judged: bool) {
-        for slot in slots {
+        for slot in slots.iter().filter(|slot| !matches!(slot, Slot::Alias(_))) {
             let entry = self
                 .slots
                 .entry(key_of(slot))
@@ -181,7 +183,7 @@ impl Gatherer {
                 Slot::Trait(path) => Form::Trait(Arc::clone(path)),
                 Slot::Resource => Form::Resource,
                 Slot::Time => Form::Time,
-                Slot::WindowStart | Slot::WindowEnd => Form::Bound,
+                Slot::WindowStart | Slot::WindowEnd | Slot::Alias(_) => Form::Bound,
                 Slot::Stream(call) => Form::Stream(Box::new(table.stream(call))),
             };
             table.places.push(Place {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tidegate_proto::{ActionKind, FormulaText, Issues, Rule, Severity, Target, Value};
-use tidegate_scripts::{Formula, FormulaContext, Slot, Template};
+use tidegate_scripts::{AliasScope, Formula, FormulaContext, Slot, Template};
 
 use super::{PlanTemplate, TemplateForm};
 
@@ -129,12 +129,20 @@ pub(crate) fn spans(rule: &Rule) -> Vec<Range<usize>> {
 
 impl Texts {
     /// Compiles every text of a rule.
-    pub(crate) fn compile(rule: &Rule, context: FormulaContext, issues: &mut Issues) -> Self {
+    pub(crate) fn compile(
+        rule: &Rule,
+        (context, aliases): (FormulaContext, &AliasScope),
+        issues: &mut Issues,
+    ) -> Self {
         let mut list = Vec::new();
         for (_, text, form) in written(rule).flatten() {
             let script = match form {
-                TemplateForm::Text => Template::compile(text, context).map(Script::Template),
-                TemplateForm::Formula => Formula::compile(text, context).map(Script::Formula),
+                TemplateForm::Text => {
+                    Template::compile_aliased(text, context, aliases).map(Script::Template)
+                }
+                TemplateForm::Formula => {
+                    Formula::compile_aliased(text, context, aliases).map(Script::Formula)
+                }
             };
             match script {
                 Ok(script) => list.push(script),

@@ -306,6 +306,8 @@ impl<'a> Resolver<'a> {
                 Slot::WindowStart => Source::Start,
                 Slot::Time | Slot::WindowEnd => Source::End,
                 Slot::Stream(call) => self.stream(call),
+                // Formulas of windows see no aliases.
+                Slot::Alias(_) => Source::End,
             })
             .collect()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::document::action;
 use crate::document::canonical;
+use crate::document::pattern;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, formula, id, labels, name, span, text, week};
@@ -37,6 +38,7 @@ const RULE: Allowed = Allowed {
         "emit",
         "having",
         "null_keys",
+        "pattern",
         "then",
         "to",
     ],
@@ -48,7 +50,6 @@ const RULE: Allowed = Allowed {
         "join",
         "judge_on_apply",
         "max_skew",
-        "pattern",
         "warmup",
     ],
 };
@@ -209,7 +210,8 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
     let bodies: Vec<&str> = BODIES.into_iter().filter(|name| has(root, name)).collect();
     match bodies.as_slice() {
         [] => {
-            let hint = "one of `when` (a condition) and `window` (aggregates)";
+            let hint =
+                "one of `when` (a condition), `window` (aggregates) and `pattern` (rows in order)";
             report.hint(section.path(), section.mark(), "the rule has no body", hint);
             // What belongs to a body is looked at all the same, so that all problems come at once.
             when::read(section, report);
@@ -227,6 +229,12 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
         ["window"] => {
             misplaced(section, &when::FIELDS, "when", report);
             window::read(section, report).map(Body::Window)
+        }
+        ["pattern"] => {
+            misplaced(section, &when::FIELDS, "when", report);
+            misplaced(section, &OF_WINDOW, "window", report);
+            let field = section.get("pattern")?;
+            pattern::read(field, report).map(Body::Pattern)
         }
         // The section has told that it is not available yet.
         [_] => None,

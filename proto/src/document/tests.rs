@@ -2,6 +2,7 @@
 
 mod flow;
 mod hostile;
+mod patterns;
 mod refused;
 
 use std::sync::Arc;

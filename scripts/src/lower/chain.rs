@@ -1,5 +1,8 @@
 //! Chains of dots and brackets: paths of metrics, traits, and methods.
 
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
 use rhai::{ASTFlags, BinaryExpr, Expr, FnCallExpr, Position};
 
 use super::Lowering;
@@ -15,21 +18,21 @@ pub(crate) const CHANGERS: [&str; 10] = [
 ];
 
 /// One link of a chain.
-enum Step {
+pub(super) enum Step {
     Property(Expr),
     Method(Box<FnCallExpr>, Position),
     Index(Expr),
 }
 
 /// A link with the flags and the place of the dot or bracket in front of it.
-struct Link {
-    step: Step,
+pub(super) struct Link {
+    pub(super) step: Step,
     flags: ASTFlags,
     at: Position,
 }
 
 /// Takes a chain apart: Rhai nests it to the right, each right side holding the rest of the chain.
-fn links(expr: &Expr) -> Option<(&Expr, Vec<Link>)> {
+pub(super) fn links(expr: &Expr) -> Option<(&Expr, Vec<Link>)> {
     let mut found = Vec::new();
     let (head, mut pair, mut is_dot, mut flags, mut at) = match expr {
         Expr::Dot(pair, flags, at) => (&pair.lhs, pair, true, *flags, *at),
@@ -61,6 +64,25 @@ fn links(expr: &Expr) -> Option<(&Expr, Vec<Link>)> {
     }
 }
 
+/// The names that a chain of names outside the script begins with.
+fn path_of(head: &str, links: &mut Peekable<IntoIter<Link>>) -> Vec<String> {
+    let mut path = vec![head.to_owned()];
+    while let Some(link) = links.peek() {
+        let part = match &link.step {
+            Step::Property(Expr::Property(property, _)) => property.2.as_str(),
+            Step::Index(Expr::StringConstant(name, _))
+                if path.len() == 1 && ["meta", "labels"].contains(&head) =>
+            {
+                name.as_str()
+            }
+            _ => break,
+        };
+        path.push(part.to_owned());
+        links.next();
+    }
+    path
+}
+
 fn is_local(expr: &Expr) -> bool {
     matches!(expr, Expr::Variable(variable, short, _) if short.is_some() || variable.0.is_some())
 }
@@ -72,23 +94,11 @@ impl Lowering<'_> {
             return Node::Missing;
         };
         let mut links = links.into_iter().peekable();
+        let named = self.named(head);
         let mut node = match head {
+            _ if let Some(named) = named => self.alias_front(named, &mut links),
             Expr::Variable(variable, _, at) if !is_local(head) => {
-                let mut path = vec![variable.1.to_string()];
-                while let Some(link) = links.peek() {
-                    let part = match &link.step {
-                        Step::Property(Expr::Property(property, _)) => property.2.as_str(),
-                        Step::Index(Expr::StringConstant(name, _))
-                            if path.len() == 1
-                                && ["meta", "labels"].contains(&variable.1.as_str()) =>
-                        {
-                            name.as_str()
-                        }
-                        _ => break,
-                    };
-                    path.push(part.to_owned());
-                    links.next();
-                }
+                let path = path_of(variable.1.as_str(), &mut links);
                 if let Some(link) = links.peek()
                     && self.refuse_method(&path, link)
                 {

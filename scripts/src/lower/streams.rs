@@ -175,6 +175,8 @@ impl Lowering<'_> {
             .known
             .filter(|_| self.context == FormulaContext::Condition);
         let mut inner = Lowering::new(FormulaContext::RowFilter, known, &[]);
+        inner.aliases = self.aliases;
+        inner.inside_stream = true;
         let mut node = inner.lower(argument);
         let failed = !inner.problems.is_empty();
         self.problems.append(&mut inner.problems);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tidegate_proto::rule::{Body, Rule};
 use tidegate_proto::{Selector, Severity, Span, Traits, WindowForm};
 
-use super::{Event, World, event, formula, in_time, tumbling, when, window, with_alarm};
+use super::{Event, World, event, formula, in_time, pattern, tumbling, when, window, with_alarm};
 use crate::pipeline::PipelineSettings;
 
 /// What happens to a world.
@@ -95,7 +95,28 @@ fn rules() -> Vec<Rule> {
         ),
     ];
     rules.extend(special());
+    rules.extend(patterns());
     rules
+}
+
+/// Patterns with everything that has state: repetition, absence, bound rows, lookbacks, alarms, both orders.
+fn patterns() -> [Rule; 5] {
+    let first = "within: 8s\nafter_match: none\nsteps:\n  - x: { where: a > 4, max: 3 }\n  - not: b > 7\n  - y: a < x[-1].a - 2\nemit: { n: x.len(), sum: sum(x.a), last: b }";
+    let absent = "within: 20s\nsteps:\n  - not: a > 6\n    for: 3s\n  - y: b > 3\nemit: { since: time(s1), a: a }";
+    let sides = "within: 6s\nreport: longest\non_timeout: emit\nsteps:\n  - p: avg(a, \"4s\") > 3\n  - or: [ { q: b > 5 }, { not: b > 2, for: 2s } ]\n  - r: { where: a > 2, max: 4 }";
+    let mut quick = pattern("pattern-arrival", first);
+    quick.timing.order = Some(tidegate_proto::Order::Arrival);
+    [
+        with_alarm(
+            pattern("pattern-rise", first),
+            Severity::Major,
+            "${n} of ${x[0].a}",
+        ),
+        pattern("pattern-silence", absent),
+        pattern("pattern-sides", sides),
+        quick,
+        filtered(pattern("pattern-some", absent), "b != 5"),
+    ]
 }
 
 fn filtered(mut rule: Rule, filter: &str) -> Rule {
@@ -182,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn a_rule_alone_says_the_same(acts in acts(), which in 0..18_usize) {
+    fn a_rule_alone_says_the_same(acts in acts(), which in 0..23_usize) {
         let of = |lines: Vec<String>, name: &str| {
             let prefix = format!(" {name}/");
             lines.into_iter().filter(|line| line.contains(&prefix)).collect::<Vec<_>>()
@@ -196,7 +217,7 @@ proptest! {
 
     #[test]
     fn rules_that_come_and_go_change_no_other(
-        acts in acts(), at in 0..60_usize, gone in 0..60_usize, which in 0..18_usize
+        acts in acts(), at in 0..60_usize, gone in 0..60_usize, which in 0..23_usize
     ) {
         let all = rules();
         let base = &all[which];
@@ -249,6 +270,8 @@ proptest! {
             window("means", tumbling(5_000), &[("mean", "avg(a)"), ("last", "last(a)")]),
             window("twice", tumbling(5_000), &[("n", "sum(a * 2, a > 3)"), ("r", "rate(a)")]),
             filtered(window("some", tumbling(5_000), &[("n", "count_if(a > 3)")]), "a != 5"),
+            pattern("rise", "within: 4s\nsteps: [ { x: { where: a > 3, max: 4 } }, { not: a == 0 }, { y: a < x[0].a } ]"),
+            pattern("calm", "within: 9s\nsteps: [ { x: a > 3 }, { not: a > 3, for: 1s } ]"),
         ];
         let events: Vec<Event> = (0..).zip(&rows).map(|(index, (resource, value))| {
             event(["r1", "r2"][*resource], 10_000 + index * 301, &[("a", f64::from(*value))])
@@ -320,10 +343,8 @@ fn thresholds_keep_nothing_per_pair_of_rule_and_resource() {
     assert!(many - few < 400 * 990, "{few} {many}");
 }
 
-/// Not a law but a figure: `cargo test -p tidegate-operators --lib figures -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints figures, checks nothing"]
-fn figures() {
+/// Rules whose cost is printed.
+fn figured() -> Vec<(&'static str, Vec<Rule>)> {
     let mut many: Vec<Rule> = Vec::new();
     for index in 0..10_000 {
         many.push(when(
@@ -333,18 +354,38 @@ fn figures() {
         ));
     }
     let one = |rule: Rule| vec![rule];
-    let cases = [
+    vec![
         ("filter", one(when("filter", "a > 8.5 && b < 5", 0))),
         ("hold", one(when("hold", "a > 8.5", 5_000))),
         (
             "tumbling",
             one(window("w", tumbling(60_000), &[("mean", "avg(a)")])),
         ),
+        (
+            "A then B within 10 s",
+            one(pattern(
+                "ab",
+                "within: 10s\nsteps: [ { x: a > 9 }, { y: b > 4.5 } ]",
+            )),
+        ),
+        (
+            "absence",
+            one(pattern(
+                "ab",
+                "steps: [ { x: a > 9 }, { not: b > 4.5, for: 10s } ]",
+            )),
+        ),
         ("lookback", one(when("avg", "avg(a, \"1m\") > 7", 0))),
         ("10 thresholds", many.iter().take(10).cloned().collect()),
         ("10,000 thresholds", many),
-    ];
-    for (name, rules) in cases {
+    ]
+}
+
+/// Not a law but a figure: `cargo test -p tidegate-operators --lib figures -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures, checks nothing"]
+fn figures() {
+    for (name, rules) in figured() {
         let mut world = world(&rules, true);
         let mut events = Vec::new();
         for index in 0..200_000_i64 {

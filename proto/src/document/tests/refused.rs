@@ -43,7 +43,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "hold: five",
         &[
-            "1:1: rule r: the rule has no body (one of `when` (a condition) and `window` (aggregates))",
+            "1:1: rule r: the rule has no body (one of `when` (a condition), `window` (aggregates) and `pattern` (rows in order))",
             "4:7: rule r: hold: `five` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
         ],
     ),
@@ -524,7 +524,6 @@ graph:
             "4:1: rule boiler-overheats: inputs: `inputs` is not available yet in this version",
             "11:5: rule boiler-overheats: then[1].set: `set` is not available yet in this version",
             "19:16: rule means: to[1]: `series` is not available yet in this version",
-            "24:1: rule door-left-open: pattern: `pattern` is not available yet in this version",
             "32:1: rule both-hot: a rule without `for` (one task over everything) is not available yet in this version (write `for: all` for a task per resource)",
             "34:1: rule both-hot: graph: `graph` is not available yet in this version",
         ],

@@ -1,0 +1,224 @@
+//! The machine of patterns: what attempts wait for, which row takes them on, what ends them. Knows nothing of formulas
+//! or lines: a [`Scene`] judges rows and hears of matches.
+
+mod attempt;
+mod key;
+mod live;
+mod rounds;
+mod sequence;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tidegate_proto::pattern::{Contiguity, OnBreak, Reuse};
+use tidegate_proto::{EventRef, Value};
+
+pub(crate) use self::attempt::Attempt;
+pub(crate) use self::key::Key;
+
+/// Number of an element, in the order of the document.
+pub(crate) type Alias = u16;
+/// Number of a formula that rows are judged by.
+pub(crate) type Test = u16;
+
+/// One element, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) kind: NodeKind,
+    pub(crate) min: u32,
+    pub(crate) max: u32,
+    pub(crate) greedy: bool,
+    pub(crate) contiguity: Contiguity,
+    pub(crate) inner: Contiguity,
+    /// Longest time since the row taken before; 0: no limit.
+    pub(crate) within: i64,
+    /// Numbers of this element and of all inside it: from its own.
+    pub(crate) from: Alias,
+    pub(crate) to: Alias,
+}
+
+/// What an element is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    /// A row that fits; without a test any row.
+    Step {
+        test: Option<Test>,
+        until: Option<Test>,
+    },
+    /// No such row until the next element takes one.
+    Between { test: Test, on_break: OnBreak },
+    /// No such row for a time.
+    Absence {
+        test: Test,
+        lasts: i64,
+        on_break: OnBreak,
+    },
+    /// All sides in any order.
+    And { sides: Vec<Node>, share: bool },
+    /// The first side to complete.
+    Or(Vec<Node>),
+    /// Elements in order, repeated together.
+    Group(Vec<Node>),
+}
+
+/// Which attempts are replaced by copies, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copies {
+    /// Every row that fits the first element begins an attempt; nothing is left behind.
+    Rows,
+    /// A copy from before element `from` is left when element `to` is done.
+    Span { from: usize, to: usize },
+    /// One attempt ever.
+    Never,
+}
+
+/// Which other attempts a match drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drops {
+    PastLast,
+    SameFirst,
+    Nothing,
+    BeforeFirst(Alias),
+    BeforeLast(Alias),
+}
+
+/// A pattern, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Machine {
+    pub(crate) steps: Vec<Node>,
+    /// Longest time from the first row to the last; 0: no limit.
+    pub(crate) within: i64,
+    pub(crate) exclusive: bool,
+    pub(crate) copies: Copies,
+    /// Tests of the elements that can take a first row; `None`: one of them takes any.
+    pub(crate) begins: Option<Vec<Test>>,
+    /// The first element is or holds an absence: waiting begins with the task.
+    pub(crate) born_waiting: bool,
+    pub(crate) drops: Drops,
+    pub(crate) reuse: Reuse,
+    pub(crate) after_break: bool,
+    pub(crate) after_expiry: bool,
+    pub(crate) longest: bool,
+    /// The last element is a negation: the pattern completes at its deadline.
+    pub(crate) ends_in_not: bool,
+    pub(crate) tell_timeout: bool,
+}
+
+/// Most that a key may keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyLimits {
+    pub(crate) attempts: usize,
+    pub(crate) rows: usize,
+}
+
+/// What a test says of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    No,
+    Yes,
+    /// The formula has no value: the row is passed over.
+    Unknown,
+    /// The row carries nothing that the test looks at.
+    Unjudged,
+}
+
+impl Fit {
+    /// What two ways of taking a row come to.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            _ => Self::No,
+        }
+    }
+}
+
+/// A row that an element has taken, or the end of an absence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) alias: Alias,
+    /// The row's number among those of its key.
+    pub(crate) order: u64,
+    /// The time that counts.
+    pub(crate) at: i64,
+    /// `None`: the end of an absence.
+    pub(crate) row: Option<TakenRow>,
+}
+
+/// What is kept of a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TakenRow {
+    /// Its own event time.
+    pub(crate) time: i64,
+    pub(crate) event: EventRef,
+    /// Values that formulas ask for, in the order of the element's list.
+    pub(crate) values: SmallVec<[Value; 2]>,
+}
+
+/// A match, or an attempt that ran out of time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) rows: &'a [Taken],
+    /// When it began: first row, or begin of the leading absence.
+    pub(crate) start: i64,
+    /// When it completed.
+    pub(crate) at: i64,
+    pub(crate) timeout: bool,
+}
+
+/// Where a machine runs.
+pub(crate) trait Scene {
+    /// Another attempt looks at the row.
+    fn turn(&mut self);
+    /// What a test says of the row at hand, given the rows taken before.
+    fn fit(&mut self, test: Test, rows: &[Taken]) -> Fit;
+    /// What is kept of the row at hand for an element.
+    fn keep(&self, alias: Alias) -> TakenRow;
+    /// A match; answers whether it is told.
+    fn matched(&mut self, found: &Found<'_>) -> bool;
+    /// An attempt was dropped because there were too many, or it held too many rows.
+    fn dropped(&mut self);
+}
+
+/// The row at hand, as one attempt sees it.
+pub(crate) struct Hand<'a> {
+    pub(crate) at: i64,
+    pub(crate) order: u64,
+    pub(crate) rows: &'a mut Vec<Taken>,
+    pub(crate) scene: &'a mut dyn Scene,
+}
+
+impl Hand<'_> {
+    fn fit(&mut self, test: Test) -> Fit {
+        self.scene.fit(test, self.rows)
+    }
+
+    fn take(&mut self, alias: Alias) {
+        let row = Some(self.scene.keep(alias));
+        self.rows.push(Taken {
+            alias,
+            order: self.order,
+            at: self.at,
+            row,
+        });
+    }
+
+    /// The time of the row taken last.
+    fn last(&self) -> Option<i64> {
+        last_row(self.rows).map(|taken| taken.at)
+    }
+
+    /// Lets go of rows that elements of a range took, but for those of a range inside it.
+    fn release(&mut self, all: (Alias, Alias), kept: (Alias, Alias)) {
+        let inside = |range: (Alias, Alias), alias| (range.0..range.1).contains(&alias);
+        self.rows
+            .retain(|taken| !inside(all, taken.alias) || inside(kept, taken.alias));
+    }
+}
+
+/// The newest entry that is a row.
+fn last_row(rows: &[Taken]) -> Option<&Taken> {
+    rows.iter().rev().find(|taken| taken.row.is_some())
+}

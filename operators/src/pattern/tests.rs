@@ -1,0 +1,205 @@
+//! The machine against a naive model written apart from it: for short patterns of letters the model looks at every way to
+//! choose rows and takes the one that the specification names.
+
+mod model;
+
+use proptest::prelude::*;
+use tidegate_proto::pattern::{Contiguity, OnBreak, Reuse};
+
+use super::{
+    Alias, Copies, Drops, Fit, Found, Key, KeyLimits, Machine, Node, NodeKind, Scene, Taken,
+    TakenRow, Test,
+};
+use model::{Item, Model, What};
+
+/// Rows are letters: test N fits letter N.
+#[derive(Debug, Default)]
+struct Letters {
+    now: (char, i64),
+    told: Vec<(Vec<i64>, i64)>,
+    dropped: usize,
+}
+
+impl Scene for Letters {
+    fn turn(&mut self) {}
+    fn fit(&mut self, test: Test, _: &[Taken]) -> Fit {
+        let wanted = char::from(b'a' + u8::try_from(test).unwrap());
+        if self.now.0 == wanted {
+            Fit::Yes
+        } else {
+            Fit::No
+        }
+    }
+    fn keep(&self, _: Alias) -> TakenRow {
+        TakenRow {
+            time: self.now.1,
+            event: Default::default(),
+            values: Default::default(),
+        }
+    }
+    fn matched(&mut self, found: &Found<'_>) -> bool {
+        let rows = found.rows.iter().filter(|taken| taken.row.is_some());
+        self.told
+            .push((rows.map(|taken| taken.at).collect(), found.at));
+        true
+    }
+    fn dropped(&mut self) {
+        self.dropped += 1;
+    }
+}
+
+fn node(kind: NodeKind, number: u16, (min, max): (u32, u32), strict: bool) -> Node {
+    let way = if strict {
+        Contiguity::Strict
+    } else {
+        Contiguity::Relaxed
+    };
+    Node {
+        kind,
+        min,
+        max,
+        greedy: false,
+        contiguity: way,
+        inner: Contiguity::Relaxed,
+        within: 0,
+        from: number,
+        to: number + 1,
+    }
+}
+
+fn machine(items: &[Item], within: i64, drops: Drops) -> Machine {
+    let steps = items.iter().zip(0_u16..).map(|(item, number)| {
+        let test = u16::from(item.letter as u8 - b'a');
+        let kind = match item.what {
+            What::Step => NodeKind::Step {
+                test: Some(test),
+                until: None,
+            },
+            What::Not => NodeKind::Between {
+                test,
+                on_break: OnBreak::End,
+            },
+            What::Absence(lasts) => NodeKind::Absence {
+                test,
+                lasts,
+                on_break: OnBreak::End,
+            },
+        };
+        node(kind, number, (item.min, item.max), item.strict)
+    });
+    Machine {
+        steps: steps.collect(),
+        within,
+        exclusive: false,
+        copies: Copies::Rows,
+        begins: None,
+        born_waiting: false,
+        drops,
+        reuse: Reuse {
+            broken: true,
+            matched: false,
+        },
+        after_break: true,
+        after_expiry: true,
+        longest: false,
+        ends_in_not: items.last().is_some_and(|item| item.what == What::Not),
+        tell_timeout: false,
+    }
+}
+
+fn limits(attempts: usize) -> KeyLimits {
+    KeyLimits {
+        attempts,
+        rows: 10_000,
+    }
+}
+
+fn run(machine: &Machine, rows: &[(char, i64)], limits: KeyLimits) -> Letters {
+    let mut key = Key::default();
+    let mut scene = Letters::default();
+    for row in rows {
+        scene.now = *row;
+        key.time(machine, row.1, limits, &mut scene);
+        key.row(machine, row.1, limits, &mut scene);
+        // What a snapshot keeps is all there is.
+        let bytes = postcard::to_stdvec(&key).unwrap();
+        key = postcard::from_bytes(&bytes).unwrap();
+    }
+    key.time(machine, 1_000_000, limits, &mut scene);
+    scene
+}
+
+fn item() -> impl Strategy<Value = Item> {
+    let letter = prop::sample::select(vec!['a', 'b', 'c']);
+    let times = prop::sample::select(vec![(1, 1), (1, 1), (1, 2), (2, 3), (0, 1)]);
+    let kind = (0..8_u8, 1..5_i64, any::<bool>());
+    (letter, times, kind).prop_map(|(letter, times, (kind, lasts, strict))| match kind {
+        0 => Item::other(letter, What::Not),
+        1 => Item::other(letter, What::Absence(lasts)),
+        _ => Item {
+            letter,
+            what: What::Step,
+            min: times.0,
+            max: times.1,
+            strict: strict && kind < 4,
+        },
+    })
+}
+
+/// Patterns that begin with a step that is needed; two negations do not follow each other.
+fn items() -> impl Strategy<Value = Vec<Item>> {
+    prop::collection::vec(item(), 1..5).prop_map(|mut items| {
+        items[0].what = What::Step;
+        items[0].min = items[0].min.max(1);
+        items[0].max = items[0].max.max(items[0].min);
+        items.dedup_by(|b, a| a.what != What::Step && b.what != What::Step);
+        items
+    })
+}
+
+fn rows() -> impl Strategy<Value = Vec<(char, i64)>> {
+    let row = (prop::sample::select(vec!['a', 'b', 'c', 'd']), 0..4_i64);
+    prop::collection::vec(row, 0..14).prop_map(|rows| {
+        let mut now = 0;
+        let mut out = Vec::new();
+        for (letter, step) in rows {
+            now += step;
+            out.push((letter, now));
+        }
+        out
+    })
+}
+
+fn cases() -> u32 {
+    let written = std::env::var("PROPTEST_CASES").ok();
+    written
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(2_000)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #[test]
+    fn the_machine_finds_what_the_model_finds(
+        items in items(),
+        rows in rows(),
+        within in 3..12_i64,
+        keeps in any::<bool>(),
+    ) {
+        let drops = if keeps { Drops::Nothing } else { Drops::PastLast };
+        let found = run(&machine(&items, within, drops), &rows, limits(1_000));
+        let mut model = Model { items: &items, rows: &rows, within };
+        let expected = model.matches(keeps);
+        prop_assert_eq!(found.told, expected, "{:?} {:?} within {}", items, rows, within);
+    }
+}
+
+#[test]
+fn the_oldest_attempt_is_dropped_when_there_are_too_many() {
+    let items = [Item::step('a'), Item::step('b')];
+    let machine = machine(&items, 100, Drops::Nothing);
+    let rows = [('a', 0), ('a', 1), ('a', 2), ('b', 3)];
+    let found = run(&machine, &rows, limits(2));
+    assert_eq!(found.told, [(vec![1, 3], 3), (vec![2, 3], 3)]);
+    assert_eq!(found.dropped, 1);
+}

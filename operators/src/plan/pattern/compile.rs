@@ -1,0 +1,453 @@
+//! From a pattern as written to its plan.
+
+use std::sync::Arc;
+
+use tidegate_proto::pattern::{AfterMatch, Begin, Element, ElementKind, Every, Pattern, Within};
+use tidegate_proto::{FormulaText, Issues, Rule, Span};
+use tidegate_scripts::{
+    AliasField, AliasScope, AliasSlot, Formula, FormulaContext, Slot, StreamFunction,
+};
+
+use super::scope::{Names, check_names};
+use super::{AliasPlan, Asked, PatternPlan, Source, Sourced, TestPlan, flat, timing};
+use crate::pattern::{Alias, Copies, Drops, Machine, Node, NodeKind, Test};
+use crate::plan::slots::{Gatherer, SlotTable};
+use crate::plan::texts::{Script, TextPlan, alarm};
+
+/// A pattern whose formulas are compiled one by one.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pattern: Pattern,
+    names: Names,
+    /// Formulas of tests, with the number of the element and whether it is its `where`.
+    tests: Vec<(Formula, usize, bool)>,
+    steps: Vec<Node>,
+    emit: Vec<(Arc<str>, Formula)>,
+    having: Option<Formula>,
+}
+
+/// Compiles elements and numbers them.
+struct Builder<'a> {
+    names: &'a Names,
+    number: usize,
+    tests: Vec<(Formula, usize, bool)>,
+    issues: &'a mut Issues,
+}
+
+fn aliased(text: &FormulaText, scope: &AliasScope, issues: &mut Issues) -> Option<Formula> {
+    match Formula::compile_aliased(text, FormulaContext::Condition, scope) {
+        Ok(formula) => Some(formula),
+        Err(found) => {
+            issues.extend(found);
+            None
+        }
+    }
+}
+
+fn small(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+impl Builder<'_> {
+    fn test(&mut self, text: &FormulaText, number: usize, own: bool) -> Test {
+        let scope = self.names.seen_from(number);
+        if let Some(formula) = aliased(text, &scope, self.issues) {
+            self.tests.push((formula, number, own));
+        }
+        small(self.tests.len().saturating_sub(1))
+    }
+
+    fn nodes(&mut self, elements: &[Element]) -> Vec<Node> {
+        elements.iter().map(|element| self.node(element)).collect()
+    }
+
+    fn node(&mut self, element: &Element) -> Node {
+        let number = self.number;
+        self.number += 1;
+        let kind = match &element.kind {
+            ElementKind::Step(text) => {
+                let test = text.as_ref().map(|text| self.test(text, number, true));
+                let until = element.until.as_ref();
+                let until = until.map(|text| self.test(text, number, false));
+                NodeKind::Step { test, until }
+            }
+            ElementKind::Absence {
+                not,
+                lasts,
+                on_break,
+            } => {
+                let test = self.test(not, number, false);
+                let on_break = *on_break;
+                match lasts {
+                    None => NodeKind::Between { test, on_break },
+                    Some(lasts) => NodeKind::Absence {
+                        test,
+                        lasts: lasts.0,
+                        on_break,
+                    },
+                }
+            }
+            ElementKind::And { sides, share } => NodeKind::And {
+                sides: self.nodes(sides),
+                share: *share,
+            },
+            ElementKind::Or(sides) => NodeKind::Or(self.nodes(sides)),
+            ElementKind::Group(steps) => NodeKind::Group(self.nodes(steps)),
+        };
+        Node {
+            kind,
+            min: element.min,
+            max: element.max.unwrap_or(u32::MAX),
+            greedy: element.greedy,
+            contiguity: element.contiguity,
+            inner: element.inner,
+            within: element.within.map_or(0, |span| span.0),
+            from: small(number),
+            to: small(self.number),
+        }
+    }
+}
+
+/// Tests of the elements that can take a first row; `None`: one of them takes any.
+fn begins(nodes: &[Node], tests: &mut Vec<Test>) -> Option<()> {
+    for node in nodes {
+        match &node.kind {
+            NodeKind::Step { test, .. } => tests.push((*test)?),
+            NodeKind::Between { .. } | NodeKind::Absence { .. } => {}
+            NodeKind::And { sides, .. } | NodeKind::Or(sides) => {
+                for side in sides {
+                    begins(std::slice::from_ref(side), tests)?;
+                }
+            }
+            NodeKind::Group(steps) => begins(steps, tests)?,
+        }
+        if node.min > 0 {
+            break;
+        }
+    }
+    Some(())
+}
+
+impl Draft {
+    pub(crate) fn compile(pattern: &Pattern, issues: &mut Issues) -> Option<Self> {
+        let before = issues.len();
+        let names = Names::of(pattern);
+        check_names(&flat(pattern), issues);
+        let mut builder = Builder {
+            names: &names,
+            number: 0,
+            tests: Vec::new(),
+            issues,
+        };
+        let steps = builder.nodes(&pattern.steps);
+        let tests = builder.tests;
+        let all = names.all();
+        let emit = pattern
+            .emit
+            .iter()
+            .filter_map(|(name, text)| Some((Arc::clone(name), aliased(text, &all, issues)?)));
+        let emit: Vec<(Arc<str>, Formula)> = emit.collect();
+        let having = pattern.having.as_ref();
+        let having = having.and_then(|text| aliased(text, &all, issues));
+        (issues.len() == before).then(|| Self {
+            pattern: pattern.clone(),
+            names,
+            tests,
+            steps,
+            emit,
+            having,
+        })
+    }
+
+    fn machine(&self) -> Machine {
+        let pattern = &self.pattern;
+        let born_waiting = pattern.steps.first().is_some_and(Element::holds_absence);
+        let last = pattern.steps.len().saturating_sub(1);
+        let copies = match (&pattern.every, pattern.begin) {
+            (Every::First, Begin::EachRow) if !born_waiting => Copies::Rows,
+            (Every::First, _) => Copies::Span { from: 0, to: 0 },
+            (Every::All, _) => Copies::Span { from: 0, to: last },
+            (Every::Span(from, to), _) => Copies::Span {
+                from: *from,
+                to: *to,
+            },
+            (Every::Never, _) => Copies::Never,
+        };
+        let number = |name: &str| small(self.names.number(name).unwrap_or_default());
+        let drops = match &pattern.after_match {
+            AfterMatch::PastLast => Drops::PastLast,
+            AfterMatch::ToNext => Drops::SameFirst,
+            AfterMatch::Nothing => Drops::Nothing,
+            AfterMatch::ToFirst(name) => Drops::BeforeFirst(number(name)),
+            AfterMatch::ToLast(name) => Drops::BeforeLast(number(name)),
+        };
+        let mut tests = Vec::new();
+        let within = pattern.within.unwrap_or(Within {
+            max: Span::ZERO,
+            exclusive: false,
+        });
+        Machine {
+            begins: begins(&self.steps, &mut tests).map(|()| tests),
+            steps: self.steps.clone(),
+            within: within.max.0,
+            exclusive: within.exclusive,
+            copies,
+            born_waiting,
+            drops,
+            reuse: pattern.reuse,
+            after_break: pattern.after_break,
+            after_expiry: pattern.after_expiry,
+            longest: pattern.longest,
+            ends_in_not: pattern.steps.last().is_some_and(Element::is_between),
+            tell_timeout: pattern.tell_timeout,
+        }
+    }
+
+    fn gather(&self, texts: &[Script]) -> SlotTable {
+        let mut gatherer = Gatherer::default();
+        for (formula, ..) in &self.tests {
+            gatherer.add(formula.slots(), true);
+        }
+        let emit = self.emit.iter().map(|(_, formula)| formula.slots());
+        let having = self.having.iter().map(Formula::slots);
+        let texts = texts.iter().map(Script::slots);
+        let column = |slot: &Slot| match slot {
+            Slot::Metric(name) => self.emit.iter().any(|(column, _)| column == name),
+            _ => false,
+        };
+        for slots in emit {
+            gatherer.add(slots, false);
+        }
+        for slots in having.chain(texts.clone()) {
+            for slot in slots.iter().filter(|slot| !column(slot)) {
+                gatherer.add(std::slice::from_ref(slot), false);
+            }
+        }
+        // What formulas ask of bound rows is a metric of those rows.
+        let by_texts = texts.clone().flatten().filter_map(alias_slot);
+        for slot in self.asked().chain(by_texts) {
+            if let AliasField::Metric(name) = &slot.field {
+                gatherer.add(&[Slot::Metric(Arc::clone(name))], false);
+            }
+        }
+        gatherer.finish()
+    }
+
+    fn asked(&self) -> impl Iterator<Item = &AliasSlot> {
+        let tests = self.tests.iter().map(|(formula, ..)| formula);
+        let emit = self.emit.iter().map(|(_, formula)| formula);
+        let formulas = tests.chain(emit).chain(&self.having);
+        formulas.flat_map(Formula::slots).filter_map(alias_slot)
+    }
+
+    pub(crate) fn finish(self, rule: &Rule, texts: Vec<Script>) -> PatternPlan {
+        let table = self.gather(&texts);
+        let aliases = self.aliases(&table, &texts);
+        let resolver = Resolver {
+            table: &table,
+            aliases: &aliases,
+            names: &self.names,
+            emit: &self.emit,
+        };
+        let tests: Vec<TestPlan> = self.tests.iter().map(|(f, ..)| resolver.test(f)).collect();
+        let emit = self.emit.iter();
+        let emit: Vec<_> = emit
+            .map(|(name, formula)| (Arc::clone(name), resolver.sourced(formula, false)))
+            .collect();
+        let having = self.having.as_ref();
+        let having = having.map(|formula| resolver.sourced(formula, true));
+        let texts: Vec<TextPlan<Source>> = texts
+            .into_iter()
+            .map(|script| TextPlan {
+                places: resolver.sources(script.slots(), true),
+                script,
+            })
+            .collect();
+        let told = emit.iter().map(|(_, s)| s).chain(&having);
+        let told = told.flat_map(|sourced| &sourced.sources);
+        let mut told = told.chain(texts.iter().flat_map(|text| &text.places));
+        PatternPlan {
+            looks_back: told.any(|source| matches!(source, Source::Place(_)))
+                && by_time(&self.pattern),
+            every_row: self.pattern.all_rows
+                || tests.iter().any(|test| test.metrics.is_empty())
+                || any_row(&self.steps),
+            identity: identity(&self, &tests),
+            machine: self.machine(),
+            alarm: alarm(rule),
+            timing: timing(rule),
+            own_values: self.pattern.own_values,
+            tests,
+            aliases,
+            emit,
+            having,
+            texts,
+            table,
+        }
+    }
+
+    /// What is kept of each element's rows.
+    fn aliases(&self, table: &SlotTable, texts: &[Script]) -> Vec<AliasPlan> {
+        let elements = flat(&self.pattern);
+        let mut plans = Vec::with_capacity(elements.len());
+        for (number, element) in elements.iter().enumerate() {
+            let own = self.tests.iter().find(|(_, of, own)| *of == number && *own);
+            let own = own.map_or(&[][..], |(formula, ..)| formula.slots());
+            let mut names: Vec<Arc<str>> = Vec::new();
+            let mut add = |slots: &[Slot]| metrics_of(slots, &mut names);
+            add(own);
+            let shown = names.len();
+            let by_texts = texts.iter().flat_map(Script::slots).filter_map(alias_slot);
+            for slot in self
+                .asked()
+                .chain(by_texts)
+                .filter(|s| s.alias == element.alias)
+            {
+                if let AliasField::Metric(name) = &slot.field
+                    && !names.contains(name)
+                {
+                    names.push(Arc::clone(name));
+                }
+            }
+            let kept = names.into_iter().map(|name| {
+                let place = table.places_of(&[Slot::Metric(Arc::clone(&name))]);
+                (name, place.first().copied().unwrap_or(usize::MAX))
+            });
+            plans.push(AliasPlan {
+                name: Arc::clone(&element.alias),
+                takes_rows: matches!(element.kind, ElementKind::Step(_)),
+                list: self.names.is_list(number),
+                kept: kept.collect(),
+                shown,
+            });
+        }
+        plans
+    }
+}
+
+fn alias_slot(slot: &Slot) -> Option<&AliasSlot> {
+    match slot {
+        Slot::Alias(slot) => Some(slot),
+        _ => None,
+    }
+}
+
+/// Metrics that slots name, also as arguments of functions over more than one row, in the order written.
+fn metrics_of(slots: &[Slot], names: &mut Vec<Arc<str>>) {
+    for slot in slots {
+        match slot {
+            Slot::Metric(name) if !names.contains(name) => names.push(Arc::clone(name)),
+            Slot::Stream(call) => {
+                for argument in &call.arguments {
+                    metrics_of(argument.slots(), names);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a match may come without a row.
+fn by_time(pattern: &Pattern) -> bool {
+    pattern.longest || pattern.tell_timeout || pattern.steps.iter().any(Element::holds_absence)
+}
+
+/// Whether a step takes any row.
+fn any_row(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| match &node.kind {
+        NodeKind::Step { test, .. } => test.is_none(),
+        NodeKind::And { sides, .. } | NodeKind::Or(sides) => any_row(sides),
+        NodeKind::Group(steps) => any_row(steps),
+        NodeKind::Between { .. } | NodeKind::Absence { .. } => false,
+    })
+}
+
+/// All that decides how attempts go on: not `within`, which is counted anew, and not what is told of a match.
+fn identity(draft: &Draft, tests: &[TestPlan]) -> String {
+    let machine = Machine {
+        within: i64::from(draft.pattern.within.is_some()),
+        exclusive: false,
+        tell_timeout: false,
+        ..draft.machine()
+    };
+    let texts: Vec<&str> = tests
+        .iter()
+        .map(|test| test.sourced.formula.normal_text().as_ref())
+        .collect();
+    let (own, all) = (draft.pattern.own_values, draft.pattern.all_rows);
+    format!("{machine:?}\n{texts:?}\n{own}{all}")
+}
+
+/// Finds where slots get their values.
+struct Resolver<'a> {
+    table: &'a SlotTable,
+    aliases: &'a [AliasPlan],
+    names: &'a Names,
+    emit: &'a [(Arc<str>, Formula)],
+}
+
+impl Resolver<'_> {
+    fn sources(&self, slots: &[Slot], columns: bool) -> Vec<Source> {
+        slots
+            .iter()
+            .map(|slot| self.source(slot, columns))
+            .collect()
+    }
+
+    fn source(&self, slot: &Slot, columns: bool) -> Source {
+        match slot {
+            Slot::Alias(slot) => {
+                let number = self.names.number(&slot.alias).unwrap_or_default();
+                let kept = self.aliases.get(number).map(|alias| &alias.kept);
+                let place = kept.and_then(|kept| match &slot.field {
+                    AliasField::Metric(name) => kept.iter().position(|(known, _)| known == name),
+                    _ => None,
+                });
+                Source::Rows(Asked {
+                    alias: small(number) as Alias,
+                    pick: slot.pick,
+                    field: slot.field.clone(),
+                    place: place.unwrap_or(usize::MAX),
+                })
+            }
+            Slot::Metric(name) if columns => {
+                match self.emit.iter().position(|(column, _)| column == name) {
+                    Some(column) => Source::Column(column),
+                    None => self.place(slot),
+                }
+            }
+            _ => self.place(slot),
+        }
+    }
+
+    fn place(&self, slot: &Slot) -> Source {
+        let places = self.table.places_of(std::slice::from_ref(slot));
+        Source::Place(places.first().copied().unwrap_or(usize::MAX))
+    }
+
+    fn sourced(&self, formula: &Formula, columns: bool) -> Sourced {
+        Sourced {
+            sources: self.sources(formula.slots(), columns),
+            formula: formula.clone(),
+        }
+    }
+
+    fn test(&self, formula: &Formula) -> TestPlan {
+        let slots = formula.slots();
+        let plain = slots.iter().all(|slot| alias_slot(slot).is_none());
+        let silent = slots.iter().any(|slot| match slot {
+            Slot::Stream(call) => call.function == StreamFunction::Silent,
+            _ => false,
+        });
+        let mut names = Vec::new();
+        if !silent {
+            metrics_of(slots, &mut names);
+        }
+        let slots: Vec<Slot> = names.into_iter().map(Slot::Metric).collect();
+        TestPlan {
+            bound: plain.then(|| self.table.bind(formula.clone())),
+            sourced: self.sourced(formula, false),
+            metrics: self.table.places_of(&slots),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! [`AliasScope`]: names of rows that a pattern has bound, as a formula may ask for them, and [`AliasSlot`], one such
+//! question.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::names::is_plain_path;
+
+/// What a name of a pattern's element stands for, seen from one formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasKind {
+    /// One row.
+    Row,
+    /// Rows of a repetition.
+    List,
+    /// An absence: only the time of its end.
+    Absence,
+    /// A group, `and` or `or`: only its parts have rows.
+    Group,
+    /// Bound only after the formula is asked.
+    Later,
+    /// Bound on another side of the same `or`.
+    OtherSide,
+}
+
+/// Names of a pattern's elements that a formula can see.
+#[derive(Clone, Debug, Default)]
+pub struct AliasScope {
+    /// Names with what they stand for.
+    pub names: Vec<(Arc<str>, AliasKind)>,
+}
+
+impl AliasScope {
+    /// What a name stands for.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> Option<AliasKind> {
+        let found = self.names.iter().find(|(known, _)| known.as_ref() == name);
+        found.map(|(_, kind)| *kind)
+    }
+}
+
+/// Which rows of an alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AliasPick {
+    /// The only row.
+    One,
+    /// A row by its place: from 0, or from the end by −1.
+    At(i32),
+    /// The list of the values.
+    All,
+    /// How many rows.
+    Len,
+    /// The sum of the values.
+    Sum,
+    /// Their mean.
+    Avg,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// How many values.
+    Count,
+}
+
+impl AliasPick {
+    /// The aggregate of a function's name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "sum" => Self::Sum,
+            "avg" => Self::Avg,
+            "min" => Self::Min,
+            "max" => Self::Max,
+            "count" => Self::Count,
+            _ => return None,
+        })
+    }
+}
+
+/// What of a bound row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AliasField {
+    /// The row itself: its values by name.
+    Row,
+    /// The value of a metric.
+    Metric(Arc<str>),
+    /// Its event time.
+    Time,
+    /// Its resource.
+    Resource,
+    /// The id of its event.
+    Id,
+}
+
+/// One question about bound rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AliasSlot {
+    /// Name of the element.
+    pub alias: Arc<str>,
+    /// Which rows.
+    pub pick: AliasPick,
+    /// What of them.
+    pub field: AliasField,
+}
+
+impl fmt::Display for AliasSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alias = &self.alias;
+        let rows = match self.pick {
+            AliasPick::At(place) => format!("{alias}[{place}]"),
+            AliasPick::Len => format!("{alias}.len()"),
+            _ => alias.to_string(),
+        };
+        let field = match &self.field {
+            AliasField::Row => rows,
+            AliasField::Metric(name) if is_plain_path(name) => format!("{rows}.{name}"),
+            AliasField::Metric(name) => format!("{rows}[{name:?}]"),
+            AliasField::Time => format!("time({rows})"),
+            AliasField::Resource => format!("resource({rows})"),
+            AliasField::Id => format!("id({rows})"),
+        };
+        match self.pick {
+            AliasPick::Sum => write!(f, "sum({field})"),
+            AliasPick::Avg => write!(f, "avg({field})"),
+            AliasPick::Min => write!(f, "min({field})"),
+            AliasPick::Max => write!(f, "max({field})"),
+            AliasPick::Count => write!(f, "count({field})"),
+            _ => f.write_str(&field),
+        }
+    }
+}
+
+/// Why a name cannot be that of a pattern's element or a graph's node.
+#[must_use]
+pub fn name_problem(name: &str) -> Option<String> {
+    if crate::names::is_word(name) {
+        return Some(format!("`{name}` means something else in formulas"));
+    }
+    let planned = crate::catalogue::PLANNED.contains(&name);
+    if planned || crate::catalogue::function_names().any(|known| known == name) {
+        return Some(format!("`{name}` is a function of the catalogue"));
+    }
+    None
+}
