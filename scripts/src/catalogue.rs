@@ -134,6 +134,7 @@ const fn cost(function: StreamFunction) -> &'static str {
         F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent => {
             "constant per row; a few values per task"
         }
+        F::State(function) => states::cost(function),
     }
 }
 
@@ -154,6 +155,7 @@ pub fn catalogue() -> impl Iterator<Item = Entry> {
             name: function.name(),
             signature: line.signature,
             meaning: line.meaning,
+            cost: states::cost(function),
             example: line.example,
             contexts: &CONDITION,
             stream: Some(StreamFunction::State(function)),

@@ -37,7 +37,7 @@ impl Discrete {
                 let number = value.as_number()? + 0.0;
                 Some(Self::Number(rising(number.to_bits() as i64)))
             }
-            Value::Missing | Value::List(_) => None,
+            Value::Missing | Value::List(_) | Value::Map(_) => None,
         }
     }
 

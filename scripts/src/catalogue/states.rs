@@ -37,6 +37,28 @@ pub(crate) const fn of(function: StateFunction) -> StateEntry {
     }
 }
 
+/// What a state function costs. `n`: rows in its duration.
+pub(crate) const fn cost(function: StateFunction) -> &'static str {
+    use StateFunction as F;
+    match function {
+        F::NOfM => "constant per row; the last m answers",
+        F::Times => "constant per row; the edges in its duration",
+        F::RobustZ => "log n and more per row; keeps its rows",
+        F::ZscoreBefore | F::Forecast | F::TimeTo => "constant per row; exact sums, keeps its rows",
+        F::SeasonMean | F::SeasonZ => "constant per row; 168 cells per task",
+        F::HoltWinters => "constant per row; one value per step of a season",
+        F::Consecutive
+        | F::Deadband
+        | F::CrossedAbove
+        | F::CrossedBelow
+        | F::Hysteresis
+        | F::Debounce
+        | F::Ewma
+        | F::EwmaShift
+        | F::Cusum => "constant per row; a few values per task",
+    }
+}
+
 const fn of_condition(function: StateFunction) -> StateEntry {
     use StateFunction as F;
     match function {

@@ -270,7 +270,9 @@ impl<'a> Theatre<'a> {
         }
         self.state.raised.insert(resource, found.at);
         let tale = self.tale(OutcomeKind::Raised, found.at, None);
-        let mut values = vec![(Arc::from("severity"), Value::text(alarm.severity.word()))];
+        let severity = alarm.severity.map(|severity| Value::text(severity.word()));
+        let severity = severity.map(|severity| (Arc::from("severity"), severity));
+        let mut values: Vec<_> = severity.into_iter().collect();
         if let Some(text) = alarm.text.and_then(|index| texts.get(index)) {
             values.push((Arc::from("text"), Value::Text(Arc::clone(text))));
         }
