@@ -102,7 +102,12 @@ async fn follow(
             Ok(slice) if slice.entries.is_empty() => {
                 tokio::select! {
                     () = sender.closed() => return Ok(()),
-                    grown = log.grown(place, at) => grown?,
+                    grown = log.grown(place, at) => match grown {
+                        Err(error) if error.retry() == Retry::Backoff => {
+                            tokio::time::sleep(PAUSE).await;
+                        }
+                        grown => grown?,
+                    },
                 }
                 continue;
             }

@@ -247,3 +247,60 @@ fn sizes_parse() {
         assert!(parse_size(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn brokers_choose_the_log_and_properties_are_passed_through() {
+    let load = |lines: &str, variables: &[(&str, &str)]| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tidegate.toml");
+        std::fs::write(&file, lines).unwrap();
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Config::load(&Sources {
+            file: Some(file),
+            environment: variables.iter().map(own).collect(),
+            ..Sources::default()
+        })
+    };
+    assert_eq!(load("", &[]).unwrap().0.kafka.log, None);
+    let lines = "[kafka]\nbrokers = \"a:9092,b:9092\"\n[kafka.properties]\n\"compression.type\" = \"lz4\"\n\"sasl.password\" = \"hush\"\n";
+    let (config, merged) = load(lines, &[("TIDEGATE_KAFKA__PROPERTIES__LINGER_MS", "9")]).unwrap();
+    let kafka = config.kafka.log.unwrap();
+    assert_eq!(
+        (kafka.brokers.as_str(), kafka.group.as_str()),
+        ("a:9092,b:9092", "tidegate")
+    );
+    assert_eq!(kafka.properties["compression.type"], "lz4");
+    assert_eq!(kafka.properties["linger.ms"], "9");
+    assert!(!merged.show(true).contains("hush"));
+
+    let lines = "[kafka]\nbrokers = \"nowhere\"\n[kafka.properties]\nacks = 1\n\"enable.idempotence\" = false\n";
+    let problems = load(lines, &[]).unwrap_err().to_string();
+    for wanted in [
+        "`nowhere` is not a broker",
+        "kafka.properties.acks: what is promised",
+        "kafka.properties.enable.idempotence",
+    ] {
+        assert!(problems.contains(wanted), "{wanted} is not in\n{problems}");
+    }
+}
+
+#[cfg(not(feature = "kafka-tls"))]
+#[test]
+fn a_build_without_tls_names_the_feature() {
+    use crate::log::KafkaSettings;
+    assert!(
+        KafkaSettings::refused("ssl.ca.location")
+            .unwrap()
+            .contains("kafka-tls")
+    );
+    assert!(
+        KafkaSettings::refused_value("security.protocol", "SASL_SSL")
+            .unwrap()
+            .contains("kafka-tls")
+    );
+    assert!(KafkaSettings::refused_value("sasl.mechanism", "SCRAM-SHA-512").is_some());
+    assert_eq!(
+        KafkaSettings::refused_value("sasl.mechanism", "PLAIN"),
+        None
+    );
+}

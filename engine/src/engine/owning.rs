@@ -2,6 +2,7 @@
 //! first. On the embedded log everything is ours from the start to the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_proto::record::Partition;
 use tokio::sync::{mpsc, oneshot};
@@ -10,6 +11,9 @@ use tokio::task::JoinHandle;
 use crate::handler::Dispatcher;
 use crate::log::kafka::Ownership;
 use crate::runtime::Shards;
+
+/// Longest wait for shards that go, before it is looked what else has changed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Follows what is ours.
 #[derive(Debug)]
@@ -91,7 +95,10 @@ async fn let_go(shards: &Shards, dispatcher: &mut Dispatcher, going: &[Partition
         if lost {
             shards.abandon(going).await;
         } else {
-            shards.end(going).await;
+            let ended = tokio::time::timeout(PATIENCE, shards.end(going)).await;
+            if ended.is_err() {
+                tracing::warn!(?going, "shards do not finish; their next owner fences them");
+            }
         }
     };
     tokio::join!(finish, dispatcher.revoke(going.iter().copied()));

@@ -73,19 +73,24 @@ impl Readers {
         offset: Offset,
         limit: ReadLimit,
     ) -> Result<Slice, PortError> {
-        let (fetcher, lease) = self.stream(from, offset, limit).await?;
-        let taken = lease.take(limit).await;
-        if taken
-            .as_ref()
-            .is_err_and(|error| error.retry() == Retry::Backoff)
-        {
-            self.give_up(&from.topic, &fetcher);
+        // The second time with another reader: the first may have been given up by somebody who noticed earlier.
+        for _ in 0..2 {
+            let (fetcher, lease) = self.stream(from, offset, limit).await?;
+            match lease.take(limit).await {
+                Ok((slice, resume)) => {
+                    if resume {
+                        fetcher.resume(from.partition);
+                    }
+                    return Ok(slice);
+                }
+                Err(error) if error.retry() == Retry::Backoff => {
+                    self.give_up(&from.topic, &fetcher);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let (slice, resume) = taken?;
-        if resume {
-            fetcher.resume(from.partition);
-        }
-        Ok(slice)
+        let text = format!("reading {from}: the brokers do not answer");
+        Err(PortError::new(PortErrorKind::Unavailable, text))
     }
 
     /// Waits until there is a record at `offset` or behind it.
@@ -93,8 +98,11 @@ impl Readers {
         let (fetcher, lease) = self.stream(of, offset, WAITING).await?;
         let mut behind = None;
         loop {
-            if let Ok(grown) = tokio::time::timeout(LOOK, lease.grown()).await {
-                return grown;
+            match tokio::time::timeout(LOOK, lease.grown()).await {
+                // Its reader was given up: who reads now gets another one and sees for itself.
+                Ok(Err(error)) if error.retry() == Retry::Backoff => return Ok(()),
+                Ok(grown) => return grown,
+                Err(_) => {}
             }
             // After a broker was fenced for a moment librdkafka can miss that the leader is back, and says nothing.
             let Ok(bounds) = self.lookup.bounds(of).await else {
