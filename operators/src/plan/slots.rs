@@ -227,7 +227,9 @@ impl SlotTable {
 
     fn stream(&self, call: &StreamCall) -> StreamPlan {
         let argument = call.arguments.first().cloned().map(|f| self.bind(f));
-        let second = call.arguments.get(1).cloned().map(|f| self.bind(f));
+        let is_state = matches!(call.function, StreamFunction::State(_));
+        let second = call.arguments.get(1).filter(|_| !is_state);
+        let second = second.cloned().map(|f| self.bind(f));
         let filter = call.filter.clone().map(|f| self.bind(f));
         let bare = argument.as_ref().filter(|_| second.is_none());
         let bare = bare.and_then(bare_metric);
@@ -237,7 +239,7 @@ impl SlotTable {
         });
         let metrics = metrics.collect();
         let limits = call.arguments.iter().skip(1);
-        let limits = limits.filter(|_| matches!(call.function, StreamFunction::State(_)));
+        let limits = limits.filter(|_| is_state);
         let literal = limits.clone().all(|limit| limit.constant().is_some());
         let limits = limits.filter(|_| !literal);
         StreamPlan {

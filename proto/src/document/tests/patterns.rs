@@ -68,7 +68,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "steps: [ { a: x > 0 }, { b: y > 0 } ]",
         &[
-            "5:27: rule r: pattern.steps[1].b: this element can wait for ever: the pattern needs `within` (write `within: 10m` beside `steps`, or `within: none` to keep attempts for ever)",
+            "5:31: rule r: pattern.steps[1].b: this element can wait for ever: the pattern needs `within` (write `within: 10m` beside `steps`, or `within: none` to keep attempts for ever)",
         ],
     ),
     (

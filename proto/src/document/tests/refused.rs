@@ -133,7 +133,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "pattern: { steps: [] }\nwithin: 5m",
         &[
-            "4:1: rule r: pattern: `pattern` is not available yet in this version",
+            "4:19: rule r: pattern.steps: 0 elements: 1 to 64",
             "5:1: rule r: within: unknown field `within` (did you mean `then`?)",
         ],
     ),
