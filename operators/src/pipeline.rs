@@ -33,6 +33,7 @@ mod steps;
 mod streams;
 mod suspect;
 mod tables;
+mod times;
 mod told;
 mod unit;
 mod windows;
@@ -45,6 +46,7 @@ use self::group::{Begun, Group, Push, Scratch, Watch};
 use self::patterns::{PatternScratch, PatternUnit};
 use self::picker::Picker;
 use self::suspect::{Part, Working, break_if};
+use self::times::Times;
 use self::windows::{WindowScratch, WindowUnit};
 
 pub use api::{
@@ -106,38 +108,6 @@ pub struct Pipeline {
     columns: Vec<Option<u32>>,
     /// Who is at work: whom to suspect when it panics.
     working: Working,
-}
-
-/// Time of all resources at the rows of a push.
-struct Times<'a> {
-    clocks: &'a Clocks,
-    lines: &'a [(Line, Begun)],
-    water: &'a [Vec<i64>],
-}
-
-impl<'a> Times<'a> {
-    /// The push as one group sees it; `None` when no row concerns it.
-    fn of(
-        &self,
-        push: &Push<'a>,
-        line: usize,
-        picked: Option<&'a [u32]>,
-        all: bool,
-    ) -> Option<(Push<'a>, Watch<'a>)> {
-        if picked.is_none() && !all {
-            return None;
-        }
-        let push = Push {
-            water: self.water.get(line)?,
-            picked,
-            ..push.clone()
-        };
-        let watch = Watch {
-            clocks: self.clocks,
-            line: &self.lines.get(line)?.0,
-        };
-        Some((push, watch))
-    }
 }
 
 impl Pipeline {

@@ -285,7 +285,7 @@ mod tests {
     fn every_border_is_where_the_wall_says_so() {
         let zone = Zone::new("America/New_York").unwrap();
         let times = vec![time(&[5, 6], 1, 3), time(&[2], 20, 4)];
-        let borders = active("America/New_York", times.clone());
+        let borders = active("America/New_York", times);
         // Every quarter of an hour of a year, from the wall alone; gaps and folds lie on weekends there.
         let mut at = 1_767_225_600_000_i64;
         while at < 1_798_761_600_000 {

@@ -126,10 +126,10 @@ impl Unit {
             let severity = Value::text(severity.word());
             values.push((Arc::from("severity"), severity));
         }
-        if let Some(alarm) = self.condition.alarm {
-            if let Some(text) = alarm.text.and_then(|index| texts.get(index)) {
-                values.push((Arc::from("text"), Value::Text(Arc::clone(text))));
-            }
+        if let Some(alarm) = self.condition.alarm
+            && let Some(text) = alarm.text.and_then(|index| texts.get(index))
+        {
+            values.push((Arc::from("text"), Value::Text(Arc::clone(text))));
         }
         let shown = self.condition.shown.iter();
         values.extend(shown.map(|(label, place)| (Arc::clone(label), value(*place))));

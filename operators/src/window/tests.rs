@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use tidegate_proto::{EventBatch, EventRef, MetricColumn, Span, Value, WindowForm};
 
 use super::{
-    Argument, Excess, LateRow, NumberRows, RowKey, WindowLimits, WindowMode, WindowOutput, WindowRow,
-    WindowSpec, Windows,
+    Argument, Excess, LateRow, NumberRows, RowKey, WindowLimits, WindowMode, WindowOutput,
+    WindowRow, WindowSpec, Windows,
 };
 use crate::aggregate::AggregateKind;
 use crate::aggregate::tests::wide::WIDE;
