@@ -94,11 +94,11 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "within: 1m\nsteps: [ { as: 2x, where: x }, { b: { where: y, min: 3, max: 2 } }, { c: { where: z, until: w } } ]\nafter_match: { to_first: d }\nevery: bb",
         &[
-            "6:18: rule r: pattern.steps[0].as: `2x` is no name that a formula can use (letters, digits and `_`, a letter first)",
+            "6:14: rule r: pattern.steps[0].as: `2x` is no name that a formula can use (letters, digits and `_`, a letter first)",
             "6:64: rule r: pattern.steps[1].b.max: at most 2 and at least 3: nothing fits",
-            "6:89: rule r: pattern.steps[2].c.until: `until` closes a repetition, and this element is taken once (give it `max`, or leave `until` out)",
-            "8:10: rule r: pattern.every: there is no element `bb` (did you mean `b`?)",
+            "6:88: rule r: pattern.steps[2].c.until: `until` closes a repetition, and this element is taken once (give it `max`, or leave `until` out)",
             "7:28: rule r: pattern.after_match.to_first: there is no element `d` (did you mean `b`?)",
+            "8:10: rule r: pattern.every: there is no element `bb` (did you mean `b`?)",
         ],
     ),
     (
@@ -111,15 +111,15 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "within: 1m\nsteps: [ { as: a, where: x, optional: true }, { b: { where: y, min: 0 } } ]\nmatches: all",
         &[
-            "7:12: rule r: pattern.matches: `all` is not available yet in this version",
             "5:3: rule r: pattern: every element may be left out, so the pattern matches nothing",
+            "7:12: rule r: pattern.matches: `all` is not available yet in this version",
         ],
     ),
     (
         "steps: [ { a: x }, { as: n, not: y, for: 1m, on_break: spend } ]\nby: line",
         &[
-            "6:3: rule r: pattern.by: `by` is not available yet in this version",
             "5:58: rule r: pattern.steps[1].on_break: `spend` is for a `not` without `for` inside an `and`",
+            "6:3: rule r: pattern.by: `by` is not available yet in this version",
         ],
     ),
 ];
