@@ -21,14 +21,12 @@ impl Inserted {
     }
 }
 
-/// Whether a text of the tree has parentheses that do not close: the mark of a formula that fell apart.
+/// Whether a text of the tree has parentheses or quotes that do not close: the mark of a formula that fell apart.
 pub(super) fn is_torn(nodes: &[Node]) -> bool {
     let mut waiting: Vec<&Node> = nodes.iter().collect();
     while let Some(node) = waiting.pop() {
         match &node.kind {
-            NodeKind::Text(text) if text.matches('(').count() != text.matches(')').count() => {
-                return true;
-            }
+            NodeKind::Text(text) if !is_whole(text) => return true,
             NodeKind::Seq(items) => waiting.extend(items),
             NodeKind::Map(entries) => {
                 waiting.extend(entries.iter().flat_map(|(key, value)| [key, value]));
@@ -37,6 +35,11 @@ pub(super) fn is_torn(nodes: &[Node]) -> bool {
         }
     }
     false
+}
+
+fn is_whole(text: &str) -> bool {
+    let count = |sought: char| text.matches(sought).count();
+    count('(') == count(')') && count('"') % 2 == 0
 }
 
 /// The text with formulas of flow maps and lists in quotes; `None` when there is none.

@@ -80,6 +80,13 @@ fn formulas_in_flow_keep_their_commas_and_places() {
 }
 
 #[test]
+fn a_text_that_falls_apart_into_balanced_parts_is_mended_too() {
+    let found = columns(r#"{ a: a("),("), b: 1 }"#);
+    let sources: Vec<&str> = found.iter().map(|(source, _)| source.as_str()).collect();
+    assert_eq!(sources, ["a(\"),(\")", "1"]);
+}
+
+#[test]
 fn flow_formulas_stand_anywhere() {
     let text = "kind: Rule # f(a, b)\nname: r\nfor: { ids: [a, b] }\nwhere: |\n  { a: f(a,\n  b) }\nwindow:\n  { tumbling: 5m }\nby: [f(a, b), 'c']\nemit:\n  { n: count(),\n    # a comment, (\n    m: g(a, \"5m\") }\nthen: [ { log: \"${f(a, b)}\", on: [raised, cleared] } ]\n";
     let rule = rule(text);
