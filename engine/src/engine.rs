@@ -23,7 +23,7 @@ use tidegate_actors::observe::{
     Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
 };
 use tidegate_actors::owner::Phase;
-use tidegate_actors::port::TopicPartition;
+use tidegate_actors::port::{Clock, TopicPartition};
 use tidegate_actors::shard::{ONCE_HEADER, ONLY_HEADER};
 use tidegate_proto::record::{Record, Topic, partition_of};
 
@@ -152,7 +152,15 @@ impl Engine {
     /// # Errors
     /// When the data folder, the log or a handler's settings cannot be used.
     pub async fn start(config: Config) -> Result<Running, EngineError> {
-        start::start(config).await
+        Self::start_at(config, Arc::new(WallClock)).await
+    }
+
+    /// The same with another clock: what moves hours in a moment.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub async fn start_at(config: Config, clock: Arc<dyn Clock>) -> Result<Running, EngineError> {
+        start::start(config, clock).await
     }
 
     /// Number of partitions, so of shards.

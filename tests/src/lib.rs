@@ -2,7 +2,9 @@
 
 pub mod broker;
 pub mod checker;
+pub mod damage;
 pub mod group;
+pub mod inside;
 pub mod nab;
 pub mod process;
 pub mod random;

@@ -85,6 +85,11 @@ pub struct Process {
 impl Process {
     /// Starts `tidegate serve` on a data folder; does not wait.
     pub fn start(data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_saying(data, settings, Stdio::inherit())
+    }
+
+    /// The same, where its log lines go somewhere else.
+    pub fn start_saying(data: &Path, settings: &[(&str, &str)], says: Stdio) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = free.local_addr().expect("a socket has an address").port();
         drop(free);
@@ -93,7 +98,8 @@ impl Process {
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .env("RUST_LOG", "warn")
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            .stderr(says);
         // Settings of whoever runs the tests are not those of the test.
         let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         for name in inherited.filter(|name| name.starts_with("TIDEGATE_")) {

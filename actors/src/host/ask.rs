@@ -104,6 +104,9 @@ async fn load_snapshot(
             Err(error) => return Err(error),
         }
     }
+    // Until there is a snapshot, a recovery needs the whole history.
+    let sources = vec![(Topic::clone(&ports.topics.inbox), 0)];
+    hold(shard, 0, sources, ports).await?;
     Ok(None)
 }
 
@@ -235,8 +238,7 @@ async fn keep(
 ) -> Result<(), PortError> {
     ports.snapshots.put(name, bytes).await?;
     let listed = ports.snapshots.list(name.shard).await?;
-    // What the oldest kept snapshot needs stays readable. Those of an earlier process have positions that nobody
-    // remembers; they are the oldest and go with the next few.
+    // What the oldest kept snapshot needs stays readable.
     let (oldest, needed, free) = {
         let mut kept = ports
             .kept
@@ -244,6 +246,10 @@ async fn keep(
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         kept.insert(name, needed.clone());
         kept.retain(|known, _| known.shard != name.shard || listed.contains(known));
+        // Positions of an earlier process's snapshots are not known here; its hold stands until the last of them is gone.
+        if listed.iter().any(|listed| !kept.contains_key(listed)) {
+            return Ok(());
+        }
         let first = kept.iter().find(|(known, _)| known.shard == name.shard);
         let (oldest, needed) =
             first.map_or((name, needed), |(known, needed)| (*known, needed.clone()));
@@ -258,19 +264,28 @@ async fn keep(
             .collect();
         (oldest, needed, free)
     };
-    ports
-        .log
-        .hold(&place(&ports.topics.journal, name.shard), oldest.journal)
-        .await?;
-    for (topic, at) in needed {
-        ports.log.hold(&place(&topic, name.shard), at).await?;
-    }
+    hold(name.shard, oldest.journal, needed, ports).await?;
     for topic in free {
         // The topic of a source that is gone may be gone too.
         let _ = ports
             .log
             .hold(&place(&topic, name.shard), Offset::MAX)
             .await;
+    }
+    Ok(())
+}
+
+/// Keeps the journal and the sources of a shard readable from here on.
+async fn hold(
+    shard: Partition,
+    journal: Offset,
+    sources: Needed,
+    ports: &Ports,
+) -> Result<(), PortError> {
+    let of = place(&ports.topics.journal, shard);
+    ports.log.hold(&of, journal).await?;
+    for (topic, at) in sources {
+        ports.log.hold(&place(&topic, shard), at).await?;
     }
     Ok(())
 }

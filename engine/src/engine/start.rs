@@ -49,11 +49,13 @@ impl Clock for WallClock {
     }
 }
 
-pub(super) async fn start(config: Config) -> Result<Running, EngineError> {
+pub(super) async fn start(
+    config: Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Running, EngineError> {
     let data = DataDir::open(&config.data, Some(config.partitions), config.partitions)
         .map_err(|error| EngineError::Data(error.to_string()))?;
     let partitions = data.partitions();
-    let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let handlers = Handlers::build(&config.handlers, &clock).map_err(EngineError::issues)?;
     let log = open(&config, &data, &clock)?;
     let snapshots = snapshots(&config, &data, &log)?;
@@ -142,7 +144,7 @@ fn snapshots(
 ) -> Result<Arc<FolderStore>, EngineError> {
     let shared = config.kafka.snapshots.clone().filter(|_| log.is_shared());
     let folder = shared.unwrap_or_else(|| data.snapshots());
-    Ok(Arc::new(FolderStore::open(&folder)?))
+    Ok(Arc::new(FolderStore::open(&folder, config.shard.snapshots)?))
 }
 
 /// Sees to it that our topics are there and can be used.

@@ -19,8 +19,6 @@ use crate::data_dir::sync_folder;
 use crate::log::embedded::kind_of_io;
 use crate::log::offload;
 
-/// Snapshots of a shard that are kept.
-const KEPT: usize = 3;
 /// Age at which a file that is still being written has nobody who writes it.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
 const MAGIC: [u8; 6] = *b"TGSNAP";
@@ -34,16 +32,19 @@ const UNCOVERED_BYTES: usize = 12;
 #[derive(Debug)]
 pub struct FolderStore {
     folder: PathBuf,
+    /// Snapshots of a shard that are kept.
+    kept: usize,
     /// Makes temporary names differ.
     writes: AtomicU64,
 }
 
 impl FolderStore {
-    /// Opens the folder, or creates it, and clears away what an interrupted write left.
+    /// Opens the folder, or creates it, and clears away what an interrupted write left. The newest `kept` snapshots of
+    /// each shard stay.
     ///
     /// # Errors
     /// A failing disk.
-    pub fn open(folder: &Path) -> Result<Self, PortError> {
+    pub fn open(folder: &Path, kept: usize) -> Result<Self, PortError> {
         let open = || {
             fs::create_dir_all(folder)?;
             for file in fs::read_dir(folder)? {
@@ -57,6 +58,7 @@ impl FolderStore {
         open().map_err(|error| failed("opening", folder, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
+            kept: kept.max(1),
             writes: AtomicU64::new(0),
         })
     }
@@ -206,7 +208,7 @@ fn names(folder: &Path, shard: Partition) -> io::Result<Vec<SnapshotName>> {
 impl SnapshotStore for FolderStore {
     fn put(&self, name: SnapshotName, bytes: Vec<u8>) -> PortFuture<'_, ()> {
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
-        let folder = self.folder.clone();
+        let (folder, kept) = (self.folder.clone(), self.kept);
         let process = std::process::id();
         let writing = folder.join(format!("{}.{number}.{process}.writing", file_name(name)));
         Box::pin(offload(move || {
@@ -217,7 +219,7 @@ impl SnapshotStore for FolderStore {
             })?;
             let old = names(&folder, name.shard)
                 .map_err(|error| failed("listing snapshots in", &folder, &error))?;
-            for name in old.into_iter().skip(KEPT) {
+            for name in old.into_iter().skip(kept) {
                 let path = folder.join(file_name(name));
                 if let Err(error) = fs::remove_file(&path) {
                     tracing::warn!(%error, path = %path.display(), "an old snapshot was not removed");
@@ -253,6 +255,7 @@ impl SnapshotStore for FolderStore {
         let folder = self.folder.clone();
         Box::pin(offload(move || {
             let aside = path.with_extension("snapshot.corrupt");
+            tracing::warn!(path = %aside.display(), "a damaged snapshot is set aside; the one before is used, or the journal alone");
             fs::rename(&path, aside)
                 .and_then(|()| sync_folder(&folder))
                 .map_err(|error| failed("setting aside snapshot", &path, &error))
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn the_three_newest_of_each_shard_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FolderStore::open(folder.path()).unwrap();
+        let store = FolderStore::open(folder.path(), 3).unwrap();
         block_on(async {
             for journal in [5, 100, 20, 7, 9] {
                 store
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn a_snapshot_set_aside_is_not_listed_but_there() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FolderStore::open(folder.path()).unwrap();
+        let store = FolderStore::open(folder.path(), 3).unwrap();
         block_on(async {
             store.put(name(0, 1), b"one".to_vec()).await.unwrap();
             store.put(name(0, 2), b"two".to_vec()).await.unwrap();
@@ -315,7 +318,7 @@ mod tests {
             .path()
             .join("shard-00000-0000000000000000002.snapshot.0.writing");
         fs::write(&left, b"half").unwrap();
-        let store = FolderStore::open(folder.path()).unwrap();
+        let store = FolderStore::open(folder.path(), 3).unwrap();
         assert!(!left.exists());
         assert_eq!(block_on(store.list(0)).unwrap(), []);
     }
@@ -323,7 +326,7 @@ mod tests {
     #[test]
     fn a_snapshot_under_another_name_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FolderStore::open(folder.path()).unwrap();
+        let store = FolderStore::open(folder.path(), 3).unwrap();
         block_on(store.put(name(0, 1), b"one".to_vec())).unwrap();
         fs::rename(store.path(name(0, 1)), store.path(name(0, 2))).unwrap();
         let refused = block_on(store.get(name(0, 2))).unwrap_err();
