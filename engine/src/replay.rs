@@ -40,6 +40,8 @@ pub struct ReplayOptions {
     pub until: Option<Timestamp>,
     /// Every shard is thrown away and restored from its snapshot after every epoch.
     pub restore_every_epoch: bool,
+    /// Whether the summary keeps what goes elsewhere than to the results.
+    pub keep_effects: bool,
 }
 
 impl Default for ReplayOptions {
@@ -50,6 +52,7 @@ impl Default for ReplayOptions {
             ticks: None,
             until: None,
             restore_every_epoch: false,
+            keep_effects: false,
         }
     }
 }
@@ -93,6 +96,8 @@ pub struct ReplaySummary {
     pub results: u64,
     /// Lines that could not be used: number and reason.
     pub unusable: Vec<(i64, String)>,
+    /// Actions, records for topics of the user's, rows of the future lane, if they were asked for: line and text.
+    pub effects: Vec<(i64, String)>,
 }
 
 /// A running replay: lines in, result lines out.
@@ -409,6 +414,11 @@ impl Replay {
                             .unusable
                             .push((line, reason.unwrap_or_default()));
                     }
+                    Destination::Actions | Destination::User(_) | Destination::Late
+                        if self.options.keep_effects =>
+                    {
+                        all.push((line, output));
+                    }
                     _ => {}
                 }
             }
@@ -427,7 +437,12 @@ impl Replay {
                 .cmp(&(lb, clock_last(b)))
                 .then_with(|| key(a).cmp(&key(b)))
         });
-        for (_, output) in all {
+        for (line, output) in all {
+            if output.destination != Destination::Results {
+                let effect = lines::effect(&output).map(|effect| (line, effect));
+                self.summary.effects.extend(effect);
+                continue;
+            }
             self.summary.results += 1;
             out(
                 std::str::from_utf8(output.record.value.as_deref().unwrap_or_default())

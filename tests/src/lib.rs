@@ -5,6 +5,7 @@ pub mod checker;
 pub mod damage;
 pub mod group;
 pub mod inside;
+pub mod load;
 pub mod nab;
 pub mod process;
 pub mod random;

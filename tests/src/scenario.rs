@@ -10,7 +10,11 @@
 //! {"resource":"b1", …}
 //! === expect
 //! {"rule": …}
+//! line 3 topic hot: …
+//! unusable line 4: …
 //! ```
+//!
+//! The answer is the result lines, then what goes elsewhere (actions, topics, the future lane), then what is unusable.
 //!
 //! Every case runs straight, and thrown away and restored after every epoch, at 1, 2, 3 and 8 shards, in epochs of 1, 7
 //! and 1000 records: always the same answer, to the byte. `UPDATE_GOLDEN=1` writes the straight answer into the file.
@@ -111,10 +115,14 @@ impl Case {
             ticks: self.option("ticks"),
             until: self.option("until"),
             restore_every_epoch: restore,
+            keep_effects: true,
         };
         let (lines, summary) = replay_text(&self.rules, &self.events, options)
             .unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
         let mut answer: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        for (line, effect) in summary.effects {
+            answer.push_str(&format!("line {line} {effect}\n"));
+        }
         for (line, reason) in summary.unusable {
             answer.push_str(&format!("unusable line {line}: {reason}\n"));
         }

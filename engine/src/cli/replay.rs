@@ -28,6 +28,7 @@ pub(super) fn run(arguments: &ReplayArguments, out: &mut dyn Write) -> Result<()
         ticks: arguments.ticks,
         until: arguments.until,
         restore_every_epoch: false,
+        keep_effects: false,
     };
     let events = arguments.events.as_deref().unwrap_or(Path::new("-"));
     if events == Path::new("-") && arguments.files.iter().any(|file| file == Path::new("-")) {

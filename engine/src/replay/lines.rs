@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tidegate_actors::epoch::{Destination, Output};
 use tidegate_proto::resource::ResourceTypeDefinition;
 use tidegate_proto::time::{TimeError, Timestamp};
 
@@ -127,6 +128,27 @@ fn read_time(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(number) => number.as_i64().map(Timestamp),
         Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// What an output does elsewhere than in the results, without what depends on the cut: its id and its place in the log.
+/// Late rows are `late` lines of the results already.
+pub(super) fn effect(output: &Output) -> Option<String> {
+    let value = output.record.value.as_deref().unwrap_or_default();
+    let mut body: Value = serde_json::from_slice(value).unwrap_or(Value::Null);
+    if let Some(object) = body.as_object_mut()
+        && !matches!(output.destination, Destination::User(_))
+    {
+        object.shift_remove("id");
+        object.shift_remove("source");
+    }
+    match &output.destination {
+        Destination::User(topic) => Some(format!("topic {topic}: {body}")),
+        Destination::Actions => Some(format!("action: {body}")),
+        Destination::Late if body.get("reason") == Some(&Value::from("future")) => {
+            Some(format!("future: {body}"))
+        }
         _ => None,
     }
 }

@@ -1,7 +1,6 @@
 //! Crashes and full disks, with real processes and a real disk: slow or in need of preparation, so not run by default.
 //!
-//! `cargo test -p tidegate crash -- --ignored --nocapture`; the full disk needs `LOG_SMALL_DISK`, a folder on a disk of
-//! 100 to 400 MB that is empty (a mounted tmpfs).
+//! `tests/faults/run` runs them, and mounts the disk of 200 MB that `LOG_SMALL_DISK` names.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -97,7 +96,7 @@ fn check_all(log: &EmbeddedLog, acknowledged: [Offset; 2]) {
 }
 
 #[test]
-#[ignore = "kills a process many times"]
+#[ignore = "kills a process many times: tests/faults/run"]
 fn what_was_acknowledged_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..30_usize {
@@ -109,12 +108,11 @@ fn what_was_acknowledged_survives_a_kill() {
 }
 
 #[test]
-#[ignore = "needs LOG_SMALL_DISK"]
+#[ignore = "needs a small disk: tests/faults/run"]
 fn a_full_disk_closes_the_log_and_opening_it_anew_recovers() {
-    let Ok(folder) = std::env::var("LOG_SMALL_DISK") else {
-        return;
-    };
-    let folder = Path::new(&folder);
+    let disk = std::env::var("LOG_SMALL_DISK").expect("LOG_SMALL_DISK: run tests/faults/run");
+    let disk = tempfile::tempdir_in(disk).unwrap();
+    let folder = disk.path();
     for round in 0..20 {
         let ballast = folder.join("ballast");
         let log = open(&folder.join("log"), crash_settings(), &clock_at(1));

@@ -194,7 +194,7 @@ fn damage_beside_a_crash_is_an_error_or_has_no_effect() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: tests/faults/run"]
 fn much_damage_is_an_error_or_has_no_effect() {
     for seed in 10..20 {
         let (refused, unharmed) = damage_many(200, seed, seed % 2 == 0);

@@ -1,4 +1,5 @@
-//! Figures, not laws: `cargo test -p tidegate throughput -- --ignored --nocapture`.
+//! Figures, not laws: `cargo test -p tidegate --lib throughput -- --ignored --nocapture`; the limited log for its five
+//! minutes with `tests/faults/run retention`.
 
 use std::time::Instant;
 
