@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod checker;
 pub mod damage;
+pub mod fuzz;
 pub mod group;
 pub mod inside;
 pub mod load;

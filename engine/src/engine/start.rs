@@ -49,10 +49,7 @@ impl Clock for WallClock {
     }
 }
 
-pub(super) async fn start(
-    config: Config,
-    clock: Arc<dyn Clock>,
-) -> Result<Running, EngineError> {
+pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, EngineError> {
     let data = DataDir::open(&config.data, Some(config.partitions), config.partitions)
         .map_err(|error| EngineError::Data(error.to_string()))?;
     let partitions = data.partitions();
