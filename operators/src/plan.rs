@@ -75,13 +75,36 @@ pub(crate) fn formula(
     context: FormulaContext,
     issues: &mut Issues,
 ) -> Option<Formula> {
-    match Formula::compile(text, context) {
-        Ok(formula) => Some(formula),
-        Err(found) => {
-            issues.extend(found);
-            None
+    judged(text, context, false, issues)
+}
+
+/// The same for a formula that must say true or false.
+pub(crate) fn condition(
+    text: &FormulaText,
+    context: FormulaContext,
+    issues: &mut Issues,
+) -> Option<Formula> {
+    judged(text, context, true, issues)
+}
+
+fn judged(
+    text: &FormulaText,
+    context: FormulaContext,
+    condition: bool,
+    issues: &mut Issues,
+) -> Option<Formula> {
+    let found = match Formula::compile(text, context) {
+        Ok(formula) => {
+            let found = formula.mismatches(text, condition);
+            if found.is_empty() {
+                return Some(formula);
+            }
+            found
         }
-    }
+        Err(found) => found,
+    };
+    issues.extend(found);
+    None
 }
 
 impl Plan {
@@ -200,7 +223,7 @@ enum Draft<'a> {
 }
 
 fn filter(rule: &Rule, issues: &mut Issues) -> Option<Arc<FilterPlan>> {
-    let formula = formula(rule.filter.as_ref()?, FormulaContext::RowFilter, issues)?;
+    let formula = condition(rule.filter.as_ref()?, FormulaContext::RowFilter, issues)?;
     let mut gatherer = Gatherer::default();
     gatherer.add(formula.slots(), false);
     let table = gatherer.finish();

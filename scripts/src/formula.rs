@@ -163,6 +163,19 @@ impl Formula {
         self.inner.program.is_some()
     }
 
+    /// Types that cannot fit each other whatever a row holds, as issues of the text; `condition`: the whole must say true or
+    /// false. A formula with statements is judged row by row alone.
+    #[must_use]
+    pub fn mismatches(&self, text: &FormulaText, condition: bool) -> Vec<Issue> {
+        let node = self.inner.node.as_ref();
+        let found = node.map(|node| crate::kind::mismatches(node, condition));
+        let found = found.unwrap_or_default();
+        found
+            .iter()
+            .map(|problem| to_issue(text, problem))
+            .collect()
+    }
+
     /// The value for one row, always by way of Rhai: the reference. Slots beyond `values` are `()`.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod columnar;
 mod emit;
 mod error;
 mod formula;
+mod kind;
 mod lower;
 mod names;
 mod node;

@@ -23,6 +23,48 @@ fn every_case_has_one_answer() {
     );
 }
 
+/// Types that no row can make fit are told before a rule runs, each with its place; several of a text at once.
+#[test]
+fn types_that_never_fit_are_told_with_their_places() {
+    for (fields, wanted) in [
+        (
+            "when: t * 2.0",
+            "4:9: rule r: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+        ),
+        (
+            "when: 5",
+            "4:7: rule r: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+        ),
+        (
+            "when: t > 1.0 && 3 > \"a\"",
+            "4:20: rule r: when: `>` cannot work on a number and text",
+        ),
+        (
+            "when: t > 1.0 && !(3 + 4)",
+            "4:18: rule r: when: `!` needs true or false, not a number",
+        ),
+        (
+            "when: (t > 1.0) > true",
+            "4:17: rule r: when: `>` cannot work on true or false and true or false",
+        ),
+        (
+            "when: t > 1.0\nclear: '\"a\"'",
+            "5:8: rule r: clear: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
+        ),
+        (
+            "where: 7\nwhen: t > 1.0",
+            "4:8: rule r: where: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+        ),
+    ] {
+        let text = format!("kind: Rule\nname: r\nfor: all\n{fields}\n");
+        let told = replay_text(&text, "", ReplayOptions::default()).unwrap_err();
+        assert_eq!(told.to_string(), wanted, "{fields}");
+    }
+    let text = "kind: Rule\nname: r\nfor: all\nwhere: 7\nwindow: { tumbling: 5s }\nemit: { a: -true, b: sum(t) }\nhaving: \"'x' + b\"\n";
+    let told = replay_text(text, "", ReplayOptions::default()).unwrap_err();
+    assert_eq!(told.to_string().lines().count(), 3, "{told}");
+}
+
 #[test]
 fn all_problems_of_a_text_are_told_at_once() {
     let text = "kind: Rule\nname: b1\nfor: all\nwhen: t > 1.0\nhold: 5\nwhne: 3\n---\nkind: Rule\nname: b2\nfor: all\nwhen: avgg(t, \"1m\") > 1.0\n";

@@ -88,9 +88,9 @@ pub(crate) struct Draft {
 }
 
 fn level(level: &Level, issues: &mut Issues) -> Option<LevelDraft> {
-    let when = super::formula(&level.when, FormulaContext::Condition, issues);
+    let when = super::condition(&level.when, FormulaContext::Condition, issues);
     let clear = level.clear.as_ref();
-    let clear = clear.map(|text| super::formula(text, FormulaContext::Condition, issues));
+    let clear = clear.map(|text| super::condition(text, FormulaContext::Condition, issues));
     Some(LevelDraft {
         when: when?,
         clear: match clear {

@@ -106,10 +106,10 @@ impl Draft {
         let by = columns(&rule.by, FormulaContext::RowFilter, issues);
         let emit = columns(&rule.emit, FormulaContext::WindowEmit, issues);
         let having = rule.having.as_ref();
-        let having = having.map(|text| super::formula(text, FormulaContext::WindowEmit, issues));
+        let having = having.map(|text| super::condition(text, FormulaContext::WindowEmit, issues));
         let when = match &rule.options.emission {
             Emission::When { when, .. } => {
-                Some(super::formula(when, FormulaContext::WindowEmit, issues))
+                Some(super::condition(when, FormulaContext::WindowEmit, issues))
             }
             _ => None,
         };
@@ -117,6 +117,9 @@ impl Draft {
         let texts = state.flat_map(|state| std::iter::once(&state.start).chain(&state.end));
         let signals = texts.map(|text| super::formula(text, FormulaContext::RowFilter, issues));
         let signals: Vec<Formula> = signals.collect::<Option<_>>()?;
+        for ((_, text), (_, formula)) in rule.emit.iter().zip(&emit) {
+            refuse_nulls(text, formula, issues);
+        }
         Some(Self {
             rule: rule.clone(),
             by,
