@@ -95,7 +95,7 @@ fn kind(node: &Node, found: &mut Vec<Problem>) -> Kind {
             if a == b { a } else { Kind::Any }
         }
         Node::Call(scalar, list, _) => {
-            list.iter().for_each(|x| drop(kind(x, found)));
+            all(list, found);
             if scalar.gives_flag {
                 Kind::Flag
             } else {
@@ -103,13 +103,20 @@ fn kind(node: &Node, found: &mut Vec<Problem>) -> Kind {
             }
         }
         Node::Coalesce(list, _) => {
-            list.iter().for_each(|x| drop(kind(x, found)));
+            all(list, found);
             Kind::Any
         }
         Node::List(list, _) => {
-            list.iter().for_each(|x| drop(kind(x, found)));
+            all(list, found);
             Kind::List
         }
+    }
+}
+
+/// Looks into each; what they give is nobody's business here.
+fn all(list: &[Node], found: &mut Vec<Problem>) {
+    for node in list {
+        kind(node, found);
     }
 }
 

@@ -29,31 +29,31 @@ fn types_that_never_fit_are_told_with_their_places() {
     for (fields, wanted) in [
         (
             "when: t * 2.0",
-            "4:9: rule r: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:9: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
             "when: 5",
-            "4:7: rule r: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:7: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
             "when: t > 1.0 && 3 > \"a\"",
-            "4:20: rule r: when: `>` cannot work on a number and text",
+            "4:20: when: `>` cannot work on a number and text",
         ),
         (
             "when: t > 1.0 && !(3 + 4)",
-            "4:18: rule r: when: `!` needs true or false, not a number",
+            "4:18: when: `!` needs true or false, not a number",
         ),
         (
             "when: (t > 1.0) > true",
-            "4:17: rule r: when: `>` cannot work on true or false and true or false",
+            "4:17: when: `>` cannot work on true or false and true or false",
         ),
         (
             "when: t > 1.0\nclear: '\"a\"'",
-            "5:8: rule r: clear: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
+            "5:8: clear: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
         ),
         (
             "where: 7\nwhen: t > 1.0",
-            "4:8: rule r: where: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:8: where: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
     ] {
         let text = format!("kind: Rule\nname: r\nfor: all\n{fields}\n");

@@ -58,8 +58,8 @@ const WORDS: [&str; 48] = [
 #[must_use]
 pub fn mutated(corpus: &[&[u8]], random: &mut Random) -> Vec<u8> {
     let mut input = pick(corpus, random).to_vec();
-    // One in sixteen stays as it is: the good ones must go on being good.
-    let mutations = random.below(16).min(6);
+    // One in eight stays as it is: the good ones must go on being good.
+    let mutations = random.below(8).min(4);
     for _ in 0..mutations {
         mutate(&mut input, corpus, random);
     }
@@ -89,7 +89,8 @@ fn mutate(input: &mut Vec<u8>, corpus: &[&[u8]], random: &mut Random) {
         1 => drop(input.drain(taken)),
         2 => {
             let copy = input[taken.clone()].to_vec();
-            let times = 1 + random.below(if random.one_in(16) { 200 } else { 3 }) as usize;
+            let most = if random.one_in(16) { 200 } else { 3 };
+            let times = 1 + random.below(most) as usize;
             input.splice(taken.end..taken.end, copy.repeat(times));
         }
         3 | 4 => {
