@@ -4,7 +4,7 @@ use tidegate_proto::{FormulaText, Mark, Value};
 use tidegate_scripts::{Fault, Formula, FormulaContext};
 
 /// Compiles a script as a condition.
-pub fn compile(source: &str) -> Result<Formula, String> {
+pub(crate) fn compile(source: &str) -> Result<Formula, String> {
     let text = FormulaText {
         source: source.into(),
         path: "when".into(),
@@ -15,7 +15,7 @@ pub fn compile(source: &str) -> Result<Formula, String> {
 }
 
 /// What becomes of a script: `refused`, `stopped` by a budget, `failed` by its author's fault, `ended` with a value.
-pub fn fate(source: &str) -> (&'static str, String) {
+pub(crate) fn fate(source: &str) -> (&'static str, String) {
     let formula = match compile(source) {
         Ok(formula) => formula,
         Err(problems) => return ("refused", problems),
@@ -33,7 +33,7 @@ pub fn fate(source: &str) -> (&'static str, String) {
 }
 
 /// Scripts that run until a budget stops them.
-pub const STOPPED: [&str; 51] = [
+pub(crate) const STOPPED: [&str; 51] = [
     // Endless loops.
     "loop { }",
     "while true { }",

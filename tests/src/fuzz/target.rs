@@ -154,7 +154,7 @@ fn column(number: usize) -> Vec<Value> {
     ];
     let from = number % values.len();
     // The first columns have numbers alone, as most of the world's.
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         return (0..values.len())
             .map(|row| Value::Number(row as f64 * 0.1 - 0.2))
             .collect();
