@@ -155,7 +155,8 @@ impl Inside {
             }
             assert!(
                 began.elapsed() < PATIENCE,
-                "it is never reached: {shown:#?}"
+                "it is never reached: {shown:#?}, shards {:?}",
+                self.engine().trouble().await
             );
             tokio::time::sleep(LOOK_EVERY).await;
         }

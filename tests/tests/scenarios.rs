@@ -49,7 +49,7 @@ fn types_that_never_fit_are_told_with_their_places() {
         ),
         (
             "when: t > 1.0\nclear: '\"a\"'",
-            "5:8: clear: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
+            "5:9: clear: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
         ),
         (
             "where: 7\nwhen: t > 1.0",
