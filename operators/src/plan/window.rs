@@ -117,9 +117,6 @@ impl Draft {
         let texts = state.flat_map(|state| std::iter::once(&state.start).chain(&state.end));
         let signals = texts.map(|text| super::formula(text, FormulaContext::RowFilter, issues));
         let signals: Vec<Formula> = signals.collect::<Option<_>>()?;
-        for ((_, text), (_, formula)) in rule.emit.iter().zip(&emit) {
-            refuse_nulls(text, formula, issues);
-        }
         Some(Self {
             rule: rule.clone(),
             by,
