@@ -141,7 +141,10 @@ fn snapshots(
 ) -> Result<Arc<FolderStore>, EngineError> {
     let shared = config.kafka.snapshots.clone().filter(|_| log.is_shared());
     let folder = shared.unwrap_or_else(|| data.snapshots());
-    Ok(Arc::new(FolderStore::open(&folder, config.shard.snapshots)?))
+    Ok(Arc::new(FolderStore::open(
+        &folder,
+        config.shard.snapshots,
+    )?))
 }
 
 /// Sees to it that our topics are there and can be used.

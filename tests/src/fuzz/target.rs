@@ -252,6 +252,7 @@ fn journal() -> Vec<&'static [u8]> {
             epoch: 1042,
             generation: 17,
             ranges: vec![OffsetRange { from: 3, to: 977 }],
+            records: 974,
             clock: Timestamp(1_767_225_600_123),
             published: 1040,
         }),
