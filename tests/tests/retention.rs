@@ -83,6 +83,7 @@ fn inbox(folder: &Path) -> (Vec<i64>, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes for minutes on a slow disk"]
 async fn retention_stops_with_a_warning_before_what_a_shard_needs() {
     let folder = tempfile::tempdir().unwrap();
     let (data, said) = (folder.path().join("data"), folder.path().join("said"));
