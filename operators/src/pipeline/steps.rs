@@ -86,6 +86,7 @@ impl Group {
             if !self.state.members.has(tick.resource) {
                 continue;
             }
+            self.state.sight.seed(tick.resource, i64::MAX, push.view);
             let trigger = push.trigger(row);
             if timed {
                 scratch.touched.push(tick.resource);
@@ -125,7 +126,6 @@ impl Group {
     ) {
         if taken {
             let mut row = *row;
-            self.state.sight.seed(row.resource, i64::MAX, push.view);
             if timed {
                 row.at = self.reach(row.resource, row.at);
                 step.at = row.at;
@@ -275,6 +275,7 @@ impl Group {
             if !self.state.members.has(tick.resource) {
                 continue;
             }
+            self.meet(tick.resource, *water, push.view);
             let trigger = push.trigger(row);
             let number = u32::try_from(row).unwrap_or(u32::MAX);
             let time = push.batch.time.get(row).copied().unwrap_or_default();
@@ -300,6 +301,16 @@ impl Group {
             }
             scratch.touched.push(tick.resource);
             self.pass(tick.resource, *water, (trigger, push.view), scratch);
+        }
+    }
+
+    /// A row of a resource is read: with the first one the task takes what the twin knew before. Not later, when a row has
+    /// waited or passed `where`: by then the twin knows more or less of the rows between, as the batches are cut.
+    fn meet(&mut self, resource: u32, water: i64, view: &dyn View) {
+        let limit = Sight::limit(true, water);
+        self.state.sight.seed(resource, limit, view);
+        if let Some(filter) = &mut self.state.filter {
+            filter.seed(resource, limit, view);
         }
     }
 
@@ -371,8 +382,6 @@ impl Group {
         if !self.passes(&row, of_filter, (trigger, view), scratch) {
             return;
         }
-        let limit = Sight::limit(true, row.time);
-        self.state.sight.seed(resource, limit, view);
         self.reach(resource, row.time);
         let table = &self.condition.table;
         let gaze = &mut scratch.gaze;

@@ -228,6 +228,10 @@ impl WindowUnit {
             if !self.state.members.has(tick.resource) {
                 continue;
             }
+            if !simple {
+                // Also where `where` holds the row back: what the twin knew must not depend on how batches are cut.
+                self.state.sight.seed(tick.resource, i64::MAX, push.view);
+            }
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let row = Row {
                 resource: tick.resource,
@@ -302,7 +306,6 @@ impl WindowUnit {
     /// Values as of the row, and its key; `None` when there are too many groups.
     fn look(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> Option<u32> {
         let sight = &mut self.state.sight;
-        sight.seed(row.resource, i64::MAX, push.view);
         sight.take(&self.window.table, &row, push.view, gaze);
         sight.look(
             &self.window.table,

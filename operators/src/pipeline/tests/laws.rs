@@ -96,7 +96,26 @@ fn rules() -> Vec<Rule> {
     ];
     rules.extend(special());
     rules.extend(patterns());
+    rules.extend(looking());
     rules
+}
+
+/// Rules that look at what a row lacks: it comes from rows that `where` held back, or from before the rule.
+fn looking() -> [Rule; 5] {
+    let mut grouped = window("look-grouped", tumbling(5_000), &[("n", "count(a)")]);
+    if let Body::Window(window) = &mut grouped.body {
+        window.by.push(("b".into(), formula("by.b", "b")));
+    }
+    [
+        filtered(when("look", "a > b", 0), "a > 2"),
+        filtered(when("look-hold", "a > b", 2_000), "a > 2"),
+        in_time(when("look-ordered", "a > b", 0)),
+        filtered(
+            in_time(when("look-ordered-some", "a > b", 1_000)),
+            "b < 7 || a > 2",
+        ),
+        filtered(grouped, "a > 2"),
+    ]
 }
 
 /// Patterns with everything that has state: repetition, absence, bound rows, lookbacks, alarms, both orders.
@@ -203,7 +222,7 @@ proptest! {
     }
 
     #[test]
-    fn a_rule_alone_says_the_same(acts in acts(), which in 0..23_usize) {
+    fn a_rule_alone_says_the_same(acts in acts(), which in 0..28_usize) {
         let of = |lines: Vec<String>, name: &str| {
             let prefix = format!(" {name}/");
             lines.into_iter().filter(|line| line.contains(&prefix)).collect::<Vec<_>>()
@@ -217,7 +236,7 @@ proptest! {
 
     #[test]
     fn rules_that_come_and_go_change_no_other(
-        acts in acts(), at in 0..60_usize, gone in 0..60_usize, which in 0..23_usize
+        acts in acts(), at in 0..60_usize, gone in 0..60_usize, which in 0..28_usize
     ) {
         let all = rules();
         let base = &all[which];
