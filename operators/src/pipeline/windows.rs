@@ -256,15 +256,7 @@ impl WindowUnit {
             } else {
                 self.look(row, push, &mut scratch.gaze)
             };
-            for message in scratch.gaze.faults.drain(..) {
-                scratch.blames.push(Blame {
-                    resource: tick.resource,
-                    time: row.time,
-                    cause: Cause::Row(number),
-                    trigger: push.trigger(number as usize),
-                    message,
-                });
-            }
+            scratch.blame(row, number, push);
             match key {
                 Some(key) => {
                     let entry = u32::try_from(scratch.rows.len()).unwrap_or(u32::MAX);
@@ -431,6 +423,19 @@ fn rows_before(uses: &[Use], entry: usize) -> usize {
 }
 
 impl WindowScratch {
+    /// What a formula could not say about a row, told with the row that asked.
+    fn blame(&mut self, row: Row, number: u32, push: &Push<'_>) {
+        for message in self.gaze.faults.drain(..) {
+            self.blames.push(Blame {
+                resource: row.resource,
+                time: row.time,
+                cause: Cause::Row(number),
+                trigger: push.trigger(number as usize),
+                message,
+            });
+        }
+    }
+
     /// Keeps the values of a used row.
     fn keep(&mut self, simple: bool) {
         for (builder, value) in self.own.iter_mut().zip(&self.gaze.own) {
