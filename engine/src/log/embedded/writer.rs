@@ -84,10 +84,14 @@ pub(super) enum Work {
     Persist(Answer<()>),
 }
 
-/// Work with its place in the queue, which is free again when the work is done.
+/// What a request takes of the queue's bounds (records, bytes) until it is served.
+pub(super) type Place = [OwnedSemaphorePermit; 2];
+
+/// Work with its place in the queue. The place of a write is free again before its answer is out: who was answered is counted
+/// no more.
 pub(super) struct Request {
     pub(super) work: Work,
-    pub(super) place: [OwnedSemaphorePermit; 2],
+    pub(super) place: Place,
 }
 
 /// The writer.
@@ -167,20 +171,19 @@ impl Writer {
 
     /// Takes all that waits, up to the bytes of a group, and serves it.
     fn drain(&mut self, first: Request, queue: &Receiver<Request>) {
-        let mut places = Vec::new();
         let mut writes = Vec::new();
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(request) = next {
-            places.push(request.place);
-            match request.work {
+            let Request { work, place } = request;
+            match work {
                 Work::Write(write) => {
                     bytes += write.bytes;
-                    writes.push(write);
+                    writes.push((write, place));
                 }
                 other => {
                     self.commit(std::mem::take(&mut writes));
-                    self.serve(other);
+                    self.serve(other, place);
                 }
             }
             next = (bytes < GROUP_BYTES)
@@ -188,13 +191,12 @@ impl Writer {
                 .flatten();
         }
         self.commit(writes);
-        drop(places);
     }
 
-    fn serve(&mut self, work: Work) {
+    fn serve(&mut self, work: Work, place: Place) {
         let health = self.shared.health.check();
         match work {
-            Work::Write(write) => self.commit(vec![write]),
+            Work::Write(write) => self.commit(vec![(write, place)]),
             Work::CreateTopic(topic, settings, answer) => {
                 let made = health.and_then(|()| {
                     guarded("creating a topic", || self.create_topic(&topic, settings))
@@ -237,7 +239,7 @@ impl Writer {
     }
 
     /// Commits writes as one batch of the store and answers them.
-    fn commit(&mut self, writes: Vec<Write>) {
+    fn commit(&mut self, writes: Vec<(Write, Place)>) {
         if writes.is_empty() {
             return;
         }
@@ -245,7 +247,7 @@ impl Writer {
         let now = self.clock.now().0;
         let firsts: Vec<_> = writes
             .iter()
-            .map(|write| {
+            .map(|(write, _)| {
                 let mut first = 0;
                 for (index, part) in write.parts.iter().enumerate() {
                     let at = stage.add(part, now)?;
@@ -262,11 +264,12 @@ impl Writer {
             guarded("writing the log", || self.write(&mut stage)).map_err(PortError::in_doubt)
         });
         self.note_failure(&written);
-        for (write, first) in writes.into_iter().zip(firsts) {
+        for ((write, place), first) in writes.into_iter().zip(firsts) {
             let outcome = match &written {
                 Ok(()) => first,
                 Err(error) => Err(error.clone()),
             };
+            drop(place);
             let _ = write.answer.send(outcome);
         }
         if written.is_ok() {
