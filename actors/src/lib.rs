@@ -7,6 +7,7 @@ pub mod host;
 pub mod journal;
 pub mod observe;
 pub mod owner;
+pub mod parcel;
 pub mod port;
 pub mod registry;
 pub mod resource;

@@ -101,6 +101,23 @@ impl Registry {
         &mut self.names
     }
 
+    /// The same, to read.
+    #[must_use]
+    pub const fn known_names(&self) -> &Names {
+        &self.names
+    }
+
+    /// A twin as somebody else knows it: last value of each metric with its time.
+    pub fn recall(&mut self, index: u32, values: Vec<(u32, i64, Value)>, clock: Timestamp) {
+        let Some(actor) = self.activate(index, clock) else {
+            return;
+        };
+        let before = actor.bytes();
+        actor.recall(values);
+        let grown = actor.bytes().saturating_sub(before);
+        self.active_bytes += grown as u64;
+    }
+
     /// Number of an id, if the resource exists.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<u32> {

@@ -213,6 +213,18 @@ impl ResourceActor {
         !self.online
     }
 
+    /// Takes over what somebody else knows of it.
+    pub(crate) fn recall(&mut self, values: Vec<(u32, i64, Value)>) {
+        let values = values.into_iter();
+        self.metrics = values
+            .map(|(metric, time, value)| LastValue {
+                metric,
+                time,
+                value,
+            })
+            .collect();
+    }
+
     pub(crate) fn last(&self, metric: u32) -> Option<(Timestamp, Value)> {
         self.metrics
             .iter()

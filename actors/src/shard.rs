@@ -5,9 +5,11 @@
 //! clock moves. Results never depend on where the intake was cut.
 
 mod define;
+mod gather;
 mod intake;
 mod look;
 mod settle;
+mod sharing;
 mod source;
 mod supervise;
 
@@ -34,6 +36,8 @@ use crate::result::CauseStyle;
 use crate::rule::DefinitionActor;
 use crate::source::Reading;
 use crate::task::TaskActor;
+use gather::{Gathered, Gathering};
+use sharing::{Outgoing, Sharing};
 use supervise::{Failures, Watch};
 
 pub use intake::{ONCE_HEADER, ONLY_HEADER};
@@ -41,7 +45,7 @@ pub use intake::{ONCE_HEADER, ONLY_HEADER};
 use source::Sources;
 
 /// Version of a snapshot's bytes; another one is refused.
-const SNAPSHOT_VERSION: u8 = 2;
+const SNAPSHOT_VERSION: u8 = 3;
 
 /// Settings of a shard. Equal settings are part of what makes a replay equal: a change of them takes effect at a
 /// snapshot, never in the middle of a history.
@@ -71,6 +75,8 @@ pub struct ShardSettings {
     pub remembered: usize,
     /// Most sources, and most topics that were ever read in place; default 256.
     pub most_sources: usize,
+    /// Run every rule at its home, as one that reaches over several resources: the answers are the same. For tests.
+    pub gather_all: bool,
     /// Faults that a simulation asks for.
     pub breaks: ShardBreaks,
 }
@@ -101,6 +107,7 @@ impl ShardSettings {
             passivate: Span::seconds(900),
             twin_bytes: 256 << 20,
             remembered: 100_000,
+            gather_all: false,
             breaks: ShardBreaks::default(),
             most_sources: 256,
         }
@@ -171,6 +178,8 @@ struct State {
     silence: BTreeSet<(i64, u32)>,
     counters: ShardCounters,
     sources: Sources,
+    sharing: Sharing,
+    gathered: Gathered,
 }
 
 /// The actors of one partition.
@@ -180,6 +189,8 @@ pub struct Shard {
     state: State,
     plans: BTreeMap<String, Arc<Plan>>,
     pipeline: Pipeline,
+    /// Rules that reach over several resources and have their home here.
+    gathering: Gathering,
     decoder: Decoder,
     work: Work,
 }
@@ -195,6 +206,7 @@ struct Work {
     effects: Vec<Effect>,
     rows: usize,
     watch: Watch,
+    outgoing: Outgoing,
 }
 
 impl Shard {
@@ -203,11 +215,13 @@ impl Shard {
     pub fn new(settings: ShardSettings) -> Self {
         let decoder = Decoder::new(settings.decode, settings.profile.clone());
         let pipeline = Pipeline::new(settings.pipeline);
+        let gathering = Gathering::new(settings.pipeline);
         Self {
             settings,
             state: State::default(),
             plans: BTreeMap::new(),
             pipeline,
+            gathering,
             decoder,
             work: Work::default(),
         }
@@ -224,8 +238,9 @@ impl Shard {
                 "the snapshot has version {version}, this program reads {SNAPSHOT_VERSION}"
             ));
         }
-        let (mut state, pipeline): (State, Vec<u8>) = postcard::from_bytes(body)
-            .map_err(|error| format!("the snapshot cannot be read: {error}"))?;
+        let (mut state, pipeline, gathering): (State, Vec<u8>, Vec<u8>) =
+            postcard::from_bytes(body)
+                .map_err(|error| format!("the snapshot cannot be read: {error}"))?;
         state.registry.share();
         let mut shard = Self::new(settings);
         for (name, installed) in &state.installed {
@@ -238,11 +253,13 @@ impl Shard {
         let plans = shard
             .plans
             .iter()
-            .filter(|(name, _)| running(name))
+            .filter(|(name, plan)| running(name) && !shard.is_wide(plan))
             .map(|(_, plan)| Arc::clone(plan))
             .collect();
         shard.pipeline = Pipeline::restore(&pipeline, plans, shard.settings.pipeline)
             .map_err(|error| error.to_string())?;
+        let settings = shard.settings.pipeline;
+        shard.gathering = Gathering::restore(&mut state.gathered, &gathering, settings)?;
         shard.state = state;
         shard.read_sources();
         Ok(shard)
@@ -267,6 +284,7 @@ impl Shard {
             .until(time, &self.state.registry, &mut self.work.outcomes);
         self.state.clock = self.state.clock.max(Some(time));
         self.settle();
+        self.gather_until(time);
         self.state.epoch += 1;
         self.finish()
     }
@@ -275,10 +293,11 @@ impl Shard {
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         let silent = self.state.silence.first().map(|(due, _)| Timestamp(*due));
-        match (self.pipeline.next_clock(), silent) {
-            (Some(rules), Some(silent)) => Some(rules.min(silent)),
-            (rules, silent) => rules.or(silent),
-        }
+        let told = self.state.sharing.due();
+        [self.pipeline.next_clock(), silent, told]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The clock, or the beginning of time before the first tick.
@@ -316,8 +335,10 @@ impl Shard {
     }
 
     fn inner_step(&mut self, intake: &Intake) -> Epoch {
+        self.listen(intake);
         self.take(&intake.records);
         self.advance(intake.clock);
+        self.send_parcels();
         self.state.epoch = intake.epoch;
         self.move_on(&intake.ranges);
         self.finish()
@@ -357,7 +378,12 @@ impl Machine for Shard {
         let mut bytes = vec![SNAPSHOT_VERSION];
         // Plain data into a growing vector: cannot fail. An empty body would be refused by `restore`.
         bytes.extend(
-            postcard::to_stdvec(&(&self.state, self.pipeline.snapshot())).unwrap_or_default(),
+            postcard::to_stdvec(&(
+                &self.state,
+                self.pipeline.snapshot(),
+                self.gathering.pipeline.snapshot(),
+            ))
+            .unwrap_or_default(),
         );
         bytes
     }

@@ -2,6 +2,7 @@
 //! and every number of shards. The scenario tests drive it too, with a restore after every epoch.
 
 mod lines;
+mod parcels;
 mod reading;
 mod source;
 mod stored;
@@ -42,6 +43,8 @@ pub struct ReplayOptions {
     pub restore_every_epoch: bool,
     /// Whether the summary keeps what goes elsewhere than to the results.
     pub keep_effects: bool,
+    /// Run every rule at its home, as one over several resources.
+    pub gather_all: bool,
 }
 
 impl Default for ReplayOptions {
@@ -53,6 +56,7 @@ impl Default for ReplayOptions {
             until: None,
             restore_every_epoch: false,
             keep_effects: false,
+            gather_all: false,
         }
     }
 }
@@ -138,6 +142,7 @@ impl Replay {
             let settings = ShardSettings::new(shard, options.shards, causes(shard));
             ShardSettings {
                 profile: profile.clone().unwrap_or_default(),
+                gather_all: options.gather_all,
                 ..settings
             }
         };
@@ -362,11 +367,28 @@ impl Replay {
         out: &mut dyn FnMut(&str),
     ) -> Result<(), ReplayError> {
         self.waiting = 0;
-        self.epoch += 1;
         let clock = clock.or(self.clock).unwrap_or(Timestamp::MIN);
+        let none = vec![Vec::new(); self.shards.len()];
+        let records = std::mem::replace(&mut self.pending, none);
+        let mut epochs = self.step(clock, records)?;
+        let told = parcels::told(&epochs, self.line);
+        if told.iter().any(|records| !records.is_empty()) {
+            epochs.extend(self.step(clock, told)?);
+        }
+        self.print(epochs, out);
+        Ok(())
+    }
+
+    /// One step of every shard.
+    fn step(
+        &mut self,
+        clock: Timestamp,
+        records: Vec<Vec<(i64, IntakeRecord)>>,
+    ) -> Result<Vec<(Vec<i64>, Epoch)>, ReplayError> {
+        self.epoch += 1;
         let mut epochs = Vec::with_capacity(self.shards.len());
-        for ((settings, shard), pending) in self.shards.iter_mut().zip(&mut self.pending) {
-            let (lines, records): (Vec<i64>, Vec<_>) = std::mem::take(pending).into_iter().unzip();
+        for ((settings, shard), records) in self.shards.iter_mut().zip(records) {
+            let (lines, records): (Vec<i64>, Vec<_>) = records.into_iter().unzip();
             let ranges = vec![OffsetRange {
                 from: self.line,
                 to: self.line + 1,
@@ -388,8 +410,7 @@ impl Replay {
                     .map_err(ReplayError::Step)?;
             }
         }
-        self.print(epochs, out);
-        Ok(())
+        Ok(epochs)
     }
 
     /// Prints the result lines of all shards in the one order that does not depend on the cut.

@@ -23,4 +23,5 @@ pub use pipeline::{
     ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,
     RestoreError, Suspects, TaskCounters, TaskState, View,
 };
+pub use plan::reach::Reach;
 pub use plan::{Plan, PlanTemplate, TemplateForm};

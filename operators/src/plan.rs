@@ -4,6 +4,7 @@ pub(crate) mod aggregates;
 pub(crate) mod condition;
 mod describe;
 pub(crate) mod pattern;
+pub mod reach;
 pub(crate) mod slots;
 pub(crate) mod texts;
 pub(crate) mod window;

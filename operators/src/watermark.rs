@@ -111,6 +111,19 @@ impl Clocks {
         at(&self.own, resource, (None, None))
     }
 
+    /// Highest event time of a resource and the clock when it arrived, if it has any row.
+    pub(crate) fn heard(&self, resource: u32) -> Option<(i64, i64)> {
+        Some(self.pair(resource)).filter(|pair| pair.0 != NEVER)
+    }
+
+    /// Takes over what somebody else heard of a resource, unless something newer is known.
+    pub(crate) fn recall(&mut self, resource: u32, heard: (i64, i64)) {
+        let pair = cell(&mut self.pairs, resource, (NEVER, NEVER));
+        if heard.0 > pair.0 {
+            *pair = heard;
+        }
+    }
+
     /// How many resources have a clock.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.pairs.len().max(self.own.len())).unwrap_or(u32::MAX)

@@ -108,7 +108,7 @@ impl Case {
         )
     }
 
-    fn run(&self, batch: usize, shards: u32, restore: bool) -> String {
+    fn run(&self, (batch, shards, restore): (usize, u32, bool), gather_all: bool) -> String {
         let options = ReplayOptions {
             batch,
             shards,
@@ -116,6 +116,7 @@ impl Case {
             until: self.option("until"),
             restore_every_epoch: restore,
             keep_effects: true,
+            gather_all,
         };
         let (lines, summary) = replay_text(&self.rules, &self.events, options)
             .unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
@@ -131,7 +132,7 @@ impl Case {
 
     /// Runs the case in every way; `Err` says which way differs and where.
     pub fn check(&self) -> Result<(), String> {
-        let straight = self.run(1000, 1, false);
+        let straight = self.run((1000, 1, false), false);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             self.write(&straight);
         } else {
@@ -141,12 +142,26 @@ impl Case {
         for shards in [1, 2, 3, 8] {
             for batch in [1, 7, 1000] {
                 for restore in [false, true] {
-                    let answer = self.run(batch, shards, restore);
+                    let answer = self.run((batch, shards, restore), false);
                     let way = format!("{shards} shards, epochs of {batch}, restored {restore}");
                     same(&straight, &answer)
                         .map_err(|why| format!("{}: {way}: {why}", self.path.display()))?;
                 }
             }
+        }
+        self.check_gathered(&straight)
+    }
+
+    /// With every rule at its home, as one over several resources: the same, but that the late lane names other places.
+    fn check_gathered(&self, straight: &str) -> Result<(), String> {
+        let kept = |answer: &str| {
+            let lines = answer.lines().filter(|line| !line.contains(" late "));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
+        for way in [(1000, 1, false), (7, 3, true), (1, 8, true)] {
+            let answer = self.run(way, true);
+            same(&kept(straight), &kept(&answer))
+                .map_err(|why| format!("{}: gathered {way:?}: {why}", self.path.display()))?;
         }
         Ok(())
     }

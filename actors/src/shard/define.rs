@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_operators::{PartState, Plan};
+use tidegate_operators::{ApplyReport, PartState, Plan};
 use tidegate_proto::outcome::Trigger;
 use tidegate_proto::resource::{ResourceDefinition, Traits};
 
@@ -10,6 +10,7 @@ use super::{Installed, Shard, TaskKey};
 use crate::actor::take_turn;
 use crate::command::{Change, Command, Refusal, Request, Signal};
 use crate::epoch::{IntakeRecord, OutputId};
+use crate::parcel::RulePiece;
 use crate::resource::ResourceMessage;
 use crate::rule::{parse_rule, parse_type};
 use crate::task::TaskMessage;
@@ -152,7 +153,8 @@ impl Shard {
                 &mut self.work.outcomes,
             );
             self.settle();
-            self.state.tasks.retain(|(_, of, _), _| *of != resource);
+            self.share_end(resource, trigger);
+            self.end_tasks(resource);
             self.state.registry.forget(resource);
             self.pardon(resource);
             self.state.strikes.retain(|(_, of, _), _| *of != resource);
@@ -165,9 +167,9 @@ impl Shard {
             .kind
             .as_ref()
             .and_then(|kind| self.state.types.get(kind));
-        let timing = kind.map_or((None, None), |kind| (kind.disorder, kind.idle));
         let whole = kind.map(|kind| kind.over(&own));
         self.state.registry.set_traits(resource, own, whole);
+        let timing = self.timing(resource);
         self.pipeline.describe(
             resource,
             timing,
@@ -175,6 +177,7 @@ impl Shard {
             trigger,
             &mut self.work.outcomes,
         );
+        self.share_traits(resource, trigger);
     }
 
     pub(super) fn signal(&mut self, index: u32, record: &IntakeRecord) {
@@ -191,8 +194,14 @@ impl Shard {
                 document,
                 enabled,
             }) => {
-                let parts = self.install(&name, revision, document, enabled, trigger);
-                self.applied(request, format!("rule/{name}"), revision, parts, trigger);
+                let rule = RulePiece {
+                    request,
+                    name,
+                    revision,
+                    deleted: document.is_none(),
+                    document,
+                };
+                self.install(rule, enabled, trigger);
             }
             Ok(Signal::ResourceType {
                 request,
@@ -218,7 +227,7 @@ impl Shard {
                 error,
                 attempts,
             }) => {
-                let Some(number) = self.state.registry.find(&resource) else {
+                let Some(number) = self.state.registry.names().get(&resource) else {
                     return;
                 };
                 let key: TaskKey = (Arc::from(rule), number, Arc::from(group));
@@ -235,7 +244,7 @@ impl Shard {
     }
 
     /// Whether a signal is at or below its source's watermark: a repeat. Moves the watermark if it is not.
-    fn is_old(&mut self, record: &IntakeRecord) -> bool {
+    pub(super) fn is_old(&mut self, record: &IntakeRecord) -> bool {
         let Some(id) = OutputId::of(&record.record) else {
             return false;
         };
@@ -271,59 +280,114 @@ impl Shard {
         self.work.effects.extend(turn.into_effects());
     }
 
-    /// Brings this shard to a revision of a rule; answers with what became of its parts.
-    fn install(
-        &mut self,
-        name: &str,
-        revision: u64,
-        document: Option<String>,
-        enabled: bool,
-        trigger: Trigger,
-    ) -> Vec<String> {
-        let known = self.state.installed.get(name);
-        if known.is_some_and(|known| known.revision >= revision) {
-            return Vec::new();
+    /// Brings this shard to a revision of a rule, and tells what became of its parts.
+    fn install(&mut self, rule: RulePiece, enabled: bool, trigger: Trigger) {
+        let name = rule.name.clone();
+        let known = self.state.installed.get(&name);
+        if known.is_some_and(|known| known.revision >= rule.revision) {
+            return self.told(rule, Vec::new(), trigger);
         }
-        let Some(document) = document else {
-            self.remove_from_pipeline(name, trigger);
-            self.settle();
-            self.state.installed.remove(name);
-            self.plans.remove(name);
-            self.state
-                .tasks
-                .retain(|(rule, ..), _| rule.as_ref() != name);
-            return vec!["rule: dropped".into()];
+        let was_wide = self.plans.get(&name).map(|plan| self.is_wide(plan));
+        let Some(document) = rule.document.clone() else {
+            self.uninstall(&name, was_wide, trigger);
+            let parts = vec!["rule: dropped".into()];
+            return self.tell_home(rule, was_wide, parts, trigger);
         };
         // The home shard compiled it before it told us; the same text compiles here.
         let Ok((_, plan)) = parse_rule(&document) else {
-            return vec!["rule: does not compile".into()];
+            return self.told(rule, vec!["rule: does not compile".into()], trigger);
         };
         let plan = Arc::new(plan);
+        let wide = self.is_wide(&plan);
         let installed = Installed {
-            revision,
+            revision: rule.revision,
             enabled,
             document,
-            quarantined: self.work.watch.refused.get(name).cloned(),
+            quarantined: self.work.watch.refused.get(name.as_str()).cloned(),
             strikes: 0,
         };
         self.state
             .strikes
             .retain(|(rule, ..), _| rule.as_ref() != name);
+        if was_wide == Some(!wide) {
+            self.uninstall(&name, was_wide, trigger);
+        }
+        if was_wide == Some(true) && !wide && self.home_of(&name) == self.settings.shard {
+            let request = String::new();
+            let gone = RulePiece {
+                request,
+                document: None,
+                deleted: true,
+                ..rule.clone()
+            };
+            self.share_rule(gone, trigger);
+        }
+        let runs = installed.runs();
         let parts = if let Some(reason) = &installed.quarantined {
-            self.remove_from_pipeline(name, trigger);
+            self.remove_from_pipeline(&name, trigger);
             self.quarantined(&format!("rule/{name}"), reason, trigger);
             vec![format!("rule: quarantined: {reason}")]
-        } else if installed.runs() {
-            self.apply(&plan, trigger)
-        } else {
-            self.remove_from_pipeline(name, trigger);
+        } else if !runs {
+            self.remove_from_pipeline(&name, trigger);
             vec!["rule: disabled".into()]
+        } else if wide {
+            Vec::new()
+        } else {
+            self.apply(&plan, trigger)
         };
         // What a removal cleared is told under the old plan, what the new one says under the new.
         self.settle();
-        self.plans.insert(name.to_owned(), plan);
-        self.state.installed.insert(name.to_owned(), installed);
-        parts
+        self.plans.insert(name.clone(), plan);
+        self.state.installed.insert(name.clone(), installed);
+        if wide {
+            self.share_with(&name, runs, trigger);
+        }
+        let document = rule.document.filter(|_| runs);
+        let rule = RulePiece { document, ..rule };
+        self.tell_home(rule, Some(wide), parts, trigger);
+    }
+
+    /// A rule is here no more, or no more in this way.
+    fn uninstall(&mut self, name: &str, wide: Option<bool>, trigger: Trigger) {
+        if wide == Some(true) {
+            self.share_with(name, false, trigger);
+        } else {
+            self.remove_from_pipeline(name, trigger);
+            self.settle();
+            self.state
+                .tasks
+                .retain(|(rule, ..), _| rule.as_ref() != name);
+        }
+        self.plans.remove(name);
+        self.state.installed.remove(name);
+    }
+
+    /// A rule that reaches over several resources changes where its rows come together; its home says so then.
+    fn tell_home(
+        &mut self,
+        rule: RulePiece,
+        wide: Option<bool>,
+        parts: Vec<String>,
+        trigger: Trigger,
+    ) {
+        if wide == Some(true) && self.home_of(&rule.name) == self.settings.shard {
+            self.share_rule(rule, trigger);
+        } else {
+            self.told(rule, parts, trigger);
+        }
+    }
+
+    fn told(&mut self, rule: RulePiece, parts: Vec<String>, trigger: Trigger) {
+        let what = format!("rule/{}", rule.name);
+        self.applied(rule.request, what, rule.revision, parts, trigger);
+    }
+
+    /// The tasks of a resource end; those of rules that run elsewhere do when that is told there.
+    fn end_tasks(&mut self, resource: u32) {
+        let gathered = &self.gathering.plans;
+        self.state
+            .tasks
+            .retain(|(rule, of, _), _| *of != resource || gathered.contains_key(rule.as_ref()));
     }
 
     fn apply(&mut self, plan: &Arc<Plan>, trigger: Trigger) -> Vec<String> {
@@ -336,16 +400,7 @@ impl Shard {
             trigger,
             &mut self.work.outcomes,
         );
-        let word = |state: PartState| match state {
-            PartState::Kept => "kept",
-            PartState::New => "new",
-            PartState::Dropped => "dropped",
-        };
-        report
-            .parts
-            .iter()
-            .map(|part| format!("{}: {}", part.path, word(part.state)))
-            .collect()
+        told_parts(&report)
     }
 
     /// Stops a rule; what it raised is cleared.
@@ -372,4 +427,17 @@ impl Shard {
         }
         self.settle();
     }
+}
+
+/// What became of the parts of a rule, for people.
+pub(super) fn told_parts(report: &ApplyReport) -> Vec<String> {
+    let word = |state: PartState| match state {
+        PartState::Kept => "kept",
+        PartState::New => "new",
+        PartState::Dropped => "dropped",
+    };
+    let parts = report.parts.iter();
+    parts
+        .map(|part| format!("{}: {}", part.path, word(part.state)))
+        .collect()
 }

@@ -16,6 +16,7 @@ use super::{Shard, Work};
 use crate::actor::{Body, take_turn};
 use crate::command::{COMMAND, SIGNAL};
 use crate::epoch::{Destination, IntakeRecord};
+use crate::parcel::PARCEL;
 use crate::resource::ResourceMessage;
 
 /// Header of a record that came with an idempotency key: unique per record of the request.
@@ -23,14 +24,12 @@ pub const ONCE_HEADER: &str = "tg-once";
 /// Header of an event that only one rule shall take: the others have had it already, and so has the twin.
 pub const ONLY_HEADER: &str = "tg-only";
 
-/// Records whose ids are looked up together.
-const TOGETHER: u32 = 64;
-
 /// What a record of the inbox is.
 enum Kind {
     Event,
     Command,
     Signal,
+    Parcel,
     Unknown,
 }
 
@@ -42,6 +41,7 @@ fn kind(record: &Record) -> Kind {
         None => Kind::Event,
         Some(kind) if kind == COMMAND.as_bytes() => Kind::Command,
         Some(kind) if kind == SIGNAL.as_bytes() => Kind::Signal,
+        Some(kind) if kind == PARCEL.as_bytes() => Kind::Parcel,
         Some(_) => Kind::Unknown,
     }
 }
@@ -51,9 +51,6 @@ impl Shard {
     pub(super) fn take(&mut self, records: &[IntakeRecord]) {
         self.work.batch = EventBatch::default();
         for (index, record) in (0_u32..).zip(records) {
-            if index % TOGETHER == 0 {
-                std::hint::black_box(self.approach(records, index as usize));
-            }
             // Only the inbox is written by doors and shards: what stands in headers elsewhere is the user's.
             let is_ours = record.source == 0;
             if is_ours && self.is_repeat(&record.record) {
@@ -78,6 +75,10 @@ impl Shard {
                     self.flush(records);
                     self.signal(index, record);
                 }
+                Kind::Parcel => {
+                    self.flush(records);
+                    self.gather(index, record);
+                }
                 Kind::Unknown => {
                     self.dead(
                         record,
@@ -89,14 +90,6 @@ impl Shard {
             self.unbar(records);
         }
         self.flush(records);
-    }
-
-    /// Reads what the interner knows of the next records' keys, which mostly are the ids of their resources.
-    fn approach(&mut self, records: &[IntakeRecord], from: usize) -> u32 {
-        let names = self.state.registry.names();
-        let next = records.iter().skip(from).take(TOGETHER as usize);
-        let keys = next.filter_map(|record| record.record.key.as_deref());
-        keys.fold(0, |all, key| all ^ names.approach(key))
     }
 
     fn is_repeat(&mut self, record: &Record) -> bool {
@@ -249,6 +242,8 @@ impl Shard {
         if watch.only {
             return;
         }
+        self.share_rows(batch, &(start..end));
+        let watch = &mut self.work.watch;
         watch.twin = batch.resource.get(start).copied();
         self.break_twin(batch, start..end);
         let heard = self.state.registry.take_rows(batch, start, end, self.now());

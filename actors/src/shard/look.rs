@@ -200,8 +200,12 @@ impl Shard {
     fn task_view(&self, key: &TaskKey, task: &TaskActor) -> TaskView {
         let (rule, resource, group) = key;
         let id = self.state.registry.id(*resource);
-        let state = self.pipeline.active(rule, *resource).unwrap_or_default();
-        let counters = self.pipeline.counters(rule, *resource);
+        let (rules, number) = match self.gathered_task(rule, *resource) {
+            Some(number) => (&self.gathering.pipeline, number),
+            None => (&self.pipeline, *resource),
+        };
+        let state = rules.active(rule, number).unwrap_or_default();
+        let counters = rules.counters(rule, number);
         let (status, since) = match (task.raised(), state.pending) {
             (Some(since), _) => ("raised", Some(since)),
             (None, Some(since)) => ("pending", Some(since)),
@@ -238,7 +242,7 @@ impl Shard {
             resources,
             active,
             twin_bytes,
-            rule_bytes: self.pipeline.bytes() as u64,
+            rule_bytes: (self.pipeline.bytes() + self.gathering.pipeline.bytes()) as u64,
             tasks: self.state.tasks.len() as u64,
             rules: self
                 .state

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_operators::Plan;
 use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
 use tidegate_proto::record::{ID_HEADER, Record};
 use tidegate_proto::value::Value;
@@ -16,16 +17,17 @@ impl Shard {
     /// Hands what the rules said to the tasks.
     pub(super) fn settle(&mut self) {
         for outcome in std::mem::take(&mut self.work.outcomes) {
+            let Some(plan) = self.plans.get(outcome.rule.as_ref()).cloned() else {
+                continue;
+            };
             self.work.watch.speaking = Some(Arc::clone(&outcome.rule));
-            self.said(outcome);
+            self.said(outcome, &plan);
         }
         self.work.watch.speaking = None;
     }
 
-    fn said(&mut self, outcome: Outcome) {
-        let Some(plan) = self.plans.get(outcome.rule.as_ref()).cloned() else {
-            return;
-        };
+    /// Hands what a rule said to its task.
+    pub(super) fn said(&mut self, outcome: Outcome, plan: &Plan) {
         let resource = self.state.registry.id(outcome.resource);
         let order = result::order(&outcome, &resource, &self.settings.causes);
         if outcome.kind != OutcomeKind::Holds {
@@ -41,7 +43,7 @@ impl Shard {
         );
         let message = TaskMessage::Said {
             outcome: &outcome,
-            plan: &plan,
+            plan,
             resource: &resource,
             order,
         };
@@ -99,26 +101,26 @@ impl Shard {
             let Some(record) = records.get(index as usize) else {
                 continue;
             };
-            let id = self.state.registry.id(outcome.resource);
-            let mut missed = String::from("{");
-            for (place, (name, value)) in outcome.values.iter().flatten().enumerate() {
-                missed.push_str(if place > 0 { ",\"" } else { "\"" });
-                missed.push_str(name);
-                missed.push_str("\":");
-                Value::write_json(value, &mut missed);
-            }
-            missed.push('}');
-            let body = self.late_body(
-                &id,
-                outcome.time,
-                "late",
-                Some((&outcome.rule, &missed)),
-                record,
-            );
-            let mut turn = self.turn(outcome.trigger);
-            turn.plain(Destination::Late, &id, Body::Whole(body));
-            self.work.effects.extend(turn.into_effects());
+            self.late_record(&outcome, record);
         }
+    }
+
+    /// A row that a rule missed, on its way to the late lane.
+    pub(super) fn late_record(&mut self, outcome: &Outcome, record: &IntakeRecord) {
+        let id = self.state.registry.id(outcome.resource);
+        let mut missed = String::from("{");
+        for (place, (name, value)) in outcome.values.iter().flatten().enumerate() {
+            missed.push_str(if place > 0 { ",\"" } else { "\"" });
+            missed.push_str(name);
+            missed.push_str("\":");
+            Value::write_json(value, &mut missed);
+        }
+        missed.push('}');
+        let rule = Some((outcome.rule.as_ref(), missed.as_str()));
+        let body = self.late_body(&id, outcome.time, "late", rule, record);
+        let mut turn = self.turn(outcome.trigger);
+        turn.plain(Destination::Late, &id, Body::Whole(body));
+        self.work.effects.extend(turn.into_effects());
     }
 
     /// Puts the outputs in order and gives them their ids.

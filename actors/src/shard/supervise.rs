@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidegate_operators::Pipeline;
 use tidegate_proto::batch::EventBatch;
 use tidegate_proto::outcome::Trigger;
 use tidegate_proto::record::Record;
@@ -96,7 +97,8 @@ impl Shard {
     fn culprit(&self) -> (Option<Culprit>, bool) {
         let watch = &self.work.watch;
         let name = |rule: &Arc<str>| rule.as_ref().to_owned();
-        if let Some(suspects) = self.pipeline.suspects() {
+        let rules = [&self.pipeline, &self.gathering.pipeline];
+        if let Some(suspects) = rules.into_iter().find_map(Pipeline::suspects) {
             let rules = suspects.rules.iter().map(name).collect();
             return (Some(Culprit::Rules(rules)), suspects.changing);
         }
@@ -262,8 +264,10 @@ impl Shard {
         if quarantine {
             if broke.times >= ATTEMPTS {
                 self.pipeline.expel(rule);
+                self.gathering.pipeline.expel(rule);
             } else {
                 self.remove_from_pipeline(rule, trigger);
+                self.stop_gathered(rule, trigger);
             }
             self.quarantined(&format!("rule/{rule}"), broke.reason, trigger);
         }

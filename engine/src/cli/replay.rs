@@ -29,6 +29,7 @@ pub(super) fn run(arguments: &ReplayArguments, out: &mut dyn Write) -> Result<()
         until: arguments.until,
         restore_every_epoch: false,
         keep_effects: false,
+        gather_all: false,
     };
     let events = arguments.events.as_deref().unwrap_or(Path::new("-"));
     if events == Path::new("-") && arguments.files.iter().any(|file| file == Path::new("-")) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidegate_actors::epoch::OutputId;
 use tidegate_actors::port::{PortErrorKind, TopicPartition};
 use tidegate_proto::record::{ID_HEADER, Record, partition_of};
 
@@ -67,7 +68,11 @@ impl Letters {
             .to_record()
             .with_header(ID_HEADER, id.into_bytes());
         outcome.timestamp = now;
-        let partition = partition_of(action.resource.as_bytes(), world.topics.partitions);
+        // The task lives where the action came from: not always with its resource.
+        let partition = OutputId::parse(&action.id).map_or_else(
+            || partition_of(action.resource.as_bytes(), world.topics.partitions),
+            |id| id.shard,
+        );
         let inbox = world.topics.inbox.clone();
         self.push(
             TopicPartition {

@@ -13,6 +13,17 @@ use crate::plan::Plan;
 use crate::watermark::NEVER;
 
 impl Pipeline {
+    /// Highest event time of a resource and the clock when it arrived, if it has any row.
+    #[must_use]
+    pub fn heard(&self, resource: u32) -> Option<(i64, i64)> {
+        self.clocks.heard(resource)
+    }
+
+    /// Takes over what another pipeline has heard of a resource.
+    pub fn recall(&mut self, resource: u32, heard: (i64, i64)) {
+        self.clocks.recall(resource, heard);
+    }
+
     /// Tells that a resource was discovered or changed (type, labels, own time settings): selectors are matched again, and a
     /// task that no longer matches is cleared with the reason `no longer matches` and forgotten. `view.traits(resource)`
     /// already answers with the new traits; `timing` is the resource's own disorder and idle.

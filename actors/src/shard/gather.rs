@@ -1,0 +1,402 @@
+//! The home of rules that reach over several resources: a second pipeline, fed with what all shards tell (parcels), whose clock is that
+//! of the shard that is furthest behind. It computes what a single shard with all resources would.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_operators::{Pipeline, PipelineSettings, Plan};
+use tidegate_proto::batch::EventBatch;
+use tidegate_proto::id::Names;
+use tidegate_proto::json::write_text;
+use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
+use tidegate_proto::record::{KIND_HEADER, Partition, Record};
+use tidegate_proto::time::Timestamp;
+
+use super::{Shard, Work};
+use crate::epoch::IntakeRecord;
+use crate::parcel::{KnownResource, PARCEL, Parcel, Piece, Rows, RulePiece};
+use crate::registry::Registry;
+use crate::rule::parse_rule;
+
+/// A rule as it runs here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Seated {
+    revision: u64,
+    document: String,
+}
+
+/// What all shards have told, as the journal decides it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Gathered {
+    registry: Registry,
+    metrics: Names,
+    /// Clock of each shard as last told.
+    marks: BTreeMap<Partition, Timestamp>,
+    /// Resources by the shard that told of them.
+    told: BTreeMap<Partition, BTreeSet<u32>>,
+    rules: BTreeMap<String, Seated>,
+    clock: Option<Timestamp>,
+}
+
+/// The rules that run here.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    pub(super) pipeline: Pipeline,
+    pub(super) plans: BTreeMap<String, Arc<Plan>>,
+}
+
+/// Whether a record of an intake is a parcel.
+pub(super) fn is_parcel(record: &IntakeRecord) -> bool {
+    record.source == 0
+        && (record.record.header(KIND_HEADER))
+            .is_some_and(|kind| kind.as_ref() == PARCEL.as_bytes())
+}
+
+impl Gathering {
+    pub(super) fn new(settings: PipelineSettings) -> Self {
+        Self {
+            pipeline: Pipeline::new(settings),
+            plans: BTreeMap::new(),
+        }
+    }
+
+    /// As it was when the snapshot was taken.
+    pub(super) fn restore(
+        state: &mut Gathered,
+        bytes: &[u8],
+        settings: PipelineSettings,
+    ) -> Result<Self, String> {
+        state.registry.share();
+        let mut plans = BTreeMap::new();
+        for (name, seated) in &state.rules {
+            let (_, plan) = parse_rule(&seated.document).map_err(|_| {
+                format!("the rule `{name}` of the snapshot does not compile with this version")
+            })?;
+            plans.insert(name.clone(), Arc::new(plan));
+        }
+        let all = plans.values().map(Arc::clone).collect();
+        let pipeline =
+            Pipeline::restore(bytes, all, settings).map_err(|error| error.to_string())?;
+        Ok(Self { pipeline, plans })
+    }
+}
+
+impl Gathered {
+    /// Number of a resource of this shard's tasks here.
+    pub(super) fn find(&self, id: &str) -> Option<u32> {
+        self.registry.find(id)
+    }
+}
+
+impl Shard {
+    /// Takes what a shard tells.
+    pub(super) fn gather(&mut self, index: u32, record: &IntakeRecord) {
+        let trigger = Trigger::Record(index);
+        if self.is_old(record) {
+            self.state.counters.repeats += 1;
+            return;
+        }
+        let value = record.record.value.as_deref().unwrap_or_default();
+        let parcel = match Parcel::read(value) {
+            Ok(parcel) => parcel,
+            Err(reason) => return self.dead(record, trigger, &reason),
+        };
+        for (_, piece) in parcel.pieces {
+            self.gather_piece(parcel.from, piece, (index, record));
+        }
+        if let Some(clock) = parcel.clock {
+            self.gather_clock(parcel.from, clock);
+        }
+    }
+
+    fn gather_piece(&mut self, from: Partition, piece: Piece, at: (u32, &IntakeRecord)) {
+        let trigger = Trigger::Record(at.0);
+        match piece {
+            Piece::Afresh(clock) => self.gather_afresh(from, clock, trigger),
+            Piece::Known(known) => self.gather_known(from, *known, trigger),
+            Piece::Described { id, traits, timing } => {
+                let resource = self.gather_resource(from, &id);
+                self.state
+                    .gathered
+                    .registry
+                    .set_traits(resource, traits, None);
+                self.gathering.pipeline.describe(
+                    resource,
+                    timing,
+                    &self.state.gathered.registry,
+                    trigger,
+                    &mut self.work.outcomes,
+                );
+            }
+            Piece::Forgotten(id) => self.gather_end(from, &id, trigger),
+            Piece::Rows(rows) => self.gather_rows(from, &rows, at),
+            Piece::Rule(rule) => self.gather_rule(*rule, trigger),
+        }
+        self.settle_gathered();
+    }
+
+    /// Number of a resource here; from now on it is known.
+    fn gather_resource(&mut self, from: Partition, id: &str) -> u32 {
+        let now = self.now();
+        let gathered = &mut self.state.gathered;
+        let resource = gathered.registry.names().intern(id);
+        gathered.registry.discover(resource, now);
+        gathered.told.entry(from).or_default().insert(resource);
+        resource
+    }
+
+    /// What a shard has told so far is void.
+    fn gather_afresh(&mut self, from: Partition, clock: Option<Timestamp>, trigger: Trigger) {
+        let told = self.state.gathered.told.remove(&from).unwrap_or_default();
+        for resource in told {
+            let id = self.state.gathered.registry.id(resource);
+            self.gather_end(from, &id, trigger);
+        }
+        if let Some(clock) = clock {
+            self.gather_clock(from, clock);
+        }
+    }
+
+    fn gather_known(&mut self, from: Partition, known: KnownResource, trigger: Trigger) {
+        let resource = self.gather_resource(from, &known.id);
+        let now = self.now();
+        let gathered = &mut self.state.gathered;
+        gathered.registry.set_traits(resource, known.traits, None);
+        let values = known.values.into_iter();
+        let values =
+            values.map(|(name, time, value)| (gathered.metrics.intern(&name), time, value));
+        gathered.registry.recall(resource, values.collect(), now);
+        if let Some(heard) = known.heard {
+            self.gathering.pipeline.recall(resource, heard);
+        }
+        self.gathering.pipeline.describe(
+            resource,
+            known.timing,
+            &self.state.gathered.registry,
+            trigger,
+            &mut self.work.outcomes,
+        );
+    }
+
+    fn gather_end(&mut self, from: Partition, id: &str, trigger: Trigger) {
+        let Some(resource) = self.state.gathered.registry.find(id) else {
+            return;
+        };
+        let (pipeline, gathered) = (&mut self.gathering.pipeline, &mut self.state.gathered);
+        pipeline.forget(
+            resource,
+            &gathered.registry,
+            trigger,
+            &mut self.work.outcomes,
+        );
+        self.settle_gathered();
+        if let Some(told) = self.state.gathered.told.get_mut(&from) {
+            told.remove(&resource);
+        }
+        self.state.gathered.registry.forget(resource);
+        let own = self.state.registry.names().intern(id);
+        let plans = &self.gathering.plans;
+        self.state
+            .tasks
+            .retain(|(rule, of, _), _| *of != own || !plans.contains_key(rule.as_ref()));
+    }
+
+    fn gather_rows(&mut self, from: Partition, rows: &Rows, (index, record): (u32, &IntakeRecord)) {
+        let now = self.now();
+        let gathered = &mut self.state.gathered;
+        let names = (gathered.registry.names(), &mut gathered.metrics);
+        let batch = rows.to_batch(names, index);
+        for resource in &batch.resource {
+            if gathered.registry.discover(*resource, now) {
+                gathered.told.entry(from).or_default().insert(*resource);
+            }
+        }
+        let (
+            Work {
+                watch, outcomes, ..
+            },
+            registry,
+        ) = (&mut self.work, &gathered.registry);
+        let all = 0..batch.len();
+        self.gathering.pipeline.without(&watch.barred, |rules| {
+            rules.push(&batch, all.clone(), registry, outcomes);
+        });
+        gathered.registry.take_rows(&batch, 0, batch.len(), now);
+        self.settle_gathered();
+        self.late_rows(&batch, record);
+    }
+
+    /// Time goes as far as the shard that is furthest behind.
+    fn gather_clock(&mut self, from: Partition, clock: Timestamp) {
+        let gathered = &mut self.state.gathered;
+        let mark = gathered.marks.entry(from).or_insert(clock);
+        *mark = (*mark).max(clock);
+        if gathered.marks.len() < self.settings.partitions as usize {
+            return;
+        }
+        let least = gathered.marks.values().min().copied();
+        if least <= gathered.clock {
+            return;
+        }
+        gathered.clock = least;
+        let Some(least) = least else {
+            return;
+        };
+        let (
+            Work {
+                watch, outcomes, ..
+            },
+            registry,
+        ) = (&mut self.work, &gathered.registry);
+        self.gathering.pipeline.without(&watch.barred, |rules| {
+            rules.advance(least, registry, outcomes);
+        });
+        gathered
+            .registry
+            .sweep(least, self.settings.passivate.0, self.settings.twin_bytes);
+        self.settle_gathered();
+    }
+
+    fn gather_rule(&mut self, rule: RulePiece, trigger: Trigger) {
+        let known = self.state.gathered.rules.get(&rule.name);
+        if known.is_some_and(|known| known.revision > rule.revision) {
+            return;
+        }
+        let plan = rule
+            .document
+            .as_deref()
+            .and_then(|text| parse_rule(text).ok());
+        let parts = match (plan, rule.document) {
+            (Some((_, plan)), Some(document)) => {
+                let plan = Arc::new(plan);
+                let parts = self.gather_plan(&plan, trigger);
+                self.settle_gathered();
+                self.gathering.plans.insert(rule.name.clone(), plan);
+                let revision = rule.revision;
+                let seated = Seated { revision, document };
+                self.state.gathered.rules.insert(rule.name.clone(), seated);
+                parts
+            }
+            _ => self.ungather_rule(&rule.name, rule.deleted, trigger),
+        };
+        if rule.request.is_empty() {
+            return;
+        }
+        let what = format!("rule/{}", rule.name);
+        self.applied(rule.request, what, rule.revision, parts, trigger);
+    }
+
+    fn gather_plan(&mut self, plan: &Arc<Plan>, trigger: Trigger) -> Vec<String> {
+        let name = plan.rule().name.to_string();
+        let plans = &mut self.gathering.plans;
+        plans.entry(name).or_insert_with(|| Arc::clone(plan));
+        let gathered = &mut self.state.gathered;
+        let report = self.gathering.pipeline.apply(
+            Arc::clone(plan),
+            &gathered.registry,
+            &mut gathered.metrics,
+            trigger,
+            &mut self.work.outcomes,
+        );
+        super::define::told_parts(&report)
+    }
+
+    /// Stops a rule that broke, if it runs here.
+    pub(super) fn stop_gathered(&mut self, name: &str, trigger: Trigger) {
+        if self.gathering.plans.contains_key(name) {
+            self.ungather_rule(name, false, trigger);
+        }
+    }
+
+    /// Stops a rule that runs here; what it raised is cleared.
+    pub(super) fn ungather_rule(
+        &mut self,
+        name: &str,
+        deleted: bool,
+        trigger: Trigger,
+    ) -> Vec<String> {
+        let (pipeline, registry) = (&mut self.gathering.pipeline, &self.state.gathered.registry);
+        pipeline.remove(name, registry, trigger, &mut self.work.outcomes);
+        self.settle_gathered();
+        self.state.gathered.rules.remove(name);
+        self.gathering.plans.remove(name);
+        if deleted {
+            self.state
+                .tasks
+                .retain(|(rule, ..), _| rule.as_ref() != name);
+            vec!["rule: dropped".into()]
+        } else {
+            vec!["rule: disabled".into()]
+        }
+    }
+
+    /// Hands what the rules said to their tasks, which are this shard's.
+    fn settle_gathered(&mut self) {
+        for mut outcome in std::mem::take(&mut self.work.outcomes) {
+            let Some(plan) = self.gathering.plans.get(outcome.rule.as_ref()).cloned() else {
+                continue;
+            };
+            if outcome.resource != u32::MAX {
+                let id = self.state.gathered.registry.id(outcome.resource);
+                outcome.resource = self.state.registry.names().intern(&id);
+            }
+            self.work.watch.speaking = Some(Arc::clone(&outcome.rule));
+            self.said(outcome, &plan);
+        }
+        self.work.watch.speaking = None;
+    }
+
+    /// Rows that rules missed go to the late lane as they were told.
+    fn late_rows(&mut self, batch: &EventBatch, record: &IntakeRecord) {
+        for outcome in std::mem::take(&mut self.work.late) {
+            if outcome.kind != OutcomeKind::Late {
+                continue;
+            }
+            let id = self.state.registry.id(outcome.resource);
+            let text = self.event_text(&id, &outcome, batch);
+            let told = IntakeRecord {
+                source: record.source,
+                offset: record.offset,
+                record: Record::new(id.as_bytes().to_vec(), text.into_bytes()),
+            };
+            self.late_record(&outcome, &told);
+        }
+    }
+
+    /// An event line of a row, as one would send it.
+    fn event_text(&self, id: &str, outcome: &Outcome, batch: &EventBatch) -> String {
+        let mut text = String::from("{\"resource\":");
+        write_text(id, &mut text);
+        text.push_str(&format!(",\"time\":{}", outcome.time.0));
+        let number = self.state.gathered.find(id);
+        let mut places = batch.time.iter().zip(&batch.resource);
+        let row = places.position(|(time, of)| *time == outcome.time.0 && Some(*of) == number);
+        let row = row.and_then(|row| u32::try_from(row).ok());
+        for column in &batch.metrics {
+            let Some(Ok(at)) = row.map(|row| column.rows.binary_search(&row)) else {
+                continue;
+            };
+            let name = self.state.gathered.metrics.text(column.metric);
+            text.push(',');
+            write_text(name.map_or("", AsRef::as_ref), &mut text);
+            text.push(':');
+            column.value(at).write_json(&mut text);
+        }
+        text.push('}');
+        text
+    }
+
+    /// The end of a replay that says so.
+    pub(super) fn gather_until(&mut self, time: Timestamp) {
+        let (pipeline, registry) = (&mut self.gathering.pipeline, &self.state.gathered.registry);
+        pipeline.until(time, registry, &mut self.work.outcomes);
+        self.settle_gathered();
+    }
+
+    /// A rule that runs here, and the number of a task's resource.
+    pub(super) fn gathered_task(&self, rule: &str, resource: u32) -> Option<u32> {
+        self.gathering.plans.get(rule)?;
+        self.state.gathered.find(&self.state.registry.id(resource))
+    }
+}
