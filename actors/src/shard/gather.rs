@@ -400,3 +400,6 @@ impl Shard {
         self.state.gathered.find(&self.state.registry.id(resource))
     }
 }
+
+#[cfg(test)]
+mod tests;
