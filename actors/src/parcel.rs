@@ -282,12 +282,16 @@ impl Rows {
 
     /// As a batch under the names of the reader; every row belongs to one record of its intake.
     #[must_use]
-    pub fn to_batch(&self, names: (&mut Names, &mut Names), record: u32) -> EventBatch {
-        let numbers: Vec<u32> = self.resources.iter().map(|id| names.0.intern(id)).collect();
+    pub fn to_batch(&self, resources: &mut Names, metrics: &mut Names, record: u32) -> EventBatch {
+        let numbers: Vec<u32> = self
+            .resources
+            .iter()
+            .map(|id| resources.intern(id))
+            .collect();
         let number = |index: &u32| numbers.get(*index as usize).copied().unwrap_or_default();
         let ids = (0_u32..).zip(self.cause.iter().cloned());
         let column = |column: &Column| MetricColumn {
-            metric: names.1.intern(&column.metric),
+            metric: metrics.intern(&column.metric),
             rows: column.rows.clone(),
             numbers: column.numbers.clone(),
             odd: column.odd.clone(),

@@ -312,15 +312,8 @@ impl Shard {
         if was_wide == Some(!wide) {
             self.uninstall(&name, was_wide, trigger);
         }
-        if was_wide == Some(true) && !wide && self.home_of(&name) == self.settings.shard {
-            let request = String::new();
-            let gone = RulePiece {
-                request,
-                document: None,
-                deleted: true,
-                ..rule.clone()
-            };
-            self.share_rule(gone, trigger);
+        if was_wide == Some(true) && !wide {
+            self.leave_home(&rule, trigger);
         }
         let runs = installed.runs();
         let parts = if let Some(reason) = &installed.quarantined {
@@ -345,6 +338,19 @@ impl Shard {
         let document = rule.document.filter(|_| runs);
         let rule = RulePiece { document, ..rule };
         self.tell_home(rule, Some(wide), parts, trigger);
+    }
+
+    /// A rule does not reach over several resources any more.
+    fn leave_home(&mut self, rule: &RulePiece, trigger: Trigger) {
+        if self.home_of(&rule.name) == self.settings.shard {
+            let gone = RulePiece {
+                request: String::new(),
+                document: None,
+                deleted: true,
+                ..rule.clone()
+            };
+            self.share_rule(gone, trigger);
+        }
     }
 
     /// A rule is here no more, or no more in this way.

@@ -205,8 +205,8 @@ impl Shard {
     fn gather_rows(&mut self, from: Partition, rows: &Rows, (index, record): (u32, &IntakeRecord)) {
         let now = self.now();
         let gathered = &mut self.state.gathered;
-        let names = (gathered.registry.names(), &mut gathered.metrics);
-        let batch = rows.to_batch(names, index);
+        let (resources, metrics) = (gathered.registry.names(), &mut gathered.metrics);
+        let batch = rows.to_batch(resources, metrics, index);
         for resource in &batch.resource {
             if gathered.registry.discover(*resource, now) {
                 gathered.told.entry(from).or_default().insert(*resource);
