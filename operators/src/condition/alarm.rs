@@ -114,12 +114,16 @@ impl Alarm {
             (worst, _) => worst,
         };
         let turned = stands.is_some() != self.stands.is_some();
+        let changed = stands != self.stands;
         self.stands = stands;
         if turned && let Some(guard) = rules.flapping {
             self.count(guard, (time, &row), told);
         }
         if !self.flapping {
             self.tell(time, row, note, told);
+        } else if let Some(row) = row.filter(|_| changed) {
+            // What is told when it ends is what this row made of it, not the row that began it.
+            self.row = Some(Box::new(row));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod conditions;
+mod fields;
 mod laws;
 mod naive;
 mod revisions;

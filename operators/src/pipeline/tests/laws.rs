@@ -17,7 +17,7 @@ pub(super) enum Act {
 }
 
 impl Act {
-    fn run(&self, world: &mut World) {
+    pub(super) fn run(&self, world: &mut World) {
         match self {
             Self::Push(event) => world.push(std::slice::from_ref(event)),
             Self::Tick(clock) => world.tick(*clock),
