@@ -20,7 +20,7 @@ use tidegate_proto::time::Timestamp;
 use crate::epoch::IntakeRecord;
 use crate::observe::{Observation, Query};
 use crate::owner::{Ask, Make, Owner, OwnerSettings, Phase, Told};
-use crate::port::{Clock, EventLog, PortError, SnapshotName, SnapshotStore};
+use crate::port::{Clock, EventLog, PortError, PortErrorKind, SnapshotName, SnapshotStore};
 use crate::shard::Shard;
 use crate::source::Reading;
 
@@ -313,20 +313,19 @@ impl ShardActor {
                 let asks = self.owner.begin(chunk.ranges, chunk.records, chunk.clock);
                 self.run(asks, ctx);
             }
-            // The reader failed: begin again from what the journal says.
-            Some(Some(Err(_)) | None) => {
-                self.feed = None;
-                self.life += 1;
-                let life = self.life;
-                self.pulling = true;
-                ctx.run_later(self.backoff, move |actor, ctx| {
-                    if actor.life == life {
-                        actor.take_over(ctx);
-                    }
-                });
+            Some(Some(Err(error))) => self.fail_intake(&error, ctx),
+            Some(None) => {
+                let gone = PortError::new(PortErrorKind::Closed, "its reader has ended");
+                self.fail_intake(&gone, ctx);
             }
             None => self.tick(ctx),
         }
+    }
+
+    fn fail_intake(&mut self, error: &PortError, ctx: &mut Context<Self>) {
+        self.feed = None;
+        self.owner.intake_failed(error);
+        self.go_on(ctx);
     }
 
     /// Whether these ranges bring the shard nowhere: nothing has to be journalled.

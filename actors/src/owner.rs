@@ -11,6 +11,8 @@
 
 mod contract;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,7 +22,7 @@ use tidegate_proto::time::Timestamp;
 
 use crate::epoch::{EpochNumber, Exclusion, Intake, IntakeRecord, Output};
 use crate::journal::{EpochEntry, HistoryRules, JournalEntry};
-use crate::port::{PortError, SnapshotName};
+use crate::port::{PortError, PortErrorKind, SnapshotName};
 use crate::source::Reading;
 use recovery::Replay;
 
@@ -438,6 +440,20 @@ impl<M: Machine> Owner<M> {
             bytes,
             positions,
         }]
+    }
+
+    /// What feeds the shard has failed: begin again from what the journal says, or, when what is next to be taken is
+    /// damaged or gone for good, stop and say so. Without that a shard would take over for ever and always look ready.
+    pub fn intake_failed(&mut self, error: &PortError) {
+        let phase = if matches!(
+            error.kind,
+            PortErrorKind::Corrupt | PortErrorKind::OutOfRange
+        ) {
+            Phase::Stuck
+        } else {
+            Phase::Lost
+        };
+        self.drop_memory(phase, format!("what comes next could not be read: {error}"));
     }
 
     fn lose(&mut self, why: String) {

@@ -2,6 +2,8 @@
 //! actions, keeps its status, health and the last 64 outcomes.
 
 mod remembered;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ mod json;
 #[cfg(feature = "grpc")]
 pub(crate) mod message;
 mod pattern;
+mod ring;
 mod rule;
 mod section;
 mod source;
@@ -105,6 +106,7 @@ pub fn read(text: &str) -> (Vec<Document>, Issues) {
     let mut report = Report::default();
     let mut documents = Vec::new();
     let mut names = std::collections::BTreeSet::new();
+    let mut parents = ring::Parents::default();
     let mut number = 0;
     for piece in tree::pieces(text) {
         let (nodes, broken) = tree::read(piece);
@@ -120,6 +122,9 @@ pub fn read(text: &str) -> (Vec<Document>, Issues) {
             };
             let (kind, name) = (document.kind(), document.name());
             if names.insert((kind, name.to_owned())) {
+                if let Document::Resource(resource) = &document {
+                    parents.take(resource, &node);
+                }
                 documents.push(document);
             } else {
                 report.add("", node.mark, "this document is there twice");
@@ -132,6 +137,7 @@ pub fn read(text: &str) -> (Vec<Document>, Issues) {
             report.add("", issue.mark, issue.problem);
         }
     }
+    parents.tell(&mut report);
     if number == 0 {
         report.document.clear();
         report.add("", Mark::default(), "there is no document in the text");

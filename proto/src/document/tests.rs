@@ -260,6 +260,24 @@ fn selectors() {
 }
 
 #[test]
+fn a_ring_of_parents_of_any_length_is_told_in_short_and_a_long_line_of_them_is_none() {
+    let line = |from: usize, to: usize| -> String {
+        let one = |at: usize| format!("kind: Resource\nid: r{at}\nparent: r{}\n---\n", at + 1);
+        (from..to).map(one).collect()
+    };
+    assert_eq!(good(&line(0, 2_000)).len(), 2_000);
+    let ring = format!("{}kind: Resource\nid: r2000\nparent: r0\n", line(0, 2_000));
+    let issues = parse(&ring).unwrap_err();
+    let [issue] = issues.as_slice() else {
+        panic!("{issues:?}");
+    };
+    assert_eq!(
+        issue.problem,
+        "r2000 would stand below itself: r2000 below r0 below r1 below r2 below r3 below … below r1999 below r2000"
+    );
+}
+
+#[test]
 fn resources_types_and_sources() {
     let documents = good(
         "kind: Resource\nid: b1\ntype: boiler\nlabels: {site: gent, floor: 3}\nmeta: {line: {name: l1, no: 4.50}, tags: [a, 1]}\nparent: hall\ndisorder: 0s\nidle: 1m\n---\nkind: ResourceType\nname: boiler\nlabels: {}\nmeta: {maker: x}\nidle: 30s\n---\n# only a comment\n---\nkind: Source\nname: plant\ntopic: plant.telemetry\nformat: json\nresource: device_id\ntime: header:ts\nvalues: data\nkeyed: true\nfrom: earliest\n---\n{\"kind\": \"Source\", \"name\": \"cloud\", \"topic\": \"c\", \"format\": \"cloudevents\", \"resource\": \"key\"}\n",

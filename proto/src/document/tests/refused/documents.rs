@@ -99,6 +99,14 @@ pub(super) const DOCUMENTS: &[(&str, &[&str])] = &[
             "4:14: resource r: meta.a.b: `a.b` is there twice",
         ],
     ),
+    // A ring of three, closed by the last of them, and one of two; who only stands below a ring is not in it.
+    (
+        "kind: Resource\nid: a\nparent: b\n---\nkind: Resource\nid: x\nparent: a\n---\nkind: Resource\nid: b\nparent: c\n---\nkind: Resource\nid: c\nparent: a\n---\n{kind: Resource, id: d, parent: e}\n---\n{kind: Resource, id: e, parent: d}",
+        &[
+            "15:9: resource c: parent: c would stand below itself: c below a below b below c (leave `parent` out of one of them)",
+            "19:33: resource e: parent: e would stand below itself: e below d below e (leave `parent` out of one of them)",
+        ],
+    ),
     (
         "kind: ResourceType\nname: [x]\nidle: -5m",
         &[
