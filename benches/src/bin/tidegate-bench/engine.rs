@@ -1,0 +1,183 @@
+//! [`Engine`]: the real `tidegate serve` as a process, with brokers.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::process::on_cores;
+
+/// Longest wait for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program beside this one, brought up to date by cargo.
+pub(crate) fn program() -> Result<PathBuf, Failure> {
+    let me = std::env::current_exe().map_err(|error| error.to_string())?;
+    let folder = me.parent().ok_or("a program lies in a folder")?;
+    let mut build = Command::new(env!("CARGO"));
+    build.args([
+        "build",
+        "--quiet",
+        "--package",
+        "tidegate",
+        "--bin",
+        "tidegate",
+    ]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let status = build.current_dir(root).status();
+    match status {
+        Ok(status) if status.success() => Ok(folder.join("tidegate")),
+        _ => Err("the engine does not build".into()),
+    }
+}
+
+/// A running engine; it ends with us.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    child: Child,
+    program: PathBuf,
+    address: String,
+    folder: PathBuf,
+}
+
+impl Engine {
+    /// Starts one under a name that is its group and the prefix of its topics, and waits until it is ready.
+    pub(crate) fn start(
+        program: &Path,
+        broker: &str,
+        name: &str,
+        arguments: &Arguments,
+    ) -> Result<Self, Failure> {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let address = free
+            .map_err(|error| format!("no port is free: {error}"))?
+            .to_string();
+        let folder = std::env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
+        let folder = folder.join(name);
+        let mut command = on_cores(program, arguments.cores.as_deref());
+        command
+            .args(["serve", "--listen", &address, "--data"])
+            .arg(&folder);
+        // Settings of whoever runs this are not those of the run.
+        let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for name in inherited.filter(|name| name.starts_with("TIDEGATE_")) {
+            command.env_remove(name);
+        }
+        command
+            .env("RUST_LOG", "warn")
+            .env("TIDEGATE_KAFKA__BROKERS", broker)
+            .env("TIDEGATE_KAFKA__GROUP", name)
+            .env("TIDEGATE_TOPICS__PREFIX", format!("{name}."))
+            .env("TIDEGATE_PARTITIONS", arguments.partitions.to_string())
+            .stdout(Stdio::null());
+        for (key, value) in &arguments.settings {
+            let key = key.replace('.', "__").to_ascii_uppercase();
+            command.env(format!("TIDEGATE_{key}"), value);
+        }
+        let child = command
+            .spawn()
+            .map_err(|error| format!("the engine: {error}"))?;
+        let mut engine = Self {
+            child,
+            program: program.to_owned(),
+            address,
+            folder,
+        };
+        engine.ready()?;
+        Ok(engine)
+    }
+
+    fn ready(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        while !self.get("/readyz").is_ok_and(|(status, _)| status == 200) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("the engine ended: {status}"));
+            }
+            if began.elapsed() > PATIENCE {
+                return Err("the engine did not become ready".into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Brings a document in force.
+    pub(crate) fn apply(&self, document: &str) -> Result<(), Failure> {
+        let mut client = Command::new(&self.program)
+            .args([
+                "apply",
+                "-f",
+                "-",
+                "--server",
+                &format!("http://{}", self.address),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("apply: {error}"))?;
+        if let Some(mut input) = client.stdin.take() {
+            input
+                .write_all(document.as_bytes())
+                .map_err(|error| format!("apply: {error}"))?;
+        }
+        match client.wait() {
+            Ok(status) if status.success() => Ok(()),
+            _ => Err(format!("the engine did not take\n{document}")),
+        }
+    }
+
+    /// Events that its shards have taken, and result lines that they have made; only acknowledged ones.
+    pub(crate) fn counts(&self) -> Result<(u64, u64), Failure> {
+        let (_, text) = self.get("/metrics")?;
+        let sum = |name: &str| {
+            let lines = text.lines().filter(|line| line.starts_with(name));
+            let numbers = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+            numbers.sum()
+        };
+        Ok((
+            sum("tidegate_shard_events_total{"),
+            sum("tidegate_shard_results_total{"),
+        ))
+    }
+
+    fn get(&self, path: &str) -> Result<(u16, String), Failure> {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(&self.address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let host = &self.address;
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+            )?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer)?;
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        let answer = ask().map_err(|error| format!("GET {path}: {error}"))?;
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        Ok((status.unwrap_or(0), answer))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // It may have ended already; its topics go with the broker.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
