@@ -4,6 +4,7 @@
 mod lines;
 mod parcels;
 mod reading;
+mod runner;
 mod source;
 mod stored;
 
@@ -13,10 +14,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tidegate_actors::command::Signal;
 use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output};
-use tidegate_actors::owner::{Machine as _, StepFault};
 use tidegate_actors::result::CauseStyle;
 use tidegate_actors::rule::parse_rule;
-use tidegate_actors::shard::{Shard, ShardSettings};
+use tidegate_actors::shard::ShardSettings;
 use tidegate_proto::document::{self, Document};
 use tidegate_proto::issue::Issues;
 use tidegate_proto::outcome::Trigger;
@@ -25,6 +25,7 @@ use tidegate_proto::time::{Span, Timestamp};
 
 pub use lines::{Line, LineError, read_line};
 use reading::Found;
+use runner::Runner;
 use source::LineSource;
 pub use stored::{Stored, replay_stored};
 
@@ -108,7 +109,7 @@ pub struct ReplaySummary {
 #[derive(Debug)]
 pub struct Replay {
     options: ReplayOptions,
-    shards: Vec<(ShardSettings, Shard)>,
+    shards: Vec<Runner>,
     /// Records by shard, each with its place among all lines.
     pending: Vec<Vec<(i64, IntakeRecord)>>,
     waiting: usize,
@@ -147,7 +148,7 @@ impl Replay {
             }
         };
         let shards: Vec<_> = (0..options.shards.max(1))
-            .map(|shard| (settings(shard), Shard::new(settings(shard))))
+            .map(|shard| Runner::new(settings(shard)))
             .collect();
         let mut replay = Self {
             pending: vec![Vec::new(); shards.len()],
@@ -349,10 +350,8 @@ impl Replay {
         if let Some(until) = self.options.until {
             self.line += 1;
             let shards = self.shards.iter_mut();
-            let epochs = shards.map(|(_, shard)| Ok((Vec::new(), shard.until(until)?)));
-            let epochs = epochs
-                .collect::<Result<_, StepFault>>()
-                .map_err(|fault| ReplayError::Step(fault.to_string()))?;
+            let epochs = shards.map(|shard| Ok((Vec::new(), shard.until(until)?)));
+            let epochs = epochs.collect::<Result<_, ReplayError>>()?;
             self.print(epochs, out);
         }
         // Shards tell of them apart; people read them in the order of their lines.
@@ -387,7 +386,7 @@ impl Replay {
     ) -> Result<Vec<(Vec<i64>, Epoch)>, ReplayError> {
         self.epoch += 1;
         let mut epochs = Vec::with_capacity(self.shards.len());
-        for ((settings, shard), records) in self.shards.iter_mut().zip(records) {
+        for (shard, records) in self.shards.iter_mut().zip(records) {
             let (lines, records): (Vec<i64>, Vec<_>) = records.into_iter().unzip();
             let ranges = vec![OffsetRange {
                 from: self.line,
@@ -401,13 +400,9 @@ impl Replay {
                 exclusions: Vec::new(),
                 careful: false,
             };
-            let epoch = shard
-                .step(&intake)
-                .map_err(|fault| ReplayError::Step(fault.to_string()))?;
-            epochs.push((lines, epoch));
+            epochs.push((lines, shard.step(intake)?));
             if self.options.restore_every_epoch {
-                *shard = Shard::restore(settings.clone(), &shard.snapshot())
-                    .map_err(ReplayError::Step)?;
+                shard.restore()?;
             }
         }
         Ok(epochs)
