@@ -16,3 +16,4 @@ pub mod rule;
 pub mod shard;
 pub mod source;
 pub mod task;
+pub mod why;

@@ -12,6 +12,7 @@ mod settle;
 mod sharing;
 mod source;
 mod supervise;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -301,7 +302,7 @@ impl Shard {
     }
 
     /// The clock, or the beginning of time before the first tick.
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.state.clock.unwrap_or(Timestamp::MIN)
     }
 

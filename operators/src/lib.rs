@@ -18,10 +18,11 @@ mod threshold;
 mod timer;
 mod watermark;
 pub mod window;
+pub mod why;
 
 pub use pipeline::{
     ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,
-    RestoreError, Suspects, TaskCounters, TaskState, View,
+    RestoreError, Sighting, Suspects, TaskCounters, TaskState, View,
 };
 pub use plan::reach::Reach;
 pub use plan::{Plan, PlanTemplate, TemplateForm};

@@ -27,6 +27,7 @@ mod picker;
 mod plain;
 mod report;
 mod results;
+mod seen;
 mod sight;
 pub(crate) mod snapshot;
 mod steps;
@@ -45,6 +46,7 @@ use self::apply::Change;
 use self::group::{Begun, Group, Push, Scratch, Watch};
 use self::patterns::{PatternScratch, PatternUnit};
 use self::picker::Picker;
+use self::seen::Watched;
 use self::suspect::{Part, Working, break_if};
 use self::times::Times;
 use self::windows::{WindowScratch, WindowUnit};
@@ -53,6 +55,7 @@ pub use api::{
     ApplyReport, Limits, PartReport, PartState, PipelineBreaks, PipelineSettings, RestoreError,
     TaskCounters, TaskState, View,
 };
+pub use seen::Sighting;
 pub use suspect::Suspects;
 
 /// Watermark lines that are always there: that of the engine's defaults, and that of holds in arrival order.
@@ -108,6 +111,8 @@ pub struct Pipeline {
     columns: Vec<Option<u32>>,
     /// Who is at work: whom to suspect when it panics.
     working: Working,
+    /// A task that somebody watches.
+    watched: Option<Box<Watched>>,
 }
 
 impl Pipeline {
@@ -142,6 +147,7 @@ impl Pipeline {
             water: Vec::new(),
             columns: Vec::new(),
             working: Working::Nobody,
+            watched: None,
         }
     }
 
@@ -166,6 +172,7 @@ impl Pipeline {
             self.settings.breaks.brittle_apply,
             std::iter::once(&plan.name),
         );
+        self.watch_again();
         let report = self.report(plan);
         let stays = match (&plan.body, self.rules.get(&plan.name)) {
             (PlanBody::Condition(_), Some(Seat::Condition { .. }))
@@ -186,6 +193,7 @@ impl Pipeline {
                 self.apply_pattern(plan, pattern, metrics, &mut change);
             }
         }
+        self.watch_again();
         self.working = Working::Nobody;
         report
     }

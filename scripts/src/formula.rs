@@ -230,6 +230,11 @@ impl Formula {
         }
     }
 
+    /// The expression, when it is one.
+    pub(crate) fn node(&self) -> Option<&Node> {
+        self.inner.node.as_ref()
+    }
+
     fn machine(&self) -> Machine<'_> {
         Machine::new(&self.inner.body, &self.inner.functions)
     }
@@ -276,7 +281,7 @@ impl Formula {
     }
 
     /// A part of this formula as a formula of its own, with the slots that it uses.
-    fn part(&self, node: &Node) -> Self {
+    pub(crate) fn part(&self, node: &Node) -> Self {
         let mut used: Vec<usize> = Vec::new();
         let mut node = node.clone();
         node.renumber(&mut |old| {

@@ -20,6 +20,7 @@
 
 mod alias;
 mod catalogue;
+mod clause;
 mod column;
 mod columnar;
 mod emit;
@@ -40,6 +41,7 @@ mod value;
 
 pub use alias::{AliasField, AliasKind, AliasPick, AliasScope, AliasSlot, name_problem};
 pub use catalogue::{Entry, catalogue};
+pub use clause::{Clause, Joint};
 pub use column::Column;
 pub use error::{Fault, ScriptError};
 pub use formula::{Evaluated, Formula, Threshold, ThresholdOperator};

@@ -191,6 +191,15 @@ impl Lookback {
         }
     }
 
+    /// Rows behind the value that was asked for last; `None` where rows are not kept.
+    #[must_use]
+    pub fn rows(&self, key: u32) -> Option<u64> {
+        match self.keys.get(key as usize)?.as_deref()? {
+            State::Rows(state) => Some(state.entered as u64),
+            State::All(_) => None,
+        }
+    }
+
     /// What was left out of a key.
     #[must_use]
     pub fn counters(&self, key: u32) -> LookbackCounters {

@@ -104,6 +104,9 @@ impl Group {
             causes: &scratch.causes,
             points: scratch.gaze.points as usize,
         };
+        if let Some(seen) = &mut self.state.sight.seen {
+            seen.judged(&scene);
+        }
         self.judge_tables(&scene, &mut scratch.told, out);
         for number in &self.singles {
             if let Some(unit) = self.units.get_mut(*number).and_then(Option::as_mut) {

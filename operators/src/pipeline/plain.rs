@@ -45,7 +45,8 @@ impl Group {
             && self.filter.is_none()
             && self.order == Order::Arrival
             && !self.condition.every_row
-            && !self.state.sight.has_streams();
+            && !self.state.sight.has_streams()
+            && self.state.sight.seen.is_none();
         let [place] = self.condition.table.places.as_slice() else {
             return None;
         };

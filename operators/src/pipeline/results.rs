@@ -9,6 +9,7 @@ use tidegate_scripts::{Column, ScriptError};
 
 use super::View;
 use super::keys::Key;
+use super::seen::WindowSeen;
 use super::steps::{Blame, Cause};
 use super::told::{Book, Telling};
 use super::unit::{Tale, line};
@@ -170,6 +171,9 @@ impl WindowUnit {
         let mut fired = false;
         for (index, result) in results.iter().enumerate() {
             let shown = (holds(&having, index), holds(&when, index));
+            if kind != Telling::Back {
+                self.see(result, view);
+            }
             let trigger = trigger(batch, result.row.trigger);
             for (revision, stands) in self.revise(kind, &result.row, shown) {
                 let mut line = self.result_line(result, (revision, trigger), view);
@@ -228,6 +232,26 @@ impl WindowUnit {
             }
         }
         lines
+    }
+
+    /// Notes a result of the task that somebody watches.
+    fn see(&mut self, result: &Result<'_>, view: &dyn View) {
+        let Some(seen) = &mut self.seen else { return };
+        let row = &result.row;
+        if seen.resource != result.key.resource {
+            return;
+        }
+        let having = self.window.having.iter();
+        let asked = having.flat_map(|having| &having.sources);
+        let columns = result.key.values.iter().chain(&result.columns);
+        seen.window(WindowSeen {
+            bounds: (Timestamp(row.start), Timestamp(row.end)),
+            group: Arc::clone(&result.key.text),
+            columns: columns.cloned().collect(),
+            asked: asked.map(|source| value_of(source, result, view)).collect(),
+            rows: row.rows.into(),
+            cause: (row.rows > 0).then(|| row.last.clone()),
+        });
     }
 
     fn result_line(

@@ -9,6 +9,7 @@ use tidegate_scripts::{Column, StreamFunction};
 
 use super::View;
 use super::cells::{Builder, MetricCells};
+use super::seen::Seen;
 use super::streams::Stream;
 use crate::plan::slots::{Bound, Form, SlotTable, StreamPlan};
 use crate::timer::IDLE;
@@ -20,6 +21,9 @@ pub(crate) struct Sight {
     /// The metrics, which are the first places of the table.
     pub(crate) metrics: Vec<MetricCells>,
     streams: Vec<Stream>,
+    /// A task that somebody watches.
+    #[serde(skip)]
+    pub(crate) seen: Option<Box<Seen>>,
 }
 
 /// A row that is taken.
@@ -180,6 +184,12 @@ impl Sight {
                 cells.set(row.resource, row.time, value);
             }
         }
+        if let Some(seen) = &mut self.seen
+            && seen.resource == row.resource
+            && gaze.judged
+        {
+            seen.take(&gaze.own);
+        }
         if self.streams.is_empty() {
             return;
         }
@@ -235,6 +245,13 @@ impl Sight {
             if let Some(value) = now.get_mut(stream.place) {
                 *value = stream.value(resource, at);
             }
+        }
+        if let Some(seen) = &mut self.seen
+            && seen.resource == resource
+        {
+            let streams = self.streams.iter();
+            let rows = streams.filter_map(|stream| Some((stream.place, stream.rows(resource)?)));
+            seen.look(at, now, rows.collect());
         }
     }
 

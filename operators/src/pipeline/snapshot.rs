@@ -132,6 +132,7 @@ impl Plans {
             return Err(RestoreError::Plan(name.to_owned()));
         };
         Ok(WindowUnit {
+            seen: None,
             plan: Arc::clone(plan),
             window: Arc::clone(window),
             state,

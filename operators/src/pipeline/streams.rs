@@ -176,6 +176,14 @@ impl Stream {
         }
     }
 
+    /// Rows behind the value that was asked for last, where rows are kept.
+    pub(crate) fn rows(&self, resource: u32) -> Option<u64> {
+        match &self.leaf {
+            Leaf::Lookback(leaf) => leaf.rows(resource),
+            _ => None,
+        }
+    }
+
     /// The next time after `after` at which the value changes by itself.
     pub(crate) fn next_change(&self, resource: u32, after: i64) -> Option<i64> {
         match &self.leaf {

@@ -14,6 +14,7 @@ use super::fills::Fills;
 use super::group::{Push, Watch};
 use super::keys::Keys;
 use super::members::Members;
+use super::seen::Seen;
 use super::sight::{Gaze, Row, Sight};
 use super::steps::{Blame, Cause};
 use super::told::Told;
@@ -53,6 +54,8 @@ pub(crate) struct WindowUnit {
     pub(crate) plan: Arc<Plan>,
     pub(crate) window: Arc<WindowPlan>,
     pub(crate) state: WindowState,
+    /// A task that somebody watches.
+    pub(crate) seen: Option<Box<Seen>>,
 }
 
 /// Vectors used again by every push.
@@ -117,6 +120,7 @@ impl WindowUnit {
             plan: Arc::clone(plan),
             window: Arc::clone(window),
             state,
+            seen: None,
         }
     }
 
