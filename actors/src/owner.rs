@@ -290,7 +290,8 @@ impl<M: Machine> Owner<M> {
                 if let Err(error) = report {
                     self.why = Some(format!("snapshot not kept: {error}"));
                 }
-                Vec::new()
+                // The next one may have come due meanwhile. No epoch begins before it is taken, so nothing else would.
+                self.publish_next()
             }
             // Answers to a life that is over.
             _ => Vec::new(),

@@ -132,7 +132,10 @@ impl Why {
             return;
         }
         let branches = sighting.branches();
-        for branch in branches.iter().filter(|branch| branch.kind == BranchKind::When) {
+        for branch in branches
+            .iter()
+            .filter(|branch| branch.kind == BranchKind::When)
+        {
             if self.since.len() <= branch.level {
                 self.since.resize(branch.level + 1, None);
             }
@@ -253,6 +256,7 @@ fn level_of(sighting: &Sighting, severity: Option<&str>) -> usize {
     let Some(severity) = severity else { return 0 };
     let levels = sighting.branches();
     let levels = levels.iter().map(|branch| branch.level);
-    let mut named = levels.filter(|level| sighting.level_path(*level, "") == format!("{severity}."));
+    let mut named =
+        levels.filter(|level| sighting.level_path(*level, "") == format!("{severity}."));
     named.next().unwrap_or(0)
 }

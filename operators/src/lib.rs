@@ -17,8 +17,8 @@ pub mod plan;
 mod threshold;
 mod timer;
 mod watermark;
-pub mod window;
 pub mod why;
+pub mod window;
 
 pub use pipeline::{
     ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,

@@ -131,7 +131,8 @@ impl Source<'_> {
                 let slots = formula.slots().iter().zip(&values);
                 let missing = slots.filter(|(_, value)| value.is_missing());
                 let names: Vec<_> = missing.map(|(slot, _)| label_of(slot)).collect();
-                let reason = (!names.is_empty()).then(|| format!("no value of {}", names.join(", ")));
+                let reason =
+                    (!names.is_empty()).then(|| format!("no value of {}", names.join(", ")));
                 (Value::Missing, reason)
             }
             Ok(value) => (value, None),
@@ -140,7 +141,10 @@ impl Source<'_> {
 
     fn nodes(&self, path: &str, formula: &Formula) -> Vec<Node> {
         let clauses = formula.clauses();
-        clauses.iter().map(|clause| self.node(path, clause)).collect()
+        clauses
+            .iter()
+            .map(|clause| self.node(path, clause))
+            .collect()
     }
 
     fn node(&self, path: &str, clause: &Clause) -> Node {

@@ -109,13 +109,27 @@ mod tests {
         let found = clauses("b > a && (5.0 < a || (has(b) && a != 2.0)) && avg(a, \"5m\") > 1.0");
         let told: Vec<(String, String)> = found
             .iter()
-            .map(|clause| (format!("{:?}", clause.path), clause.formula.normal_text().to_string()))
+            .map(|clause| {
+                (
+                    format!("{:?}", clause.path),
+                    clause.formula.normal_text().to_string(),
+                )
+            })
             .collect();
         let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
         let paths: Vec<&str> = told.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(
             paths,
-            ["[]", "[1]", "[2]", "[2, 1]", "[2, 2]", "[2, 2, 1]", "[2, 2, 2]", "[3]"]
+            [
+                "[]",
+                "[1]",
+                "[2]",
+                "[2, 1]",
+                "[2, 2]",
+                "[2, 2, 1]",
+                "[2, 2, 2]",
+                "[3]"
+            ]
         );
         assert_eq!(texts[1], "b>a");
         assert_eq!(texts[3], "a>5");
@@ -123,7 +137,13 @@ mod tests {
         let (left, sign, right) = found[3].sides.clone().unwrap();
         assert_eq!((left.normal_text().as_ref(), sign), ("a", ">"));
         assert_eq!(right.constant(), Some(5.0));
-        assert_eq!(found[6].formula.evaluate_row(&[Value::Number(2.0)]).unwrap(), Value::Bool(false));
+        assert_eq!(
+            found[6]
+                .formula
+                .evaluate_row(&[Value::Number(2.0)])
+                .unwrap(),
+            Value::Bool(false)
+        );
         let spoken = found[7].formula.spoken_text(|_| Arc::from("avg(a,\"5m\")"));
         assert_eq!(spoken, "avg(a,\"5m\")>1");
     }

@@ -4,14 +4,18 @@ use super::*;
 use crate::epoch::Epoch;
 
 #[derive(Debug, Default)]
-struct Idle;
+struct Idle(EpochNumber);
 
 impl Machine for Idle {
-    fn step(&mut self, _: &Intake) -> Result<Epoch, StepFault> {
-        unreachable!("no epoch is begun here")
+    fn step(&mut self, intake: &Intake) -> Result<Epoch, StepFault> {
+        self.0 = intake.epoch;
+        Ok(Epoch {
+            number: intake.epoch,
+            ..Epoch::default()
+        })
     }
     fn epoch(&self) -> EpochNumber {
-        0
+        self.0
     }
     fn clock(&self) -> Timestamp {
         Timestamp::MIN
@@ -28,7 +32,11 @@ impl Machine for Idle {
 }
 
 fn ready() -> Owner<Idle> {
-    let mut owner = Owner::new(0, OwnerSettings::default(), Box::new(|_| Ok(Idle)));
+    let settings = OwnerSettings {
+        snapshot_epochs: 2,
+        ..OwnerSettings::default()
+    };
+    let mut owner = Owner::new(0, settings, Box::new(|_| Ok(Idle(0))));
     owner.start();
     owner.told(Told::Appended(Ok(0)));
     owner.told(Told::Snapshot(Ok(None)));
@@ -53,4 +61,33 @@ fn what_cannot_be_read_stops_a_shard_that_nothing_can_help_and_lets_others_try_a
         assert!(why.contains("inbox/0 at offset 7: it is torn"), "{why}");
         assert!(owner.acknowledged().is_none(), "nothing of it is shown");
     }
+}
+
+/// One epoch from its beginning to its publication; what is wanted then.
+fn epoch(owner: &mut Owner<Idle>, journal: Offset) -> Vec<Ask> {
+    assert!(owner.can_begin(), "{owner:?}");
+    let range = OffsetRange { from: 0, to: 0 };
+    owner.begin(vec![range], Vec::new(), Timestamp(journal));
+    let asks = owner.told(Told::Appended(Ok(journal)));
+    assert!(matches!(asks.as_slice(), [Ask::Publish(_)]), "{asks:?}");
+    owner.told(Told::Published(Ok(())))
+}
+
+#[test]
+fn a_snapshot_that_comes_due_while_one_is_written_is_taken_when_that_is_done() {
+    let mut owner = ready();
+    assert!(epoch(&mut owner, 1).is_empty());
+    assert!(matches!(
+        epoch(&mut owner, 2).as_slice(),
+        [Ask::Keep { .. }]
+    ));
+    // It takes a while to write; epochs go on.
+    for journal in 3..7 {
+        assert!(epoch(&mut owner, journal).is_empty());
+    }
+    let asks = owner.told(Told::Kept(Ok(())));
+    assert!(matches!(asks.as_slice(), [Ask::Keep { .. }]), "{asks:?}");
+    assert!(epoch(&mut owner, 7).is_empty());
+    assert!(owner.told(Told::Kept(Ok(()))).is_empty());
+    assert!(owner.can_begin());
 }

@@ -246,9 +246,7 @@ impl Why {
         let mut judged = branches
             .iter()
             .filter(|branch| branch.kind != BranchKind::Clear);
-        let held = judged
-            .clone()
-            .find(|branch| branch.truth() == Some(true));
+        let held = judged.clone().find(|branch| branch.truth() == Some(true));
         let Some(branch) = held else {
             let part = judged.next()?.first_false()?;
             return Some((speaker.node(part), false));

@@ -63,7 +63,8 @@ fn ask(rule: &str, events: &[&str], question: (&str, &str, Option<&str>), batch:
     why.answer(&shard).text()
 }
 
-const HOT: &str = "kind: Rule\nname: hot\nfor: all\nwhen: avg(temperature, \"5m\") > 90.0 && load > 2.0\n";
+const HOT: &str =
+    "kind: Rule\nname: hot\nfor: all\nwhen: avg(temperature, \"5m\") > 90.0 && load > 2.0\n";
 
 /// Minutes after 2026-01-01.
 fn at(minute: u32, values: &str) -> String {
@@ -143,10 +144,16 @@ fn a_running_hold_is_what_is_waited_for_and_what_decides_at_its_end() {
         );
         let raised = asked("2026-01-01T00:03:00Z");
         assert!(raised.contains(r#""kind":"raised""#), "{raised}");
-        assert!(raised.contains(r#""cause":["line:2"],"decided":"hold""#), "{raised}");
+        assert!(
+            raised.contains(r#""cause":["line:2"],"decided":"hold""#),
+            "{raised}"
+        );
         assert!(raised.contains(r#""operands":[4,2]"#), "{raised}");
         let first = asked("2026-01-01T00:00:00Z");
-        assert!(first.contains(r#""decided":"when","first_false":{"path":"when","#), "{first}");
+        assert!(
+            first.contains(r#""decided":"when","first_false":{"path":"when","#),
+            "{first}"
+        );
         let cleared = asked("2026-01-01T00:05:00Z");
         assert!(
             cleared.contains(r#""kind":"cleared""#) && cleared.contains(r#""decided":"clear""#),
@@ -167,13 +174,23 @@ fn rows_of_windows_have_their_columns_and_what_hid_them() {
     ];
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
     for batch in [1, 100] {
-        let told = ask(rule, &events, ("means", "b1", Some("2026-01-01T00:02:00Z")), batch);
+        let told = ask(
+            rule,
+            &events,
+            ("means", "b1", Some("2026-01-01T00:02:00Z")),
+            batch,
+        );
         assert!(told.contains(r#""kind":"window""#), "{told}");
         assert!(
             told.contains(r#""decided":"having","nodes":[{"path":"emit.mean","formula":"avg(load)","value":3.5,"rows":2,"cause":["line:3"]},{"path":"emit.n","formula":"count(load)","value":2,"rows":2,"cause":["line:3"]},{"path":"having","formula":"n>1&&mean>2","value":true},{"path":"having.1","#),
             "{told}"
         );
-        let hidden = ask(rule, &events, ("means", "b1", Some("2026-01-01T00:01:10Z")), batch);
+        let hidden = ask(
+            rule,
+            &events,
+            ("means", "b1", Some("2026-01-01T00:01:10Z")),
+            batch,
+        );
         assert!(
             hidden.contains(r#""answer":"near_miss""#)
                 && hidden.contains(r#""time":"2026-01-01T00:01:00.000Z","decided":"having.1""#),
@@ -186,9 +203,8 @@ fn rows_of_windows_have_their_columns_and_what_hid_them() {
 fn who_has_no_task_no_data_or_a_rule_that_is_off_is_told_so() {
     let events = hot_events();
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
-    let of = |rule: &str, name: &str, resource: &str| {
-        ask(rule, &events, (name, resource, None), 100)
-    };
+    let of =
+        |rule: &str, name: &str, resource: &str| ask(rule, &events, (name, resource, None), 100);
     assert_eq!(
         of(HOT, "hot", "b2"),
         r#"{"answer":"no_task","rule":"hot","revision":3,"resource":"b2"}"#
@@ -197,7 +213,9 @@ fn who_has_no_task_no_data_or_a_rule_that_is_off_is_told_so() {
         of(HOT, "cold", "b1"),
         r#"{"answer":"no_task","rule":"cold","resource":"b1"}"#
     );
-    let other = HOT.replace("load > 2.0", "fan > 2.0").replace("temperature", "smoke");
+    let other = HOT
+        .replace("load > 2.0", "fan > 2.0")
+        .replace("temperature", "smoke");
     assert_eq!(
         of(&other, "hot", "b1"),
         r#"{"answer":"no_data","rule":"hot","revision":3,"resource":"b1"}"#

@@ -70,7 +70,10 @@ impl Seen {
 
     /// A row is taken that carries these values.
     pub(crate) fn take(&mut self, own: &[Value]) {
-        let carried = own.iter().enumerate().filter(|(_, value)| !value.is_missing());
+        let carried = own
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| !value.is_missing());
         self.carried.extend(carried.map(|(place, _)| place));
     }
 
@@ -86,7 +89,10 @@ impl Seen {
 
     /// The points are judged: each look is one of them, in the same order.
     pub(crate) fn judged(&mut self, scene: &Scene<'_>) {
-        let mine = scene.steps.iter().filter(|step| step.resource == self.resource);
+        let mine = scene
+            .steps
+            .iter()
+            .filter(|step| step.resource == self.resource);
         let points: Vec<_> = mine.filter(|step| step.point != NO_POINT).collect();
         // What was looked up for another reason came before.
         let others = self.looks.len().saturating_sub(points.len());
