@@ -117,6 +117,7 @@ pub struct ShardActor {
     /// What the feed was opened for, and where it stands.
     fed: (Vec<Reading>, Vec<Offset>),
     pulling: bool,
+    publishing: Option<SpawnHandle>,
     /// Answers to asks of an earlier life are thrown away.
     life: u64,
     backoff: Duration,
@@ -149,6 +150,7 @@ impl ShardActor {
             feed: None,
             fed: (Vec::new(), Vec::new()),
             pulling: false,
+            publishing: None,
             life: 0,
             backoff: BACKOFF.0,
             waiting: Vec::new(),
@@ -163,6 +165,10 @@ impl ShardActor {
         self.life += 1;
         self.feed = None;
         self.pulling = false;
+        // What has not begun to leave must not begin with the right that is taken over now.
+        if let Some(publishing) = self.publishing.take() {
+            ctx.cancel_future(publishing);
+        }
         let asks = self.owner.start();
         self.run(asks, ctx);
     }
@@ -171,6 +177,7 @@ impl ShardActor {
     fn run(&mut self, asks: Vec<Ask>, ctx: &mut Context<Self>) {
         for ask in asks {
             let life = self.life;
+            let publishes = matches!(ask, Ask::Publish(_));
             let readings = self.owner.readings();
             let future = ask::answer(ask, self.settings.shard, readings, self.ports.clone());
             let told = future.into_actor(self).map(move |told, actor, ctx| {
@@ -178,7 +185,10 @@ impl ShardActor {
                     actor.told(told, ctx);
                 }
             });
-            ctx.spawn(told);
+            let handle = ctx.spawn(told);
+            if publishes {
+                self.publishing = Some(handle);
+            }
         }
         self.go_on(ctx);
     }

@@ -101,6 +101,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// Appends records in order to one partition as one batch, durable by the log's policy; answers with the offset of
     /// the first. After an error with [`Doubt::Unknown`] they may or may not be there.
     fn append(&self, to: &TopicPartition, records: Vec<Record>) -> PortFuture<'_, Offset>;
+    /// Ends whatever publication of a predecessor is open for the shard of this journal, and owns the right to publish from
+    /// here on: a predecessor that still runs publishes nothing more. A log without such a right has nothing to do.
+    fn fence(&self, _journal: &TopicPartition) -> PortFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
     /// Publishes one epoch's outputs: all or nothing where the log can, in order everywhere.
     fn publish(&self, publication: Publication) -> PortFuture<'_, ()>;
     /// Reads from an offset on; an empty answer means that the end is reached. An offset before the start is

@@ -15,6 +15,9 @@ pub use reopening::ReopeningLog;
 
 use tidegate_actors::port::{PortError, PortErrorKind};
 
+/// Group under which shards commit how far they have read and published.
+pub(crate) const SHARD_GROUP: &str = "tidegate";
+
 /// Runs blocking work of a port off the runtime's own threads; without a runtime (a test, the replay) it runs here.
 pub(crate) async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PortError> + Send + 'static,

@@ -99,6 +99,8 @@ async fn follow(
             return Ok(());
         }
         let slice = match log.read(place, at, LIMIT).await {
+            // Behind the last record there may be the end of a transaction, which nobody sees.
+            Ok(slice) if slice.entries.is_empty() && stop_at_end => return Ok(()),
             Ok(slice) if slice.entries.is_empty() => {
                 tokio::select! {
                     () = sender.closed() => return Ok(()),

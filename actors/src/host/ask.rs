@@ -31,8 +31,7 @@ pub(super) async fn answer(
 ) -> Told {
     let journal = place(&ports.topics.journal, shard);
     match ask {
-        // One process holds the data directory, and a shard's earlier life has ended before its next one asks.
-        Ask::Fence => Told::Fenced(Ok(())),
+        Ask::Fence => Told::Fenced(ports.log.fence(&journal).await),
         Ask::Append(entry) => {
             Told::Appended(ports.log.append(&journal, vec![entry.encode()]).await)
         }

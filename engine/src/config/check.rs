@@ -331,7 +331,7 @@ impl Reader<'_> {
         }
     }
 
-    fn parsed<T: FromStr<Err: Display>>(&mut self, path: &str) -> Option<T> {
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, path: &str) -> Option<T> {
         let text = self.text(path, 1..=256);
         match text.parse() {
             Ok(value) => Some(value),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::check::Reader;
 use super::layer::Scalar;
+use crate::log::kafka::Delivery;
 use crate::log::{EmbeddedLogSettings, KafkaSettings};
 
 /// `[kafka]`.
@@ -43,6 +44,10 @@ pub(super) fn kafka(reader: &mut Reader<'_>, embedded: EmbeddedLogSettings) -> K
         queue_records: embedded.queue_records,
         queue_bytes: embedded.queue_bytes,
         record_bytes: embedded.record_bytes,
+        delivery: reader
+            .parsed::<Delivery>("kafka.delivery")
+            .unwrap_or_default(),
+        transaction_timeout: reader.span("kafka.transaction_timeout", 1_000..=900_000),
         properties: properties(reader),
     };
     KafkaConfig {

@@ -14,9 +14,9 @@ use tidegate_proto::document::{SourceDefinition, StartAt};
 use tidegate_proto::issue::{Issue, Mark};
 use tidegate_proto::record::{Headers, Offset, Record, Topic, partition_of};
 
-use super::start::SHARD_GROUP;
 use super::{Answer, Engine};
 use crate::error::EngineError;
+use crate::log::SHARD_GROUP;
 use crate::source::{Gateway, GatewayStatus, World};
 
 /// A source and how far it is.

@@ -25,16 +25,13 @@ use crate::data_dir::DataDir;
 use crate::error::EngineError;
 use crate::feed::{self, FeedSettings};
 use crate::handler::{Dispatcher, DispatcherTopics, GROUP, Handlers};
-use crate::log::{EmbeddedLog, KafkaLog, OpenLog, ReopeningLog};
+use crate::log::{EmbeddedLog, KafkaLog, OpenLog, ReopeningLog, SHARD_GROUP};
 use crate::runtime::Shards;
 use crate::source::{Gateways, HeldClock, Registry};
 use crate::store::FolderStore;
 use crate::tail::{Tail, TailFrom, tail};
 use crate::topics;
 use crate::workers::{Speaker, Workers};
-
-/// Group under which shards commit how far they have read and published.
-pub(super) const SHARD_GROUP: &str = "tidegate";
 
 /// Wall time.
 #[derive(Clone, Copy, Debug, Default)]

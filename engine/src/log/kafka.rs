@@ -1,7 +1,8 @@
 //! [`KafkaLog`]: the log on Apache Kafka, or whatever speaks its protocol.
 //!
-//! Four kinds of librdkafka clients, each for one thing: the [`producer`] (idempotent, without a gap, never transactional)
-//! for everything that is written; [`fetcher`]s that read partitions from offsets that we name, and belong to no group; the
+//! Kinds of librdkafka clients, each for one thing: the [`producer`] (idempotent, without a gap, never transactional)
+//! for everything that is written, but with transactional delivery for what shards publish: that goes through a producer of
+//! each shard ([`transactions`]); [`fetcher`]s that read partitions from offsets that we name, and belong to no group; the
 //! [`member`] of the consumer group, which only knows which shards are ours; the [`lookup`] for metadata and bookkeeping.
 //! Because reading and membership are apart, a rebalance never interrupts a shard that stays.
 
@@ -15,6 +16,7 @@ mod readers;
 mod settings;
 mod stream;
 mod topics;
+mod transactions;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -26,14 +28,18 @@ use tidegate_actors::port::{
 use tidegate_proto::record::{Offset, Record, Topic};
 use tokio::sync::mpsc;
 
+use super::SHARD_GROUP;
+
 pub use member::{Member, Ownership};
-pub use settings::KafkaSettings;
+pub use settings::{Delivery, KafkaSettings};
 pub use topics::{TopicFacts, TopicUse};
 
 use lookup::Lookup;
+use member::Forget;
 use producer::Appender;
 use readers::Readers;
 use topics::Topics;
+use transactions::Transactions;
 
 /// The log on Kafka.
 pub struct KafkaLog {
@@ -43,6 +49,7 @@ pub struct KafkaLog {
     appender: Arc<Appender>,
     readers: Arc<Readers>,
     member: OnceLock<Arc<Member>>,
+    transactions: Option<Arc<Transactions>>,
 }
 
 impl fmt::Debug for KafkaLog {
@@ -64,6 +71,10 @@ impl KafkaLog {
         let topics = Topics::new(&settings, Arc::clone(&lookup))?;
         let appender = Arc::new(Appender::new(settings.clone(), Arc::clone(&lookup))?);
         let readers = Arc::new(Readers::new(settings.clone(), Arc::clone(&lookup)));
+        let transactions = match settings.delivery {
+            Delivery::Identified => None,
+            Delivery::Transactional => Some(Arc::new(Transactions::new(&settings)?)),
+        };
         Ok(Self {
             settings,
             lookup,
@@ -71,6 +82,7 @@ impl KafkaLog {
             appender,
             readers,
             member: OnceLock::new(),
+            transactions,
         })
     }
 
@@ -79,10 +91,21 @@ impl KafkaLog {
     /// # Errors
     /// When librdkafka does not take the settings.
     pub fn join(&self, inbox: &Topic) -> Result<mpsc::Receiver<Ownership>, PortError> {
-        let (member, changes) = Member::join(&self.settings, inbox)?;
+        let mut forget: Forget = Box::new(|_| {});
+        if let Some(transactions) = self.transactions.clone() {
+            transactions.shards_are_of(inbox);
+            forget = Box::new(move |shards| transactions.forget(shards));
+        }
+        let (member, changes) = Member::join(&self.settings, inbox, forget)?;
         // Joining twice would leave the first one to itself; nobody does.
         let _ = self.member.set(Arc::new(member));
         Ok(changes)
+    }
+
+    /// Whether outputs, offsets and the epoch's number become visible in one.
+    #[must_use]
+    pub const fn is_transactional(&self) -> bool {
+        self.transactions.is_some()
     }
 
     /// Whether the group has told us what is ours.
@@ -120,8 +143,14 @@ impl KafkaLog {
     /// When the last appends were not acknowledged in time.
     pub async fn close(&self) -> Result<(), PortError> {
         self.readers.close();
-        let appender = Arc::clone(&self.appender);
-        super::offload(move || appender.close()).await
+        let (appender, transactions) = (Arc::clone(&self.appender), self.transactions.clone());
+        super::offload(move || {
+            if let Some(transactions) = transactions {
+                transactions.close();
+            }
+            appender.close()
+        })
+        .await
     }
 
     async fn check_there(&self, to: &TopicPartition) -> Result<(), PortError> {
@@ -156,6 +185,11 @@ impl EventLog for KafkaLog {
             for (to, _) in &publication.records {
                 self.check_there(to).await?;
             }
+            if let (Some(transactions), Some((journal, epoch))) =
+                (&self.transactions, publication.marker.clone())
+            {
+                return transactions.publish(&journal, epoch, publication).await;
+            }
             if !publication.records.is_empty() {
                 self.appender.append_all(publication.records).await?;
             }
@@ -189,12 +223,27 @@ impl EventLog for KafkaLog {
 
     fn committed(&self, group: &str, of: &TopicPartition) -> PortFuture<'_, Option<Offset>> {
         let (group, of) = (group.to_owned(), of.clone());
-        Box::pin(async move { self.lookup.progress(&group, &of).await })
+        Box::pin(async move {
+            match &self.transactions {
+                Some(transactions) if group == SHARD_GROUP => transactions.published(&of).await,
+                _ => self.lookup.progress(&group, &of).await,
+            }
+        })
     }
 
     fn commit(&self, group: &str, offsets: Vec<(TopicPartition, Offset)>) -> PortFuture<'_, ()> {
         let group = group.to_owned();
         Box::pin(async move { self.lookup.note(&group, offsets).await })
+    }
+
+    fn fence(&self, of: &TopicPartition) -> PortFuture<'_, ()> {
+        let of = of.clone();
+        Box::pin(async move {
+            match &self.transactions {
+                Some(transactions) => transactions.fence(&of).await,
+                None => Ok(()),
+            }
+        })
     }
 
     fn hold(&self, _: &TopicPartition, _: Offset) -> PortFuture<'_, ()> {

@@ -27,8 +27,11 @@ impl OpenLog {
 
     /// Whether outputs, offsets and the epoch's number become visible in one.
     #[must_use]
-    pub const fn is_atomic(&self) -> bool {
-        matches!(self, Self::Embedded(_))
+    pub fn is_atomic(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Kafka(log) => log.is_transactional(),
+        }
     }
 
     /// Whether others may own some of the shards.

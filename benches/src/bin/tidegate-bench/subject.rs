@@ -16,8 +16,8 @@ use crate::scenario::Scenario;
 const LOOK: Duration = Duration::from_millis(100);
 /// Longest time without progress.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The lines are all there when none came for so long: more than windows need to close at the end.
-const SETTLED: Duration = Duration::from_secs(3);
+/// The lines are all there when none came for so long: more than the engine needs to believe in a silence of 8 s.
+const SETTLED: Duration = Duration::from_secs(26);
 
 /// Who is measured.
 #[derive(Debug)]

@@ -50,7 +50,11 @@ pub enum Ownership {
     },
 }
 
+/// Told of shards that have gone.
+pub(super) type Forget = Box<dyn Fn(&[Partition]) + Send + Sync>;
+
 struct Shared {
+    forget: Forget,
     inbox: Topic,
     changes: mpsc::Sender<Ownership>,
     revoke_timeout: Duration,
@@ -146,6 +150,7 @@ impl Rebalances {
             return;
         }
         let (done, finished) = sync_channel(1);
+        let going = shards.clone();
         let change = Ownership::Revoked { shards, lost, done };
         if self.0.changes.blocking_send(change).is_ok() {
             // Also when the sender is dropped there is nothing more to wait for.
@@ -154,6 +159,7 @@ impl Rebalances {
                 tracing::warn!("shards did not finish in time; their next owner fences them");
             }
         }
+        (self.0.forget)(&going);
     }
 }
 
@@ -176,10 +182,12 @@ impl Member {
     pub(super) fn join(
         settings: &KafkaSettings,
         inbox: &Topic,
+        forget: Forget,
     ) -> Result<(Self, mpsc::Receiver<Ownership>), PortError> {
         let (changes, receiver) = mpsc::channel(WAITING);
         let millis = u64::try_from(settings.revoke_timeout.0).unwrap_or(0);
         let shared = Arc::new(Shared {
+            forget,
             inbox: Topic::clone(inbox),
             changes,
             revoke_timeout: Duration::from_millis(millis),

@@ -1,13 +1,15 @@
 //! [`KafkaSettings`], and what they make of librdkafka's own: one configuration for each kind of client that we have.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use tidegate_proto::record::Partition;
 use tidegate_proto::time::Span;
 
 /// What our guarantees stand on, so nobody else may set it.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "acks",
     "request.required.acks",
     "allow.auto.create.topics",
@@ -25,8 +27,33 @@ const OURS: [&str; 18] = [
     "isolation.level",
     "message.timeout.ms",
     "partition.assignment.strategy",
+    "transaction.timeout.ms",
     "transactional.id",
 ];
+
+/// How outputs of shards get out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Perhaps twice, with equal ids and bytes: whoever reads drops what it has seen.
+    #[default]
+    Identified,
+    /// In transactions: whoever reads only what is committed sees each once.
+    Transactional,
+}
+
+impl FromStr for Delivery {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "identified" => Ok(Self::Identified),
+            "transactional" => Ok(Self::Transactional),
+            other => Err(format!(
+                "`{other}` is no delivery: write `identified` or `transactional`"
+            )),
+        }
+    }
+}
 
 /// How the log stands on Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +76,10 @@ pub struct KafkaSettings {
     pub queue_bytes: u32,
     /// Largest record.
     pub record_bytes: u32,
+    /// How outputs of shards get out.
+    pub delivery: Delivery,
+    /// Longest time that a transaction may stay open; readers of what is committed wait for it when a worker dies in it.
+    pub transaction_timeout: Span,
     /// Properties of librdkafka, as they are.
     pub properties: BTreeMap<String, String>,
 }
@@ -116,6 +147,42 @@ impl KafkaSettings {
             );
         self.unless_set(&mut config, "linger.ms", "1");
         self.unless_set(&mut config, "retry.backoff.ms", "50");
+        config
+    }
+
+    /// For what one shard publishes in transactions; whoever has the id has the right.
+    pub(super) fn transactional(&self, shard: Partition) -> ClientConfig {
+        let mut config = self.client("publisher");
+        config
+            .set("transactional.id", format!("{}.shard-{shard}", self.group))
+            .set(
+                "transaction.timeout.ms",
+                self.transaction_timeout.0.to_string(),
+            )
+            .set("message.max.bytes", message_bytes(self.record_bytes))
+            .set(
+                "queue.buffering.max.messages",
+                self.queue_records.max(1).to_string(),
+            )
+            .set(
+                "queue.buffering.max.kbytes",
+                (self.queue_bytes / 1024).max(1).to_string(),
+            );
+        // A transaction's end waits for all of it anyway.
+        self.unless_set(&mut config, "linger.ms", "1");
+        self.unless_set(&mut config, "retry.backoff.ms", "50");
+        config
+    }
+
+    /// For reading what the group has committed; it never joins.
+    pub(super) fn offsets(&self) -> ClientConfig {
+        let mut config = self.client("offsets");
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // An open transaction is waited for.
+            .set("isolation.level", "read_committed");
         config
     }
 
