@@ -43,7 +43,7 @@ pub struct WorkerShard {
     pub generation: i64,
     /// Newest epoch whose outputs are out.
     pub epoch: u64,
-    /// Records of the inbox that it has not taken yet.
+    /// Records of the inbox and the sources read in place that it has not taken yet.
     pub lag: u64,
     /// When its newest snapshot was written.
     pub snapshot: Option<Timestamp>,

@@ -16,6 +16,7 @@ pub use crate::engine::{
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::log::kafka::ClientNumbers;
 use crate::workers::WorkerView;
 
 /// What a backend answers with, some time.
@@ -84,6 +85,10 @@ pub trait Backend: Send + Sync + 'static {
     fn shards(&self) -> Answering<'_, Vec<ShardView>>;
     /// Workers that share the shards.
     fn workers(&self) -> Answering<'_, Vec<WorkerView>>;
+    /// What clients of brokers said of themselves last.
+    fn clients(&self) -> Vec<ClientNumbers> {
+        Vec::new()
+    }
     /// Looks at a shard if it runs in this process.
     fn look_here(&self, shard: u32, query: Query) -> Answering<'_, Option<Observation>>;
     /// Follows a topic.
@@ -185,6 +190,10 @@ impl Backend for Engine {
 
     fn workers(&self) -> Answering<'_, Vec<WorkerView>> {
         Box::pin(Self::workers(self))
+    }
+
+    fn clients(&self) -> Vec<ClientNumbers> {
+        Self::clients(self)
     }
 
     fn look_here(&self, shard: u32, query: Query) -> Answering<'_, Option<Observation>> {

@@ -1,9 +1,12 @@
 //! [`Metric`]: every number that `/metrics` shows, in one list, and the Prometheus text of it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_actors::observe::ShardView;
+
+use crate::log::kafka::ClientNumbers;
 
 /// A number that `/metrics` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,24 @@ pub enum Metric {
     ShardRepeats,
     /// Turns that failed, by shard.
     ShardFailedTurns,
+    /// Records not taken yet, by shard.
+    ShardLag,
+    /// Records that wait for brokers, by client.
+    ClientQueued,
+    /// Bytes that wait for brokers, by client.
+    ClientQueuedBytes,
+    /// Records sent to brokers, by client.
+    ClientSent,
+    /// Bytes sent to brokers, by client.
+    ClientSentBytes,
+    /// Bytes received from brokers, by client.
+    ClientReceivedBytes,
+    /// Repeated requests, by client.
+    ClientRetries,
+    /// Requests without an answer, by client.
+    ClientTimeouts,
+    /// Round trips, by client.
+    ClientRoundTrip,
 }
 
 /// What of a shard a metric shows.
@@ -80,6 +101,20 @@ const OF_SHARDS: [OfShard; 15] = [
     (Metric::ShardFailedTurns, |shard| {
         shard.counters.failed_turns
     }),
+];
+
+/// What of a client of brokers a metric shows.
+type OfClient = (Metric, fn(&ClientNumbers) -> u64);
+
+/// Metrics of clients, in the order of the text.
+const OF_CLIENTS: [OfClient; 7] = [
+    (Metric::ClientQueued, |client| client.queued_records),
+    (Metric::ClientQueuedBytes, |client| client.queued_bytes),
+    (Metric::ClientSent, |client| client.sent_records),
+    (Metric::ClientSentBytes, |client| client.sent_bytes),
+    (Metric::ClientReceivedBytes, |client| client.received_bytes),
+    (Metric::ClientRetries, |client| client.retries),
+    (Metric::ClientTimeouts, |client| client.timeouts),
 ];
 
 impl Metric {
@@ -111,6 +146,15 @@ impl Metric {
             Self::ShardActions => "tidegate_shard_actions_total",
             Self::ShardRepeats => "tidegate_shard_repeats_total",
             Self::ShardFailedTurns => "tidegate_shard_failed_turns_total",
+            Self::ShardLag => "tidegate_shard_lag_records",
+            Self::ClientQueued => "tidegate_kafka_client_queued_records",
+            Self::ClientQueuedBytes => "tidegate_kafka_client_queued_bytes",
+            Self::ClientSent => "tidegate_kafka_client_sent_records_total",
+            Self::ClientSentBytes => "tidegate_kafka_client_sent_bytes_total",
+            Self::ClientReceivedBytes => "tidegate_kafka_client_received_bytes_total",
+            Self::ClientRetries => "tidegate_kafka_client_retries_total",
+            Self::ClientTimeouts => "tidegate_kafka_client_timeouts_total",
+            Self::ClientRoundTrip => "tidegate_kafka_client_round_trip_seconds",
         }
     }
 
@@ -140,6 +184,17 @@ impl Metric {
             Self::ShardActions => "Actions for handlers.",
             Self::ShardRepeats => "Repeats of requests and signals that were dropped.",
             Self::ShardFailedTurns => "Turns that failed and were rolled back.",
+            Self::ShardLag => {
+                "Records of its topics that a shard has not taken yet, of the last second."
+            }
+            Self::ClientQueued => "Records that wait for the brokers.",
+            Self::ClientQueuedBytes => "Bytes that wait for the brokers.",
+            Self::ClientSent => "Records sent to the brokers.",
+            Self::ClientSentBytes => "Bytes sent to the brokers.",
+            Self::ClientReceivedBytes => "Bytes received from the brokers.",
+            Self::ClientRetries => "Requests that were repeated.",
+            Self::ClientTimeouts => "Requests that no answer came to.",
+            Self::ClientRoundTrip => "99th percentile of the round trips to the slowest broker.",
         }
     }
 
@@ -200,6 +255,38 @@ pub struct Process {
     pub ready: bool,
     /// Streams that are open.
     pub streams: usize,
+}
+
+/// Numbers of the log as Prometheus text: how far shards are behind, and what clients of brokers say; to be put behind
+/// [`text`].
+#[must_use]
+pub fn log_text(lags: &BTreeMap<u32, u64>, clients: &[ClientNumbers]) -> String {
+    let mut out = String::with_capacity(2048);
+    Metric::ShardLag.head(&mut out);
+    let name = Metric::ShardLag.name();
+    for (shard, lag) in lags {
+        let _ = writeln!(out, "{name}{{shard=\"{shard}\"}} {lag}");
+    }
+    if clients.is_empty() {
+        return out;
+    }
+    for (metric, number) in OF_CLIENTS {
+        metric.head(&mut out);
+        for client in clients {
+            let (name, number) = (metric.name(), number(client));
+            let _ = writeln!(out, "{name}{{client=\"{}\"}} {number}", client.client);
+        }
+    }
+    Metric::ClientRoundTrip.head(&mut out);
+    let name = Metric::ClientRoundTrip.name();
+    for client in clients {
+        let _ = writeln!(
+            out,
+            "{name}{{client=\"{}\"}} {:.6}",
+            client.client, client.round_trip
+        );
+    }
+    out
 }
 
 /// All numbers as Prometheus text, format 0.0.4.
@@ -271,6 +358,27 @@ fn resident_memory() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_says_how_far_behind_it_is_and_how_its_clients_are() {
+        let client = ClientNumbers {
+            client: "producer".into(),
+            sent_records: 7,
+            round_trip: 0.0125,
+            ..ClientNumbers::default()
+        };
+        let text = log_text(&BTreeMap::from([(3, 41)]), &[client]);
+        for line in [
+            "# TYPE tidegate_shard_lag_records gauge",
+            "tidegate_shard_lag_records{shard=\"3\"} 41",
+            "# TYPE tidegate_kafka_client_sent_records_total counter",
+            "tidegate_kafka_client_sent_records_total{client=\"producer\"} 7",
+            "tidegate_kafka_client_round_trip_seconds{client=\"producer\"} 0.012500",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+        }
+        assert!(!log_text(&BTreeMap::new(), &[]).contains("kafka"));
+    }
 
     #[test]
     fn the_text_has_every_metric_once_with_help_and_type() {

@@ -34,7 +34,14 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
         ready: api.backend().trouble().await.is_empty(),
         streams: api.streams_open(),
     };
-    let text = metrics::text(api.counters(), process, &shards);
+    let workers = api.backend().workers().await.unwrap_or_default();
+    let ready = workers.iter().flat_map(|worker| &worker.shards);
+    let lags = ready
+        .filter(|shard| shard.phase == "Ready")
+        .map(|shard| (shard.shard, shard.lag));
+    let lags = lags.collect();
+    let text = metrics::text(api.counters(), process, &shards)
+        + metrics::log_text(&lags, &api.backend().clients()).as_str();
     (
         [(
             header::CONTENT_TYPE,

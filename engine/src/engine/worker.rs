@@ -10,6 +10,7 @@ use tidegate_proto::record::Topic;
 
 use super::{Engine, Inner};
 use crate::error::EngineError;
+use crate::log::kafka::ClientNumbers;
 use crate::workers::{EVERY, Speaker, WorkerShard, WorkerView};
 
 /// Name of a worker: what the settings call it, or where its doors are.
@@ -67,17 +68,29 @@ async fn numbers(inner: &Inner, own: &mut WorkerShard) {
     let Ok(Some(Observation::Shard(view))) = seen else {
         return;
     };
-    let place = TopicPartition {
-        topic: Topic::clone(&inner.topics.inbox),
-        partition: own.shard,
-    };
-    if let Ok(bounds) = inner.log.port().bounds(&place).await {
-        let at = view.positions.first().copied().unwrap_or(bounds.start);
-        own.lag = u64::try_from(bounds.end - at).unwrap_or(0);
+    let at = view.positions.first().copied().unwrap_or(0);
+    let mut read = vec![(Topic::clone(&inner.topics.inbox), at)];
+    let sources = inner.shards.look(own.shard, Query::Sources).await;
+    if let Ok(Some(Observation::Sources(views))) = sources {
+        let in_place = views.into_iter().filter(|view| view.in_place);
+        read.extend(in_place.filter_map(|view| Some((view.topic, view.position?))));
+    }
+    for (topic, at) in read {
+        let partition = own.shard;
+        let place = TopicPartition { topic, partition };
+        if let Ok(bounds) = inner.log.port().bounds(&place).await {
+            let behind = bounds.end - at.max(bounds.start);
+            own.lag += u64::try_from(behind).unwrap_or(0);
+        }
     }
 }
 
 impl Engine {
+    /// What clients of brokers said of themselves last.
+    pub fn clients(&self) -> Vec<ClientNumbers> {
+        self.0.log.clients()
+    }
+
     /// All workers that were heard of lately; on the embedded log there is only this process.
     ///
     /// # Errors

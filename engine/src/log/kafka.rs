@@ -11,6 +11,7 @@ mod context;
 mod fetcher;
 mod lookup;
 mod member;
+mod numbers;
 mod producer;
 mod readers;
 mod settings;
@@ -31,11 +32,13 @@ use tokio::sync::mpsc;
 use super::SHARD_GROUP;
 
 pub use member::{Member, Ownership};
+pub use numbers::ClientNumbers;
 pub use settings::{Delivery, KafkaSettings};
 pub use topics::{TopicFacts, TopicUse};
 
 use lookup::Lookup;
 use member::Forget;
+use numbers::Numbers;
 use producer::Appender;
 use readers::Readers;
 use topics::Topics;
@@ -50,6 +53,7 @@ pub struct KafkaLog {
     readers: Arc<Readers>,
     member: OnceLock<Arc<Member>>,
     transactions: Option<Arc<Transactions>>,
+    numbers: Numbers,
 }
 
 impl fmt::Debug for KafkaLog {
@@ -67,13 +71,20 @@ impl KafkaLog {
     /// # Errors
     /// When librdkafka does not take the settings.
     pub fn open(settings: KafkaSettings) -> Result<Self, PortError> {
+        let numbers = Numbers::default();
         let lookup = Arc::new(Lookup::new(&settings)?);
         let topics = Topics::new(&settings, Arc::clone(&lookup))?;
-        let appender = Arc::new(Appender::new(settings.clone(), Arc::clone(&lookup))?);
+        let appender = Arc::new(Appender::new(
+            settings.clone(),
+            Arc::clone(&lookup),
+            numbers.clone(),
+        )?);
         let readers = Arc::new(Readers::new(settings.clone(), Arc::clone(&lookup)));
         let transactions = match settings.delivery {
             Delivery::Identified => None,
-            Delivery::Transactional => Some(Arc::new(Transactions::new(&settings)?)),
+            Delivery::Transactional => {
+                Some(Arc::new(Transactions::new(&settings, numbers.clone())?))
+            }
         };
         Ok(Self {
             settings,
@@ -83,6 +94,7 @@ impl KafkaLog {
             readers,
             member: OnceLock::new(),
             transactions,
+            numbers,
         })
     }
 
@@ -96,10 +108,16 @@ impl KafkaLog {
             transactions.shards_are_of(inbox);
             forget = Box::new(move |shards| transactions.forget(shards));
         }
-        let (member, changes) = Member::join(&self.settings, inbox, forget)?;
+        let (member, changes) = Member::join(&self.settings, inbox, forget, self.numbers.clone())?;
         // Joining twice would leave the first one to itself; nobody does.
         let _ = self.member.set(Arc::new(member));
         Ok(changes)
+    }
+
+    /// What the clients that write, and the one in the group, said of themselves last.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientNumbers> {
+        self.numbers.all()
     }
 
     /// Whether outputs, offsets and the epoch's number become visible in one.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tidegate_actors::port::{EventLog, PortError};
 
+use super::kafka::ClientNumbers;
 use super::{KafkaLog, ReopeningLog};
 
 /// The log that the settings chose; cheap to clone.
@@ -31,6 +32,15 @@ impl OpenLog {
         match self {
             Self::Embedded(_) => true,
             Self::Kafka(log) => log.is_transactional(),
+        }
+    }
+
+    /// What clients of brokers said of themselves last.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientNumbers> {
+        match self {
+            Self::Embedded(_) => Vec::new(),
+            Self::Kafka(log) => log.clients(),
         }
     }
 

@@ -13,18 +13,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset as KafkaOffset, Statistics, TopicPartitionList};
 use tidegate_actors::port::{PortError, PortErrorKind, TopicPartition};
 use tidegate_proto::record::{Offset, Partition, Topic};
 use tokio::sync::mpsc;
 
 use super::context::{failed, log_error, log_line};
 use super::lookup::number;
+use super::numbers::Numbers;
 use super::settings::KafkaSettings;
 
 /// Longest wait of the thread for something to happen.
@@ -55,6 +55,7 @@ pub(super) type Forget = Box<dyn Fn(&[Partition]) + Send + Sync>;
 
 struct Shared {
     forget: Forget,
+    numbers: Numbers,
     inbox: Topic,
     changes: mpsc::Sender<Ownership>,
     revoke_timeout: Duration,
@@ -107,6 +108,10 @@ impl ClientContext for Rebalances {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
+    }
+
+    fn stats(&self, said: Statistics) {
+        self.0.numbers.tell("member", &said);
     }
 }
 
@@ -183,11 +188,13 @@ impl Member {
         settings: &KafkaSettings,
         inbox: &Topic,
         forget: Forget,
+        numbers: Numbers,
     ) -> Result<(Self, mpsc::Receiver<Ownership>), PortError> {
         let (changes, receiver) = mpsc::channel(WAITING);
         let millis = u64::try_from(settings.revoke_timeout.0).unwrap_or(0);
         let shared = Arc::new(Shared {
             forget,
+            numbers,
             inbox: Topic::clone(inbox),
             changes,
             revoke_timeout: Duration::from_millis(millis),

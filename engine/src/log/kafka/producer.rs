@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
 };
+use rdkafka::{ClientContext, Statistics};
 use tidegate_actors::port::{PortError, PortErrorKind, TopicPartition};
 use tidegate_proto::record::{Offset, Record};
 use tokio::sync::oneshot;
 
 use super::context::{failed, kind_of, log_error, log_line};
 use super::lookup::{Lookup, number};
+use super::numbers::Numbers;
 use super::settings::KafkaSettings;
 
 /// How long an append waits before it looks again whether the queue to the brokers has room.
@@ -84,8 +85,8 @@ impl Waiting {
 }
 
 /// Takes delivery reports.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reports;
+#[derive(Clone, Debug)]
+pub(super) struct Reports(Numbers);
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -94,6 +95,10 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
+    }
+
+    fn stats(&self, said: Statistics) {
+        self.0.tell("producer", &said);
     }
 }
 
@@ -127,6 +132,7 @@ type Producer = ThreadedProducer<Reports>;
 pub(super) struct Appender {
     settings: KafkaSettings,
     lookup: Arc<Lookup>,
+    numbers: Numbers,
     producer: Mutex<Option<Arc<Producer>>>,
 }
 
@@ -137,11 +143,16 @@ impl std::fmt::Debug for Appender {
 }
 
 impl Appender {
-    pub(super) fn new(settings: KafkaSettings, lookup: Arc<Lookup>) -> Result<Self, PortError> {
-        let producer = make(&settings)?;
+    pub(super) fn new(
+        settings: KafkaSettings,
+        lookup: Arc<Lookup>,
+        numbers: Numbers,
+    ) -> Result<Self, PortError> {
+        let producer = make(&settings, &numbers)?;
         Ok(Self {
             settings,
             lookup,
+            numbers,
             producer: Mutex::new(Some(Arc::new(producer))),
         })
     }
@@ -157,7 +168,7 @@ impl Appender {
         };
         if let Some((code, reason)) = producer.client().fatal_error() {
             tracing::error!(%code, reason, "the producer gave up; shards that waited for it take over anew");
-            let fresh = Arc::new(make(&self.settings)?);
+            let fresh = Arc::new(make(&self.settings, &self.numbers)?);
             *kept = Some(Arc::clone(&fresh));
             return Ok(fresh);
         }
@@ -202,7 +213,7 @@ impl Appender {
         let mut kept = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, stalled)) {
             tracing::error!("the producer does not get on; shards that wait for it take over anew");
-            *kept = Some(Arc::new(make(&self.settings)?));
+            *kept = Some(Arc::new(make(&self.settings, &self.numbers)?));
         }
         drop(kept);
         stalled.purge(PurgeConfig::default().queue().inflight());
@@ -247,8 +258,8 @@ impl Appender {
     }
 }
 
-fn make(settings: &KafkaSettings) -> Result<Producer, PortError> {
-    Producer::from_config_and_context(&settings.producer(), Reports)
+fn make(settings: &KafkaSettings, numbers: &Numbers) -> Result<Producer, PortError> {
+    Producer::from_config_and_context(&settings.producer(), Reports(numbers.clone()))
         .map_err(|error| failed("setting up the Kafka producer", &error))
 }
 

@@ -31,6 +31,9 @@ const OURS: [&str; 19] = [
     "transactional.id",
 ];
 
+/// How often clients say how they are, ms.
+const STATISTICS: &str = "5000";
+
 /// How outputs of shards get out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
@@ -147,6 +150,7 @@ impl KafkaSettings {
             );
         self.unless_set(&mut config, "linger.ms", "1");
         self.unless_set(&mut config, "retry.backoff.ms", "50");
+        self.unless_set(&mut config, "statistics.interval.ms", STATISTICS);
         config
     }
 
@@ -171,6 +175,7 @@ impl KafkaSettings {
         // A transaction's end waits for all of it anyway.
         self.unless_set(&mut config, "linger.ms", "1");
         self.unless_set(&mut config, "retry.backoff.ms", "50");
+        self.unless_set(&mut config, "statistics.interval.ms", STATISTICS);
         config
     }
 
@@ -213,6 +218,7 @@ impl KafkaSettings {
             .set("enable.auto.offset.store", "false")
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", self.session_timeout.0.to_string());
+        self.unless_set(&mut config, "statistics.interval.ms", STATISTICS);
         self.unless_set(
             &mut config,
             "heartbeat.interval.ms",

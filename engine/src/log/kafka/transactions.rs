@@ -13,19 +13,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::util::Timeout;
-use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset as KafkaOffset, Statistics, TopicPartitionList};
 use tidegate_actors::port::{PortError, PortErrorKind, Publication, TopicPartition};
 use tidegate_proto::record::{Offset, Partition, Record, Topic};
 
 use super::context::{Plain, failed, log_error, log_line};
 use super::lookup::number;
+use super::numbers::Numbers;
 use super::producer::headers;
 use super::settings::KafkaSettings;
 
@@ -41,7 +41,11 @@ const NOTED: Duration = Duration::from_secs(1);
 /// What stands in front of the epoch in an offset's metadata.
 const EPOCH: &str = "epoch ";
 
-struct Quiet;
+/// Tells nobody of deliveries.
+struct Quiet {
+    numbers: Numbers,
+    client: String,
+}
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -50,6 +54,10 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
+    }
+
+    fn stats(&self, said: Statistics) {
+        self.numbers.tell(&self.client, &said);
     }
 }
 
@@ -71,6 +79,7 @@ struct Publisher {
 /// What publishes shards in transactions.
 pub(super) struct Transactions {
     settings: KafkaSettings,
+    numbers: Numbers,
     /// Of the group, but no member of it: reads what is committed.
     offsets: Arc<BaseConsumer<Plain>>,
     inbox: OnceLock<Topic>,
@@ -85,11 +94,12 @@ impl fmt::Debug for Transactions {
 }
 
 impl Transactions {
-    pub(super) fn new(settings: &KafkaSettings) -> Result<Self, PortError> {
+    pub(super) fn new(settings: &KafkaSettings, numbers: Numbers) -> Result<Self, PortError> {
         let offsets = BaseConsumer::from_config_and_context(&settings.offsets(), Plain)
             .map_err(|error| failed("setting up the Kafka client", &error))?;
         Ok(Self {
             settings: settings.clone(),
+            numbers,
             offsets: Arc::new(offsets),
             inbox: OnceLock::new(),
             publishers: Mutex::new(BTreeMap::new()),
@@ -111,7 +121,11 @@ impl Transactions {
     /// Ends what a predecessor left open, shuts it out, and owns the right to publish from here on.
     pub(super) async fn fence(&self, journal: &TopicPartition) -> Result<(), PortError> {
         let (settings, shard) = (self.settings.clone(), journal.partition);
-        let made = crate::log::offload(move || Publisher::begin(&settings, shard)).await?;
+        let quiet = Quiet {
+            numbers: self.numbers.clone(),
+            client: format!("publisher-{shard}"),
+        };
+        let made = crate::log::offload(move || Publisher::begin(&settings, shard, quiet)).await?;
         let before = self.publishers().insert(journal.clone(), Arc::new(made));
         retire(before.into_iter().collect());
         Ok(())
@@ -242,9 +256,9 @@ fn pause() {
 }
 
 impl Publisher {
-    fn begin(settings: &KafkaSettings, shard: Partition) -> Result<Self, PortError> {
+    fn begin(settings: &KafkaSettings, shard: Partition, quiet: Quiet) -> Result<Self, PortError> {
         let doing = format!("taking over the right to publish shard {shard}");
-        let producer = BaseProducer::from_config_and_context(&settings.transactional(shard), Quiet)
+        let producer = BaseProducer::from_config_and_context(&settings.transactional(shard), quiet)
             .map_err(|error| failed(&doing, &error))?;
         patiently(|| producer.init_transactions(PATIENCE))
             .map_err(|error| failed(&doing, &error))?;
