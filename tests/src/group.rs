@@ -44,6 +44,8 @@ pub struct Group<'a> {
     /// Their broker.
     pub broker: &'a Broker,
     name: &'static str,
+    delivery: &'static str,
+    more: Vec<(&'static str, String)>,
     folder: tempfile::TempDir,
     /// For their doors.
     pub client: reqwest::Client,
@@ -55,25 +57,45 @@ impl<'a> Group<'a> {
     /// # Panics
     /// When no folder can be made.
     pub fn new(broker: &'a Broker, name: &'static str) -> Self {
+        Self::delivering(broker, name, "identified")
+    }
+
+    /// The same with another delivery.
+    ///
+    /// # Panics
+    /// When no folder can be made.
+    pub fn delivering(broker: &'a Broker, name: &'static str, delivery: &'static str) -> Self {
         Self {
             broker,
             name,
+            delivery,
+            more: Vec::new(),
             folder: tempfile::tempdir().expect("a folder can be made"),
             client: client(),
         }
     }
 
+    /// The same with one more setting of its workers.
+    #[must_use]
+    pub fn with(mut self, setting: &'static str, value: &str) -> Self {
+        self.more.push((setting, value.to_owned()));
+        self
+    }
+
     /// Settings of its workers; snapshots are shared.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let snapshots = self.folder.path().join("snapshots");
-        vec![
+        let mut all = vec![
             ("TIDEGATE_KAFKA__BROKERS", self.broker.address()),
             ("TIDEGATE_KAFKA__GROUP", self.name.to_owned()),
+            ("TIDEGATE_KAFKA__DELIVERY", self.delivery.to_owned()),
             ("TIDEGATE_KAFKA__SESSION_TIMEOUT", "3s".to_owned()),
             ("TIDEGATE_KAFKA__SNAPSHOTS", snapshots.display().to_string()),
             ("TIDEGATE_TOPICS__PREFIX", format!("{}.", self.name)),
             ("TIDEGATE_SHARD__SNAPSHOT_EPOCHS", "20".to_owned()),
-        ]
+        ];
+        all.extend(self.more.iter().cloned());
+        all
     }
 
     /// Starts a worker; its name is that of its data folder. Does not wait.
