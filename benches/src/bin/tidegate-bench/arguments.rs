@@ -21,6 +21,7 @@ pub(crate) struct Arguments {
     pub(crate) warm_up: u64,
     pub(crate) runs: usize,
     pub(crate) cores: Option<String>,
+    pub(crate) program: Option<String>,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) json: Option<String>,
     pub(crate) topic: String,
@@ -75,6 +76,7 @@ impl Arguments {
             warm_up: 25,
             runs: 1,
             cores: None,
+            program: None,
             settings: Vec::new(),
             json: None,
             topic: "bench.events".into(),
@@ -116,6 +118,7 @@ impl Arguments {
             "warm-up" => self.warm_up = number()?,
             "runs" => self.runs = usize::try_from(number()?.max(1)).unwrap_or(1),
             "cores" => self.cores = Some(value),
+            "program" => self.program = Some(value),
             "set" => {
                 let (key, value) = value.split_once('=').ok_or("--set wants KEY=VALUE")?;
                 self.settings.push((key.to_owned(), value.to_owned()));

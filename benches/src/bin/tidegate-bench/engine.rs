@@ -13,19 +13,17 @@ use crate::process::on_cores;
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program beside this one, brought up to date by cargo.
-pub(crate) fn program() -> Result<PathBuf, Failure> {
+/// The program that is named, or the one beside this one, brought up to date by cargo.
+pub(crate) fn program(arguments: &Arguments) -> Result<PathBuf, Failure> {
+    if let Some(program) = &arguments.program {
+        return Ok(program.into());
+    }
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     let folder = me.parent().ok_or("a program lies in a folder")?;
     let mut build = Command::new(env!("CARGO"));
-    build.args([
-        "build",
-        "--quiet",
-        "--package",
-        "tidegate",
-        "--bin",
-        "tidegate",
-    ]);
+    // Both together, as cargo built us: features are the same, so nothing is compiled twice.
+    build.args(["build", "--quiet", "--package", "tidegate"]);
+    build.args(["--package", "tidegate-benches", "--bin", "tidegate"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }

@@ -46,6 +46,7 @@ OPTIONS (default)
   --warm-up N          share of the events, in percent, that is not measured (25)
   --runs N             of each subject; the table shows the median by its figure (1)
   --cores LIST         cores of the engine and of the yardsticks, by taskset (all)
+  --program PATH       the engine (the one beside this program, brought up to date by cargo)
   --set KEY=VALUE      a setting of the engine, as in kafka.delivery=transactional; may be repeated
   --json FILE          the figures as JSON (-: after the table)
   --topic NAME         of produce and yardstick (bench.events)";

@@ -71,7 +71,7 @@ impl Subject {
         arguments: &Arguments,
     ) -> Result<Self, Failure> {
         if subject == "engine" {
-            let program = crate::engine::program()?;
+            let program = crate::engine::program(arguments)?;
             let engine = Engine::start(&program, &broker.address, &place.name, arguments)?;
             engine.apply(scenario.rule())?;
             let topic = &place.events;
