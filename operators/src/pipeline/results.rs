@@ -249,7 +249,7 @@ impl WindowUnit {
             group: Arc::clone(&result.key.text),
             columns: columns.cloned().collect(),
             asked: asked.map(|source| value_of(source, result, view)).collect(),
-            rows: row.rows.into(),
+            rows: row.rows,
             cause: (row.rows > 0).then(|| row.last.clone()),
         });
     }
