@@ -313,6 +313,9 @@ impl Pipeline {
         let first = self.clock == NEVER;
         self.clock = self.clock.max(clock.0);
         let clock = self.clock;
+        if first {
+            self.bear_groups(view);
+        }
         let mut due = Vec::new();
         for (index, group) in self.groups.iter_mut().enumerate() {
             let Some(group) = group else {

@@ -175,7 +175,8 @@ impl Line {
         let own = clocks.own(resource);
         let disorder = self.rule.0.or(own.0).unwrap_or(self.engine.0);
         let idle = self.rule.1.or(own.1).unwrap_or(self.engine.1);
-        (disorder.0, idle.0)
+        // Where one level says `disorder` and another `idle`: nobody is silent while its rows may still come.
+        (disorder.0, idle.0.max(disorder.0))
     }
 
     /// Moves the watermarks of the rows' resources; `water` gets the watermark at each row.
@@ -187,7 +188,7 @@ impl Line {
             if tick.before.0 != NEVER {
                 *mark = (*mark).max(silent(tick.before, tick.now, idle));
             }
-            *mark = (*mark).max(tick.latest.saturating_sub(disorder.min(idle)));
+            *mark = (*mark).max(tick.latest.saturating_sub(disorder));
             water.push(*mark);
         }
     }

@@ -145,6 +145,8 @@ pub struct WindowRow {
     pub start: i64,
     /// End as printed, and the time of the result.
     pub end: i64,
+    /// The end under which the result before this one was told, where ends move; otherwise `end`.
+    pub was: i64,
     /// 1 for the first result of the window, then 2, 3 …
     pub revision: u32,
     /// One per aggregate of the spec.

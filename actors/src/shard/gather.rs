@@ -83,6 +83,11 @@ impl Gathering {
 }
 
 impl Gathered {
+    /// Number of a resource here, whether it is known or not.
+    pub(super) fn number(&mut self, id: &str) -> u32 {
+        self.registry.names().intern(id)
+    }
+
     /// Number of a resource of this shard's tasks here.
     pub(super) fn find(&self, id: &str) -> Option<u32> {
         self.registry.find(id)

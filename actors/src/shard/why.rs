@@ -11,12 +11,17 @@ impl Shard {
     pub(crate) fn watch(&mut self, rule: &str, resource: &str) -> Option<TaskState> {
         let number = self.state.registry.names().intern(resource);
         self.pipeline.watch(rule, number);
-        self.pipeline.active(rule, number)
+        let gathered = self.state.gathered.number(resource);
+        self.gathering.pipeline.watch(rule, gathered);
+        let own = self.pipeline.active(rule, number);
+        own.or_else(|| self.gathering.pipeline.active(rule, gathered))
     }
 
     /// What the watched task saw since it was last asked.
     pub(crate) fn sightings(&mut self) -> Vec<Sighting> {
-        self.pipeline.sightings()
+        let mut seen = self.pipeline.sightings();
+        seen.extend(self.gathering.pipeline.sightings());
+        seen
     }
 
     /// Name of an event as results name it.
@@ -27,8 +32,12 @@ impl Shard {
     /// What is known of a rule and a resource.
     pub(crate) fn facts(&self, question: &Question) -> Facts {
         let installed = self.state.installed.get(&question.rule);
-        let number = self.state.registry.find(&question.resource);
-        let task = number.and_then(|number| self.pipeline.active(&question.rule, number));
+        let (rule, resource) = (&question.rule, &question.resource);
+        let own = self.state.registry.find(resource);
+        let own = own.and_then(|number| self.pipeline.active(rule, number));
+        let gathered = self.state.gathered.find(resource);
+        let gathered = || self.gathering.pipeline.active(rule, gathered?);
+        let task = own.or_else(gathered);
         Facts {
             revision: installed.map(|installed| installed.revision),
             runs: installed.is_some_and(super::Installed::runs),

@@ -116,8 +116,19 @@ impl Held {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stale {
     span: i64,
-    /// Time of the last row, or of the start of the task; `i64::MIN`: neither.
+    /// Time of the last row; `i64::MIN`: none.
     last: Vec<i64>,
+    /// When the task started, which counts until the first row.
+    started: Vec<i64>,
+}
+
+/// The cell of a key, which may be new.
+fn of_key(cells: &mut Vec<i64>, key: u32) -> Option<&mut i64> {
+    let at = key as usize;
+    if cells.len() <= at {
+        cells.resize(at + 1, i64::MIN);
+    }
+    cells.get_mut(at)
 }
 
 impl Stale {
@@ -127,21 +138,20 @@ impl Stale {
         Self {
             span,
             last: Vec::new(),
+            started: Vec::new(),
         }
     }
 
     /// The task of a key starts: without a row, its age counts from here.
     pub fn start(&mut self, key: u32, time: i64) {
-        self.insert(key, time);
+        if let Some(started) = of_key(&mut self.started, key) {
+            *started = time;
+        }
     }
 
     /// Takes a row. `false`: it is older than the last one and changes nothing.
     pub fn insert(&mut self, key: u32, time: i64) -> bool {
-        let at = key as usize;
-        if self.last.len() <= at {
-            self.last.resize(at + 1, i64::MIN);
-        }
-        match self.last.get_mut(at) {
+        match of_key(&mut self.last, key) {
             Some(last) if time >= *last => {
                 *last = time;
                 true
@@ -151,9 +161,10 @@ impl Stale {
     }
 
     fn due(&self, key: u32) -> Option<i64> {
-        let last = self.last.get(key as usize).copied();
-        let last = last.filter(|last| *last != i64::MIN)?;
-        Some(last.saturating_add(self.span))
+        let cells = [&self.last, &self.started].into_iter();
+        let mut known = cells.filter_map(|cells| cells.get(key as usize).copied());
+        let from = known.find(|time| *time != i64::MIN)?;
+        Some(from.saturating_add(self.span))
     }
 
     /// Whether the last row is at least the span ago; also true at last + span exactly. Before any start: false.
@@ -170,14 +181,16 @@ impl Stale {
 
     /// Drops everything of a key.
     pub fn forget(&mut self, key: u32) {
-        if let Some(last) = self.last.get_mut(key as usize) {
-            *last = i64::MIN;
+        for cells in [&mut self.last, &mut self.started] {
+            if let Some(cell) = cells.get_mut(key as usize) {
+                *cell = i64::MIN;
+            }
         }
     }
 
     /// Bytes of memory held.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.last.capacity() * size_of::<i64>()
+        (self.last.capacity() + self.started.capacity()) * size_of::<i64>()
     }
 }

@@ -179,13 +179,32 @@ impl Pipeline {
         }
     }
 
+    /// The first clock: tasks that no time was known for begin.
+    pub(crate) fn bear_groups(&mut self, view: &dyn View) {
+        for index in 0..self.groups.len() {
+            let Some(mut group) = self.groups.get_mut(index).and_then(Option::take) else {
+                continue;
+            };
+            for resource in 0..view.resources() {
+                if group.state.members.has(resource) && group.unborn(resource) {
+                    self.give_birth_to(&mut group, resource);
+                }
+            }
+            if let Some(place) = self.groups.get_mut(index) {
+                *place = Some(group);
+            }
+        }
+    }
+
     pub(crate) fn give_birth_to(&mut self, group: &mut Group, resource: u32) {
+        let heard = self.clocks.latest(resource) != NEVER;
         let time = match self.mark(group.state.line, resource) {
             NEVER => self.clock,
             mark => mark,
         };
         if time != NEVER && group.state.sight.wakes() {
-            group.reach(resource, time);
+            // Without a row there is no time but the clock's; a first row may still be as old as the watermark allows.
+            group.bear(resource, time, if heard { time } else { self.clock });
             let mut scratch = std::mem::take(&mut self.scratch);
             scratch.touched.clear();
             scratch.touched.push(resource);

@@ -249,7 +249,7 @@ impl Pipeline {
 
 impl super::group::Group {
     /// Whether a resource's task has not begun although time alone can change what it sees.
-    fn unborn(&self, resource: u32) -> bool {
+    pub(crate) fn unborn(&self, resource: u32) -> bool {
         let judged = crate::watermark::at(&self.state.judged, resource, NEVER);
         judged == NEVER && self.state.sight.wakes()
     }

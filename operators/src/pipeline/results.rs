@@ -11,7 +11,7 @@ use super::View;
 use super::keys::Key;
 use super::seen::WindowSeen;
 use super::steps::{Blame, Cause};
-use super::told::{Book, Telling};
+use super::told::{Book, Line as Told, Telling};
 use super::unit::{Tale, line};
 use super::windows::{CLOCK, WindowUnit};
 use crate::plan::window::{ResultFormula, Source};
@@ -175,10 +175,13 @@ impl WindowUnit {
                 self.see(result, view);
             }
             let trigger = trigger(batch, result.row.trigger);
-            for (revision, stands) in self.revise(kind, &result.row, shown) {
+            for (revision, stands, end) in self.revise(kind, &result.row, shown) {
                 let mut line = self.result_line(result, (revision, trigger), view);
                 if !stands {
                     line.values = None;
+                    // What is taken back was told under its own end.
+                    line.time = Timestamp(end);
+                    line.window = Some((Timestamp(result.row.start), line.time));
                 }
                 fired |= stands && kind == Telling::Probe;
                 out.push(line);
@@ -210,7 +213,7 @@ impl WindowUnit {
         kind: Telling,
         row: &WindowRow,
         shown: (bool, bool),
-    ) -> SmallVec<[(u32, bool); 2]> {
+    ) -> SmallVec<[Told; 2]> {
         let plan = &self.window;
         let moves = plan.lateness.0 > 0 || plan.mode.emit != EmitMode::OnClose;
         let hides = plan.having.is_some() && moves;
@@ -220,15 +223,15 @@ impl WindowUnit {
         }
         let mut lines = SmallVec::new();
         match (kind, plan.retract) {
-            (Telling::Back, true) => lines.push((row.revision * 2 - 2, false)),
-            (Telling::Back, false) => lines.push((row.revision, false)),
+            (Telling::Back, true) => lines.push((row.revision * 2 - 2, false, row.end)),
+            (Telling::Back, false) => lines.push((row.revision, false, row.end)),
             _ if !shown.0 => {}
-            (_, false) => lines.push((row.revision, true)),
+            (_, false) => lines.push((row.revision, true, row.end)),
             (_, true) => {
                 if row.revision > 1 {
-                    lines.push((row.revision * 2 - 2, false));
+                    lines.push((row.revision * 2 - 2, false, row.was));
                 }
-                lines.push((row.revision * 2 - 1, true));
+                lines.push((row.revision * 2 - 1, true, row.end));
             }
         }
         lines

@@ -159,9 +159,14 @@ impl Group {
 
     /// Brings the time of a task to `time`, or to where it is already; its first time is its birth.
     pub(crate) fn reach(&mut self, resource: u32, time: i64) -> i64 {
+        self.bear(resource, time, time)
+    }
+
+    /// The same for a task that may begin with it, and then is as old as `begun` says.
+    pub(crate) fn bear(&mut self, resource: u32, time: i64, begun: i64) -> i64 {
         let judged = cell(&mut self.state.judged, resource, NEVER);
         if *judged == NEVER {
-            self.state.sight.begin(resource, time);
+            self.state.sight.begin(resource, begun);
         }
         *judged = (*judged).max(time);
         *judged

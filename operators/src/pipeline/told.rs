@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use tidegate_proto::WindowForm;
+use tidegate_proto::{Value, WindowForm};
 
 use crate::plan::window::WindowPlan;
 use crate::window::{EmitMode, WindowRow};
+
+/// A line to tell: its revision, whether it has values, and the end of the window that it names.
+pub(crate) type Line = (u32, bool, i64);
 
 /// Rows of one resource are at most so far out of order.
 const WEEK: i64 = 7 * 86_400_000;
@@ -32,6 +35,8 @@ pub(crate) struct Book {
     /// Windows that end so long before another are not told any more.
     keep: i64,
     retract: bool,
+    /// Whether a row that says what stands already is told again.
+    repeat_equal: bool,
 }
 
 impl Book {
@@ -56,12 +61,13 @@ impl Book {
             by_end,
             keep: reach.saturating_add(plan.lateness.0).saturating_add(early),
             retract: plan.retract,
+            repeat_equal: plan.mode.repeat_equal,
         }
     }
 }
 
 /// What was told of one window.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Entry {
     revision: u32,
     /// Whether a row stands.
@@ -69,6 +75,8 @@ struct Entry {
     /// Whether the condition on emission was true after the last row.
     met: bool,
     end: i64,
+    /// What the row that stands says, and of which end.
+    told: (i64, Vec<Value>),
 }
 
 /// How often each window was told, and whether a row stands.
@@ -87,7 +95,7 @@ impl Told {
         kind: Telling,
         row: &WindowRow,
         (shown, met): (bool, bool),
-    ) -> SmallVec<[(u32, bool); 2]> {
+    ) -> SmallVec<[Line; 2]> {
         self.forget(row.key, row.end.saturating_sub(book.keep));
         let end = if book.by_end { row.end } else { 0 };
         let entry = self.rows.entry((row.key, end, row.start)).or_default();
@@ -96,14 +104,18 @@ impl Told {
         let mut say = |entry: &mut Entry, stands: bool| {
             entry.revision += 1;
             entry.stands = stands;
-            lines.push((entry.revision, stands));
+            let end = if stands { row.end } else { entry.told.0 };
+            lines.push((entry.revision, stands, end));
         };
+        let same = entry.stands && entry.told.1 == row.values && entry.told.0 == row.end;
+        let repeats = same && !book.repeat_equal;
         let turned = !entry.met && met;
         if kind == Telling::Probe {
             entry.met = met;
         }
         match kind {
             Telling::Probe if !turned || !shown => {}
+            Telling::Probe | Telling::Row if shown && repeats => {}
             Telling::Back if !entry.stands => {}
             Telling::Back => say(entry, false),
             Telling::Row if !shown => {
@@ -116,6 +128,7 @@ impl Told {
                     say(entry, false);
                 }
                 say(entry, true);
+                entry.told = (row.end, row.values.clone());
             }
         }
         lines

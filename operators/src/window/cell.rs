@@ -95,6 +95,7 @@ impl Cell {
             key,
             start: span.0,
             end: span.1,
+            was: span.1,
             revision,
             values,
             first: self.first.event.clone(),

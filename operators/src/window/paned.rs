@@ -252,6 +252,7 @@ impl Paned {
             key,
             start,
             end,
+            was: end,
             revision,
             values,
             first: reading.first,

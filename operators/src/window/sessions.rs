@@ -11,7 +11,7 @@ use tidegate_proto::Value;
 
 use super::cell::{Cell, Past, count_skipped};
 use super::change::Change;
-use super::{EmitMode, Excess, LateRow, RowKey, WindowLimits, WindowOutput, WindowSpec};
+use super::{EmitMode, Excess, LateRow, RowKey, WindowLimits, WindowOutput, WindowRow, WindowSpec};
 use crate::aggregate::AggregateKind;
 
 /// Where sessions end.
@@ -350,6 +350,7 @@ impl Session {
     ) {
         let end = shape.end(self.first, self.last);
         let values = self.cell.values(&spec.aggregates, (self.first, end), past);
+        let was = self.told.as_ref().map_or(end, |told| told.end);
         let revision = match &self.told {
             Some(told) if told.end == end && told.values == values && !spec.mode.repeat_equal => {
                 return;
@@ -363,6 +364,6 @@ impl Session {
             values: values.clone(),
         });
         let row = self.cell.row(key, (self.first, end), (revision, values));
-        out.rows.push(row);
+        out.rows.push(WindowRow { was, ..row });
     }
 }

@@ -484,6 +484,7 @@ impl SlidingKey {
             key,
             start: span.0.saturating_sub(span.1),
             end: span.0,
+            was: span.0,
             revision: told.0,
             values: told.1,
             first: event(rows.0).unwrap_or_default(),

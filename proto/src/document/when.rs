@@ -126,10 +126,6 @@ fn level(section: &Section<'_>, severity: Option<Severity>, report: &mut Report)
     let clear = section
         .get("clear")
         .and_then(|field| formula(field, report));
-    if let (Some(field), None) = (section.get("clear_hold"), section.get("clear")) {
-        let problem = "`clear_hold` needs `clear`";
-        report.add(&field.path, field.mark, problem);
-    }
     let (dampen, active) = match section.get("dampen") {
         Some(field) => dampen(field, report),
         None => (None, None),

@@ -46,7 +46,7 @@ pub(super) fn read(rule: &Section<'_>, report: &mut Report) -> Option<WindowRule
     let mut options = mode::read(&window, shift, report);
     let form = form::read(field, &window, &mut options, report);
     if let Some(form) = form {
-        form::refuse(form, &window, &options, report);
+        form::refuse(form, &window, (&options, lateness), report);
     }
     let drop_null_keys = rule
         .get("null_keys")

@@ -102,6 +102,7 @@ impl Counting {
             key: work.key,
             start,
             end,
+            was: end,
             revision: 1,
             values: values
                 .map(|(kind, running)| running.result(*kind, (start, end)))

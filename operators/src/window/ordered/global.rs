@@ -5,7 +5,7 @@ use tidegate_proto::{Value, WindowForm};
 
 use super::super::cell::Cell;
 use super::super::change::Change;
-use super::super::{EmitMode, RowKey, WindowSpec};
+use super::super::{EmitMode, RowKey, WindowRow, WindowSpec};
 use super::Work;
 
 /// Aggregates of all rows.
@@ -13,7 +13,8 @@ use super::Work;
 pub(super) struct Everything {
     cell: Option<Cell>,
     revision: u32,
-    told: Option<Vec<Value>>,
+    /// What was told last, and as of when.
+    told: Option<(i64, Vec<Value>)>,
     /// The time at which what changed is told.
     next: Option<i64>,
 }
@@ -36,13 +37,15 @@ impl Everything {
         };
         let span = (cell.first.time, at);
         let values = cell.values(&work.spec.aggregates, span, work.past);
-        if self.told.as_ref() == Some(&values) && !work.spec.mode.repeat_equal {
+        let told = self.told.as_ref();
+        if told.is_some_and(|told| told.1 == values) && !work.spec.mode.repeat_equal {
             return;
         }
+        let was = told.map_or(at, |told| told.0);
         self.revision += 1;
-        let told = (self.revision, values.clone());
-        work.out.rows.push(cell.row(work.key, span, told));
-        self.told = Some(values);
+        let row = cell.row(work.key, span, (self.revision, values.clone()));
+        work.out.rows.push(WindowRow { was, ..row });
+        self.told = Some((at, values));
         if let WindowForm::Global { reset: true } = work.spec.form {
             self.reset();
         }
@@ -79,7 +82,7 @@ impl Everything {
         if let Some(cell) = &mut self.cell {
             cell.change(change);
         }
-        if let Some(told) = &mut self.told {
+        if let Some((_, told)) = &mut self.told {
             *told = change.values(told);
         }
     }

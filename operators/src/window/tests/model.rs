@@ -95,6 +95,7 @@ impl Model {
             key,
             start: window.0,
             end: window.1,
+            was: window.1,
             revision: 0,
             values: kinds.map(|(index, kind)| column(index, *kind)).collect(),
             first: rows[0].0.event.clone(),

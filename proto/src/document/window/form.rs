@@ -114,7 +114,7 @@ pub(super) fn read(
 pub(super) fn refuse(
     form: WindowForm,
     window: &Section<'_>,
-    options: &WindowOptions,
+    (options, lateness): (&WindowOptions, Span),
     report: &mut Report,
 ) {
     let (name, aligned, in_row_order) = match form {
@@ -147,7 +147,7 @@ pub(super) fn refuse(
     if name == "sliding" && options.repeat_equal {
         no("repeat_equal", "an equal row makes no revision there");
     }
-    if in_row_order {
+    if in_row_order && lateness > Span::ZERO {
         no(
             "lateness",
             "its rows are taken in row order once they are over",
