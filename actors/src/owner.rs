@@ -26,6 +26,8 @@ use crate::port::{PortError, PortErrorKind, SnapshotName};
 use crate::source::Reading;
 use recovery::Replay;
 
+pub use recovery::open_snapshot;
+
 pub use contract::{Ask, Breaks, Machine, Make, OwnerSettings, Publish, StepFault, Told};
 
 /// Where an owner stands.

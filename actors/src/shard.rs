@@ -302,7 +302,7 @@ impl Shard {
     }
 
     /// The clock, or the beginning of time before the first tick.
-    pub(crate) fn now(&self) -> Timestamp {
+    fn now(&self) -> Timestamp {
         self.state.clock.unwrap_or(Timestamp::MIN)
     }
 

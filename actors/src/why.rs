@@ -62,6 +62,7 @@ pub struct Why {
     fired: Option<Moment>,
     /// What the rule was at the last moment that counts.
     facts: Facts,
+    over: bool,
 }
 
 impl Why {
@@ -75,7 +76,14 @@ impl Why {
             raised: (false, None),
             fired: None,
             facts: Facts::unknown(),
+            over: false,
         }
+    }
+
+    /// Whether the task has come past the moment in question: nothing that follows counts.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Begins to watch a shard, which must be new or restored.
@@ -118,17 +126,20 @@ impl Why {
         for firing in firings {
             self.fire(firing);
         }
-        if !quiet && !self.is_over(shard.now()) || self.question.at.is_none() {
+        // Without a moment it is about now; with one, about how the rule was when the task was heard of last.
+        if self.question.at.is_none() || (!quiet && !self.over) || self.facts.revision.is_none() {
             self.facts = shard.facts(&self.question);
         }
     }
 
-    fn is_over(&self, time: Timestamp) -> bool {
-        self.question.at.is_some_and(|at| time > at)
+    fn is_past(&mut self, time: Timestamp) -> bool {
+        let past = self.question.at.is_some_and(|at| time > at);
+        self.over |= past;
+        past
     }
 
     fn point(&mut self, sighting: Sighting) {
-        if self.is_over(sighting.at) {
+        if self.is_past(sighting.at) {
             return;
         }
         let branches = sighting.branches();
@@ -154,7 +165,7 @@ impl Why {
     }
 
     fn fire(&mut self, firing: Firing) {
-        if self.is_over(firing.time) {
+        if self.is_past(firing.time) {
             return;
         }
         match firing.kind {

@@ -41,6 +41,7 @@ mod tail;
 mod tasks;
 mod types;
 mod view;
+pub(crate) mod why;
 
 #[cfg(test)]
 mod fake;
@@ -90,6 +91,7 @@ fn rest() -> Router<Api> {
         .route("/v1/types/{name}", get(types::get).delete(types::delete))
         .route("/v1/rules", get(rules::list).post(rules::post))
         .route("/v1/rules/{name}", get(rules::get).delete(rules::delete))
+        .route("/v1/rules/{name}/why", get(why::get))
         .route("/v1/rules/{name}/enable", post(rules::enable))
         .route("/v1/rules/{name}/disable", post(rules::disable))
         .route("/v1/sources", get(sources::list).post(sources::post))

@@ -14,6 +14,7 @@ mod settings;
 mod show;
 mod stream;
 mod topics;
+mod why;
 mod yaml;
 
 #[cfg(test)]
@@ -68,6 +69,7 @@ async fn ask(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Apply(arguments) => apply::run(arguments, out).await,
         Command::Get(arguments) => show::get(arguments, out).await,
         Command::Describe(arguments) => show::describe(arguments, out).await,
+        Command::Why(arguments) => why::run(arguments, out).await,
         Command::Delete(arguments) => change::run(Change::Delete, arguments, out).await,
         Command::Enable(arguments) => change::run(Change::Enable, arguments, out).await,
         Command::Disable(arguments) => change::run(Change::Disable, arguments, out).await,

@@ -8,6 +8,7 @@
 mod owning;
 mod sources;
 mod start;
+mod why;
 mod worker;
 
 pub use sources::{RecordPlace, SourceStatus, TopicRecord};
@@ -108,6 +109,8 @@ struct Inner {
     name: String,
     gateways: Gateways,
     registry: Option<Arc<Registry>>,
+    /// Who plays history again holds this.
+    asking: tokio::sync::Mutex<()>,
 }
 
 /// The running engine; cheap to clone.

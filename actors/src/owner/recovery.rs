@@ -28,6 +28,16 @@ pub(super) fn encode_snapshot(head: &SnapshotHead, machine: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// What a snapshot's bytes hold: the generation of the newest record in it, and the machine.
+///
+/// # Errors
+/// When they are none, in words for a person.
+pub fn open_snapshot(bytes: &[u8]) -> Result<(Offset, &[u8]), String> {
+    postcard::take_from_bytes::<SnapshotHead>(bytes)
+        .map(|(head, body)| (head.generation, body))
+        .map_err(|error| error.to_string())
+}
+
 /// What a recovery has learnt so far.
 #[derive(Debug, Default)]
 pub(super) struct Replay {

@@ -7,6 +7,7 @@ use tidegate_actors::command::Request;
 use tidegate_actors::observe::{
     Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
 };
+use tidegate_actors::why::Question;
 use tidegate_proto::document::SourceDefinition;
 
 pub use crate::engine::{
@@ -91,6 +92,8 @@ pub trait Backend: Send + Sync + 'static {
     }
     /// Looks at a shard if it runs in this process.
     fn look_here(&self, shard: u32, query: Query) -> Answering<'_, Option<Observation>>;
+    /// Why a rule fired, or did not, on a resource: JSON text.
+    fn why(&self, question: Question) -> Answering<'_, String>;
     /// Follows a topic.
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail;
 }
@@ -198,6 +201,10 @@ impl Backend for Engine {
 
     fn look_here(&self, shard: u32, query: Query) -> Answering<'_, Option<Observation>> {
         Box::pin(Self::look_here(self, shard, query))
+    }
+
+    fn why(&self, question: Question) -> Answering<'_, String> {
+        Box::pin(Self::why(self, question))
     }
 
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {

@@ -288,6 +288,12 @@ impl Backend for Fake {
         answer(Ok(None))
     }
 
+    fn why(&self, question: tidegate_actors::why::Question) -> Answering<'_, String> {
+        answer(Ok(
+            format!("{{\"answer\":\"{question:?}\"}}").replace("\\\"", "'")
+        ))
+    }
+
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {
         let entries = self.told(|told| {
             told.tailed.push((topic, from.clone(), stop_at_end));

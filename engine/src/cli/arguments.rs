@@ -50,6 +50,11 @@ pub enum Command {
         after_help = "Examples:\n  tidegate describe rule boiler-overheats\n  tidegate describe task boiler-overheats/boiler-1"
     )]
     Describe(DescribeArguments),
+    /// Say why a rule fired, or did not, on a resource
+    #[command(
+        after_help = "Examples:\n  tidegate why boiler-overheats boiler-1\n  tidegate why boiler-overheats boiler-1 --at 2026-01-01T00:05:00Z"
+    )]
+    Why(WhyArguments),
     /// Delete a rule or a resource
     #[command(
         after_help = "Examples:\n  tidegate delete rule boiler-overheats\n  tidegate delete resource boiler-1 --revision 3"
@@ -256,6 +261,21 @@ pub struct DescribeArguments {
     pub kind: DescribedKind,
     /// Its name or id
     pub name: String,
+    /// The engine.
+    #[command(flatten)]
+    pub client: ClientArguments,
+}
+
+/// `why`.
+#[derive(Clone, Debug, Args)]
+pub struct WhyArguments {
+    /// The rule
+    pub rule: String,
+    /// The resource
+    pub resource: String,
+    /// The moment; without it the newest firing, or how things stand
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<tidegate_proto::time::Timestamp>,
     /// The engine.
     #[command(flatten)]
     pub client: ClientArguments,

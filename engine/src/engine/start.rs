@@ -93,6 +93,7 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
         shards,
         answers,
         gateways,
+        asking: tokio::sync::Mutex::new(()),
     }));
     if shared {
         following.extend(talk(&engine, workers, speaker).await?);
@@ -290,7 +291,12 @@ fn actor(
     ShardActor::new(settings, ports, Box::new(make))
 }
 
-fn shard_settings(shard: u32, partitions: u32, config: &Config, topics: &Topics) -> ShardSettings {
+pub(super) fn shard_settings(
+    shard: u32,
+    partitions: u32,
+    config: &Config,
+    topics: &Topics,
+) -> ShardSettings {
     let sources = vec![Topic::clone(&topics.inbox)];
     let causes = CauseStyle::Log(sources.clone(), shard);
     let limits = Limits {

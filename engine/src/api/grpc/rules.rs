@@ -10,7 +10,7 @@ use tidegate_proto::wire::rule::v1::{
     Definition, DeleteRequest, DeleteResponse, DisableRequest, DisableResponse, EnableRequest,
     EnableResponse, GetRequest, GetResponse, ListRequest, ListResponse, SubmitRequest,
     SubmitResponse, ValidateRequest, ValidateResponse, WatchResultsRequest, WatchResultsResponse,
-    submit_request, validate_request,
+    WhyRequest, WhyResponse, submit_request, validate_request,
 };
 use tonic::{Request, Response, Status};
 
@@ -19,6 +19,7 @@ use crate::api::backend::TailTopic;
 use crate::api::follow::follow;
 use crate::api::rules::one_rule;
 use crate::api::tail::Filter;
+use crate::api::why;
 
 type Watched =
     std::pin::Pin<Box<dyn futures::Stream<Item = Result<WatchResultsResponse, Status>> + Send>>;
@@ -144,6 +145,15 @@ impl RuleService for Service {
         Ok(Response::new(GetResponse {
             rule: Some(message::of_rule(rule)),
         }))
+    }
+
+    async fn why(&self, request: Request<WhyRequest>) -> Result<Response<WhyResponse>, Status> {
+        let WhyRequest { name, resource, at } = request.into_inner();
+        let missing = format!("rule/{name}");
+        let question = why::question(name, resource, Some(&at)).map_err(status::of)?;
+        let json = why::ask(&self.api, question).await.map_err(status::of)?;
+        let json = json.ok_or_else(|| status::missing(&missing))?;
+        Ok(Response::new(WhyResponse { json }))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {

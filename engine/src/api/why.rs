@@ -1,0 +1,60 @@
+//! `/v1/rules/{name}/why`: why a rule fired, or did not, on a resource.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tidegate_actors::why::Question;
+use tidegate_proto::time::Timestamp;
+
+use super::extract::{Ask, Place};
+use super::problem::Problem;
+use super::state::Api;
+use crate::error::EngineError;
+
+/// Which task, and when.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    resource: String,
+    at: Option<String>,
+}
+
+/// A question as somebody asks it, with the moment as text.
+///
+/// # Errors
+/// When the resource is left out, or the moment is no time.
+pub(super) fn question(
+    rule: String,
+    resource: String,
+    at: Option<&str>,
+) -> Result<Question, EngineError> {
+    if resource.is_empty() {
+        let text = "`resource` is missing: the id of the resource that is asked about";
+        return Err(EngineError::Invalid(text.to_owned()));
+    }
+    let at = at.filter(|at| !at.is_empty());
+    let at = at.map(str::parse::<Timestamp>).transpose();
+    let at = at.map_err(|error| EngineError::Invalid(format!("`at`: {error}")))?;
+    Ok(Question { rule, resource, at })
+}
+
+/// Asks; a rule that is not there can be asked about a moment at which it was.
+pub(super) async fn ask(api: &Api, question: Question) -> Result<Option<String>, EngineError> {
+    if question.at.is_none() && api.backend().rule(&question.rule).await?.is_none() {
+        return Ok(None);
+    }
+    api.backend().why(question).await.map(Some)
+}
+
+/// The answer, one JSON object with its keys in a fixed order.
+pub(super) async fn get(
+    State(api): State<Api>,
+    Place(name): Place,
+    Ask(asked): Ask<Asked>,
+) -> Result<Response, Problem> {
+    let question = question(name.clone(), asked.resource, asked.at.as_deref())?;
+    let answer = ask(&api, question).await?;
+    let answer = answer.ok_or_else(|| Problem::missing(&format!("rule/{name}")))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
+}

@@ -1,0 +1,246 @@
+//! Why: the history of one shard is played again, from its oldest snapshot or its beginning, while one task is watched.
+
+use std::sync::Arc;
+
+use tidegate_actors::epoch::{Intake, IntakeRecord};
+use tidegate_actors::journal::{EpochEntry, History, HistoryRules, JournalEntry};
+use tidegate_actors::owner::{Machine as _, open_snapshot};
+use tidegate_actors::port::{
+    EventLog, PortError, PortErrorKind, ReadLimit, SnapshotStore as _, TopicPartition,
+};
+use tidegate_actors::shard::{Shard, ShardSettings};
+use tidegate_actors::why::{Answer, Question, Why};
+use tidegate_proto::record::{Offset, Partition, Record, Topic, partition_of};
+use tidegate_proto::time::Timestamp;
+
+use super::{Engine, start};
+use crate::error::EngineError;
+use crate::log::offload;
+
+/// Records that are read before they are played.
+const TOGETHER: u64 = 20_000;
+/// What one read brings.
+const READ: ReadLimit = ReadLimit {
+    records: 50_000,
+    bytes: 32 << 20,
+};
+
+/// A shard that plays its history, and who watches it.
+struct Player {
+    shard: Shard,
+    why: Why,
+}
+
+/// An epoch with its records, ready to be played.
+type Ready = (EpochEntry, Vec<IntakeRecord>);
+
+/// Where the history begins that is played.
+struct Beginning {
+    player: Player,
+    /// Next journal record.
+    from: Offset,
+    generation: Option<Offset>,
+}
+
+impl Engine {
+    /// Why a rule fired, or did not, on a resource: the answer as JSON text.
+    ///
+    /// # Errors
+    /// When the history cannot be read or played.
+    pub async fn why(&self, question: Question) -> Result<String, EngineError> {
+        // Playing takes a core; whoever asks at the same time waits.
+        let _turn = self.0.asking.lock().await;
+        let shard = partition_of(question.resource.as_bytes(), self.0.partitions);
+        let settings =
+            start::shard_settings(shard, self.0.partitions, &self.0.config, &self.0.topics);
+        let player = match self.beginning(settings, question).await? {
+            Ok(beginning) => self.play(shard, beginning).await?,
+            Err(gone) => return Ok(gone.text()),
+        };
+        Ok(player.why.answer(&player.shard).text())
+    }
+
+    /// The oldest snapshot, or the very beginning when the snapshot is younger than the moment and all is still there.
+    async fn beginning(
+        &self,
+        settings: ShardSettings,
+        question: Question,
+    ) -> Result<Result<Beginning, Answer>, EngineError> {
+        let shard = settings.shard;
+        let start_of = |topic: &Topic| {
+            let of = place(topic, shard);
+            async move {
+                self.0
+                    .log
+                    .port()
+                    .bounds(&of)
+                    .await
+                    .map(|bounds| bounds.start)
+            }
+        };
+        let journal = start_of(&self.0.topics.journal).await?;
+        let whole = journal == 0 && start_of(&self.0.topics.inbox).await? == 0;
+        let snapshot = self.oldest_snapshot(&settings, journal).await?;
+        let young = |shard: &Shard| question.at.is_some_and(|at| at < shard.clock());
+        let (mut shard, from, generation) = match snapshot {
+            Some((shard, _, _)) if young(&shard) && !whole => {
+                return Ok(Err(Answer::gone(shard.clock())));
+            }
+            Some(found) if !young(&found.0) => found,
+            _ if whole => (Shard::new(settings), 0, None),
+            _ => {
+                let of = place(&self.0.topics.journal, shard);
+                let first = self.0.log.port().read(&of, journal, READ).await?;
+                let first = first.entries.first();
+                let time = first.map_or(0, |entry| entry.record.timestamp);
+                return Ok(Err(Answer::gone(Timestamp(time))));
+            }
+        };
+        let mut why = Why::new(question);
+        why.begin(&mut shard);
+        let player = Player { shard, why };
+        Ok(Ok(Beginning {
+            player,
+            from,
+            generation,
+        }))
+    }
+
+    /// The oldest snapshot that can be read and whose journal goes on: the shard, its next record, its generation.
+    async fn oldest_snapshot(
+        &self,
+        settings: &ShardSettings,
+        journal: Offset,
+    ) -> Result<Option<(Shard, Offset, Option<Offset>)>, EngineError> {
+        let mut names = self.0.snapshots.list(settings.shard).await?;
+        names.sort();
+        for name in names {
+            let from = name.journal + 1;
+            let bytes = match self.0.snapshots.get(name).await {
+                Ok(bytes) if from >= journal => bytes,
+                // Damaged, or removed meanwhile: a younger one will do.
+                Ok(_) | Err(_) => continue,
+            };
+            let settings = settings.clone();
+            let restored = offload(move || {
+                let (generation, body) = open_snapshot(&bytes).map_err(unplayable)?;
+                let shard = Shard::restore(settings, body).map_err(unplayable)?;
+                Ok((shard, generation))
+            });
+            let (shard, generation) = restored.await?;
+            return Ok(Some((shard, from, Some(generation))));
+        }
+        Ok(None)
+    }
+
+    /// Plays everything that is acknowledged, or up to the moment in question.
+    async fn play(&self, shard: Partition, beginning: Beginning) -> Result<Player, EngineError> {
+        let Beginning {
+            mut player,
+            from,
+            generation,
+        } = beginning;
+        let log = self.0.log.port();
+        let journal = place(&self.0.topics.journal, shard);
+        let end = log.bounds(&journal).await?.end;
+        let entries = read(log.as_ref(), &journal, from, end).await?.into_iter();
+        let entries: Vec<(Offset, JournalEntry)> = entries
+            .map(|(offset, record)| Ok((offset, decoded(&record)?)))
+            .collect::<Result<_, PortError>>()?;
+        let rules = HistoryRules::default();
+        let history = History::read(&entries, generation, player.shard.epoch(), rules);
+        let exclusions = Arc::new(history.exclusions);
+        let mut epochs = history
+            .epochs
+            .into_iter()
+            .map(|(_, entry)| entry)
+            .peekable();
+        while epochs.peek().is_some() && !player.why.is_over() {
+            let readings = player.shard.readings();
+            let mut ready: Vec<Ready> = Vec::new();
+            let mut count = 0;
+            // A reading that an epoch begins is known only when that epoch was played.
+            while let Some(entry) = epochs.next_if(|next| {
+                ready.is_empty() || (count < TOGETHER && next.ranges.len() <= readings.len())
+            }) {
+                let mut records = Vec::new();
+                for ((source, range), one) in (0_u16..).zip(&entry.ranges).zip(&readings) {
+                    let of = place(&one.topic, shard);
+                    let found = read(log.as_ref(), &of, range.from, range.to).await?;
+                    records.extend(found.into_iter().map(|(offset, record)| IntakeRecord {
+                        source,
+                        offset,
+                        record,
+                    }));
+                }
+                count += records.len() as u64;
+                ready.push((entry, records));
+            }
+            let excluded = Arc::clone(&exclusions);
+            player = offload(move || player.step(ready, &excluded)).await?;
+        }
+        Ok(player)
+    }
+}
+
+impl Player {
+    fn step(
+        mut self,
+        epochs: Vec<Ready>,
+        exclusions: &[tidegate_actors::epoch::Exclusion],
+    ) -> Result<Self, PortError> {
+        for (entry, records) in epochs {
+            let of_epoch = exclusions.iter().filter(|one| one.epoch == entry.epoch);
+            let intake = Intake {
+                epoch: entry.epoch,
+                exclusions: of_epoch.cloned().collect(),
+                ranges: entry.ranges,
+                records,
+                clock: entry.clock,
+                careful: false,
+            };
+            let epoch = self.shard.step(&intake);
+            let epoch = epoch.map_err(|fault| unplayable(fault.to_string()))?;
+            self.why.take(&mut self.shard, &epoch);
+        }
+        Ok(self)
+    }
+}
+
+fn place(topic: &Topic, partition: Partition) -> TopicPartition {
+    TopicPartition {
+        topic: Topic::clone(topic),
+        partition,
+    }
+}
+
+fn unplayable(why: String) -> PortError {
+    PortError::new(
+        PortErrorKind::Corrupt,
+        format!("the history cannot be played again: {why}"),
+    )
+}
+
+fn decoded(record: &Record) -> Result<JournalEntry, PortError> {
+    JournalEntry::decode(record).map_err(|error| unplayable(error.to_string()))
+}
+
+/// Records `[at, to)` of one partition.
+async fn read(
+    log: &dyn EventLog,
+    of: &TopicPartition,
+    mut at: Offset,
+    to: Offset,
+) -> Result<Vec<(Offset, Record)>, PortError> {
+    let mut all = Vec::new();
+    while at < to {
+        let slice = log.read(of, at, READ).await?;
+        let Some(last) = slice.entries.last().map(|entry| entry.offset) else {
+            break;
+        };
+        let inside = slice.entries.into_iter().filter(|entry| entry.offset < to);
+        all.extend(inside.map(|entry| (entry.offset, entry.record)));
+        at = last + 1;
+    }
+    Ok(all)
+}
