@@ -55,6 +55,8 @@ pub enum Query {
     Sources,
     /// Numbers of the shard.
     Shard,
+    /// What a rule keeps here.
+    RuleState(String),
 }
 
 /// What came of looking.
@@ -78,6 +80,8 @@ pub enum Observation {
     Sources(Vec<SourceView>),
     /// Numbers of the shard.
     Shard(Box<ShardView>),
+    /// What a rule keeps here; empty where it does not run.
+    RuleState(RuleState),
 }
 
 /// A metric of a twin.
@@ -135,6 +139,51 @@ pub struct RuleView {
     pub document: String,
     /// Its plan, one node per line.
     pub plan: Vec<String>,
+    /// What it keeps on all shards, part by part; only where one rule is asked for.
+    pub nodes: Vec<RuleNode>,
+    /// What was left out or dropped on all its tasks, by name; what is 0 is left out.
+    pub excess: BTreeMap<String, u64>,
+}
+
+/// What a part of a running rule keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleNode {
+    /// What it is: `input`, `where`, `avg(temperature,"5m")`, `when`, `window`, `pattern`.
+    pub name: String,
+    /// Rows that it keeps.
+    pub rows: u64,
+    /// Bytes of memory that it keeps, estimated.
+    pub bytes: u64,
+    /// Other rules that stand on the very same state.
+    pub shared_with: u64,
+}
+
+/// What a rule keeps on one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleState {
+    /// Its parts.
+    pub nodes: Vec<RuleNode>,
+    /// What was left out or dropped, by name.
+    pub excess: BTreeMap<String, u64>,
+}
+
+impl RuleState {
+    /// Adds what another shard keeps of the same rule.
+    pub fn add(&mut self, other: Self) {
+        for node in other.nodes {
+            match self.nodes.iter_mut().find(|known| known.name == node.name) {
+                Some(known) => {
+                    known.rows += node.rows;
+                    known.bytes += node.bytes;
+                    known.shared_with = known.shared_with.max(node.shared_with);
+                }
+                None => self.nodes.push(node),
+            }
+        }
+        for (name, count) in other.excess {
+            *self.excess.entry(name).or_default() += count;
+        }
+    }
 }
 
 /// A resource type as its home shard knows it.

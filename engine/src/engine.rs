@@ -21,7 +21,7 @@ use bytes::Bytes;
 use tidegate_actors::command::Request;
 use tidegate_actors::host::Topics;
 use tidegate_actors::observe::{
-    Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
+    Observation, Query, ResourceView, RuleState, RuleView, ShardView, TaskView, TypeView,
 };
 use tidegate_actors::owner::Phase;
 use tidegate_actors::port::{Clock, TopicPartition};
@@ -338,6 +338,16 @@ impl Engine {
             Observation::Rule(Some(mut view)) => {
                 let shards = self.shards().await?;
                 view.quarantined = quarantine_of(&shards, &format!("rule/{name}"));
+                let mut state = RuleState::default();
+                for kept in self
+                    .look_everywhere(Query::RuleState(name.to_owned()))
+                    .await?
+                {
+                    if let Observation::RuleState(kept) = kept {
+                        state.add(kept);
+                    }
+                }
+                (view.nodes, view.excess) = (state.nodes, state.excess);
                 Ok(Some(*view))
             }
             Observation::Rule(None) => Ok(None),

@@ -22,7 +22,7 @@ pub mod window;
 
 pub use pipeline::{
     ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,
-    RestoreError, Sighting, Suspects, TaskCounters, TaskState, View,
+    Portrait, PortraitNode, RestoreError, Sighting, Suspects, TaskCounters, TaskState, View,
 };
 pub use plan::reach::Reach;
 pub use plan::{Plan, PlanTemplate, TemplateForm};

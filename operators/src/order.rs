@@ -54,6 +54,11 @@ impl Waiting {
         self.rows.get(resource as usize).map_or(0, VecDeque::len)
     }
 
+    /// How many rows wait.
+    pub(crate) fn count(&self) -> u64 {
+        self.rows.iter().map(|rows| rows.len() as u64).sum()
+    }
+
     /// Lets go what waits of a resource.
     pub(crate) fn forget(&mut self, resource: u32) {
         if let Some(rows) = self.rows.get_mut(resource as usize) {

@@ -25,6 +25,7 @@ mod members;
 mod patterns;
 mod picker;
 mod plain;
+mod portrait;
 mod report;
 mod results;
 mod seen;
@@ -55,6 +56,7 @@ pub use api::{
     ApplyReport, Limits, PartReport, PartState, PipelineBreaks, PipelineSettings, RestoreError,
     TaskCounters, TaskState, View,
 };
+pub use portrait::{Portrait, PortraitNode};
 pub use seen::Sighting;
 pub use suspect::Suspects;
 

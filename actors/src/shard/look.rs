@@ -8,7 +8,8 @@ use tidegate_proto::time::Timestamp;
 
 use super::{Shard, TaskKey};
 use crate::observe::{
-    MetricView, Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
+    MetricView, Observation, Query, ResourceView, RuleNode, RuleState, RuleView, ShardView,
+    TaskView, TypeView,
 };
 use crate::owner::Machine;
 use crate::task::TaskActor;
@@ -36,6 +37,7 @@ impl Shard {
                 kind.as_deref(),
             )),
             Query::Rule(name) => Observation::Rule(self.rule_view(name).map(Box::new)),
+            Query::RuleState(name) => Observation::RuleState(self.rule_state(name)),
             Query::Rules => {
                 let names = self
                     .state
@@ -160,7 +162,34 @@ impl Shard {
                 .get(name)
                 .map(|plan| plan.lines())
                 .unwrap_or_default(),
+            nodes: Vec::new(),
+            excess: BTreeMap::new(),
         })
+    }
+
+    fn rule_state(&self, name: &str) -> RuleState {
+        let resources = self.state.registry.resources();
+        let Some(portrait) = self.pipeline.portrait(name, resources) else {
+            return RuleState::default();
+        };
+        let nodes = portrait.nodes.into_iter().map(|node| RuleNode {
+            name: node.name,
+            rows: node.rows,
+            bytes: node.bytes,
+            shared_with: node.shared_with,
+        });
+        let mine = self.state.tasks.iter();
+        let mine = mine.filter(|((rule, ..), _)| rule.as_ref() == name);
+        let throttled: u64 = mine.map(|(_, task)| task.throttled()).sum();
+        let counts = portrait.counters.all().into_iter();
+        let counts = counts.chain([("throttled", throttled)]);
+        let excess = counts.filter(|(_, count)| *count > 0);
+        RuleState {
+            nodes: nodes.collect(),
+            excess: excess
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+        }
     }
 
     fn type_view(&self, name: &str) -> Option<TypeView> {

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt as _;
 use tidegate_actors::command::{Command, Refusal, Request};
 use tidegate_actors::observe::{
-    Observation, Query, ResourceView, RuleView, ShardView, TaskView, TypeView,
+    Observation, Query, ResourceView, RuleNode, RuleView, ShardView, TaskView, TypeView,
 };
+use tidegate_actors::why::Question;
 use tidegate_proto::document::{self, Document, SourceDefinition};
 
 use super::backend::{
@@ -58,6 +59,13 @@ impl Fake {
             quarantined: None,
             document: document.into(),
             plan: vec!["when".into()],
+            nodes: vec![RuleNode {
+                name: "when".into(),
+                rows: 0,
+                bytes: 96,
+                shared_with: 2,
+            }],
+            excess: BTreeMap::from([("late".to_owned(), 3)]),
         };
         self.told(|told| told.rules.insert(name.into(), rule));
     }
@@ -288,10 +296,10 @@ impl Backend for Fake {
         answer(Ok(None))
     }
 
-    fn why(&self, question: tidegate_actors::why::Question) -> Answering<'_, String> {
-        answer(Ok(
-            format!("{{\"answer\":\"{question:?}\"}}").replace("\\\"", "'")
-        ))
+    fn why(&self, question: Question) -> Answering<'_, String> {
+        let at = question.at.map_or(0, |at| at.0);
+        let asked = format!("{} {} {at}", question.rule, question.resource);
+        answer(Ok(format!("{{\"answer\":\"{asked}\"}}")))
     }
 
     fn tail(&self, topic: TailTopic, from: TailFrom, stop_at_end: bool) -> Tail {

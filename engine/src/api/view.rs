@@ -96,6 +96,8 @@ pub(super) fn rule(view: &RuleView) -> Json {
         "quarantined": view.quarantined,
         "document": view.document,
         "plan": view.plan,
+        "nodes": view.nodes,
+        "excess": view.excess,
     })
 }
 

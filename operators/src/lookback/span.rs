@@ -200,6 +200,17 @@ impl Lookback {
         }
     }
 
+    /// Rows that are kept of all keys.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        let states = self.keys.iter().flatten();
+        let rows = states.map(|state| match state.as_ref() {
+            State::Rows(state) => state.rows.len() as u64,
+            State::All(_) => 0,
+        });
+        rows.sum()
+    }
+
     /// What was left out of a key.
     #[must_use]
     pub fn counters(&self, key: u32) -> LookbackCounters {

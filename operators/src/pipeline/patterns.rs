@@ -36,8 +36,8 @@ pub(crate) struct PatternState {
     pub(crate) members: Members,
     sight: Sight,
     /// What `where` sees: every row.
-    filter: Option<Sight>,
-    waiting: Waiting,
+    pub(super) filter: Option<Sight>,
+    pub(super) waiting: Waiting,
     /// Attempts by resource.
     keys: Vec<Key>,
     /// When the next timer of a resource is due.

@@ -280,6 +280,20 @@ impl Sight {
         }
     }
 
+    /// Place, rows kept and bytes of everything that has state.
+    pub(crate) fn parts(&self) -> Vec<(usize, u64, usize)> {
+        let metrics = self.metrics.iter().enumerate();
+        let metrics = metrics.map(|(place, cells)| (place, 0, cells.bytes()));
+        let streams = self.streams.iter();
+        let streams = streams.map(|stream| (stream.place, stream.kept(), stream.bytes()));
+        metrics.chain(streams).collect()
+    }
+
+    /// Rows that are kept.
+    pub(crate) fn rows(&self) -> u64 {
+        self.streams.iter().map(Stream::kept).sum()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let metrics: usize = self.metrics.iter().map(MetricCells::bytes).sum();
         let streams: usize = self.streams.iter().map(Stream::bytes).sum();

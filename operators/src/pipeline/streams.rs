@@ -184,6 +184,14 @@ impl Stream {
         }
     }
 
+    /// Rows that are kept of all resources.
+    pub(crate) fn kept(&self) -> u64 {
+        match &self.leaf {
+            Leaf::Lookback(leaf) => leaf.kept(),
+            _ => 0,
+        }
+    }
+
     /// The next time after `after` at which the value changes by itself.
     pub(crate) fn next_change(&self, resource: u32, after: i64) -> Option<i64> {
         match &self.leaf {

@@ -36,7 +36,7 @@ pub(crate) struct WindowState {
     /// Latest values, for filters of aggregates and group keys.
     pub(crate) sight: Sight,
     /// What `where` sees: every row.
-    filter: Option<Sight>,
+    pub(crate) filter: Option<Sight>,
     pub(crate) windows: Windows,
     pub(crate) keys: Keys,
     pub(crate) timers: Timers,

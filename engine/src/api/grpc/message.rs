@@ -1,7 +1,7 @@
 //! Views and result lines as messages.
 
 use serde_json::Value as Json;
-use tidegate_actors::observe::{ResourceView, RuleView, TaskView, TypeView};
+use tidegate_actors::observe::{ResourceView, RuleNode, RuleView, TaskView, TypeView};
 use tidegate_proto::record::{ID_HEADER, Record};
 use tidegate_proto::time::Timestamp;
 use tidegate_proto::wire::{self, resource::v1 as resource, rule::v1 as rule, task::v1 as task};
@@ -69,6 +69,17 @@ pub(super) fn of_rule(view: RuleView) -> rule::Rule {
         definition: wire::rule_message(&view.document),
         document: view.document,
         plan: view.plan,
+        nodes: view.nodes.into_iter().map(node).collect(),
+        excess: view.excess,
+    }
+}
+
+fn node(node: RuleNode) -> rule::RuleNode {
+    rule::RuleNode {
+        name: node.name,
+        rows: node.rows,
+        bytes: node.bytes,
+        shared_with: node.shared_with,
     }
 }
 

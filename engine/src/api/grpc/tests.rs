@@ -419,3 +419,27 @@ async fn health_and_reflection_answer_and_rest_stands_on_the_same_port() {
         );
     }
 }
+
+#[tokio::test]
+async fn why_is_asked_and_what_a_rule_keeps_is_told() {
+    let fake = Fake::default();
+    fake.with_rule("hot", 2, RULE);
+    let (channel, _close) = doors(&fake).await;
+    let mut client = rule::rule_service_client::RuleServiceClient::new(channel);
+    let mut ask = async |name: &str, at: &str| {
+        let request = rule::WhyRequest {
+            name: name.into(),
+            resource: "b1".into(),
+            at: at.into(),
+        };
+        client.why(request).await
+    };
+    let told = ask("hot", "").await.unwrap().into_inner();
+    assert_eq!(told.json, r#"{"answer":"hot b1 0"}"#);
+    assert_eq!(ask("cold", "").await.unwrap_err().code(), Code::NotFound);
+    let wrong = ask("hot", "noon").await.unwrap_err();
+    assert_eq!(wrong.code(), Code::InvalidArgument);
+    let get = rule::GetRequest { name: "hot".into() };
+    let shown = client.get(get).await.unwrap().into_inner().rule.unwrap();
+    assert_eq!((shown.nodes[0].bytes, shown.excess["late"]), (96, 3));
+}

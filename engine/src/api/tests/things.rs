@@ -220,3 +220,42 @@ async fn a_late_row_goes_to_the_rule_that_missed_it() {
     };
     assert_eq!(sent, [expected]);
 }
+
+#[tokio::test]
+async fn why_is_asked_of_a_rule_and_a_resource() {
+    let fake = Fake::default();
+    fake.with_rule("hot", 2, RULE);
+    let ask = async |path: &str| call(&fake, "GET", path, &[], "").await;
+    let (status, body) = ask("/v1/rules/hot/why?resource=plant%2Fb1").await;
+    assert_eq!(
+        (status, body),
+        (StatusCode::OK, json!({ "answer": "hot plant/b1 0" }))
+    );
+    let (_, body) = ask("/v1/rules/hot/why?resource=b1&at=1970-01-01T00:00:05Z").await;
+    assert_eq!(body, json!({ "answer": "hot b1 5000" }));
+    // A rule that is gone can still be asked about a moment at which it was there.
+    assert_eq!(
+        ask("/v1/rules/cold/why?resource=b1").await.0,
+        StatusCode::NOT_FOUND
+    );
+    let (_, body) = ask("/v1/rules/cold/why?resource=b1&at=5000").await;
+    assert_eq!(body, json!({ "answer": "cold b1 5000" }));
+    for wrong in ["", "?at=5000", "?resource=b1&at=noon", "?resource="] {
+        let (status, body) = ask(&format!("/v1/rules/hot/why{wrong}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_shows_what_it_keeps_and_what_it_left_out() {
+    let fake = Fake::default();
+    fake.with_rule("hot", 2, RULE);
+    let (_, body) = call(&fake, "GET", "/v1/rules/hot", &[], "").await;
+    assert_eq!(
+        (&body["nodes"], &body["excess"]),
+        (
+            &json!([{ "name": "when", "rows": 0, "bytes": 96, "shared_with": 2 }]),
+            &json!({ "late": 3 })
+        )
+    );
+}

@@ -213,3 +213,35 @@ fn where_sees_every_row_and_lets_the_rule_see_some() {
     ]);
     assert_eq!(world.kinds("hot"), [("raised", 2), ("cleared", 3)]);
 }
+
+#[test]
+fn rules_that_came_together_share_what_they_look_back_on() {
+    let mut world = World::new();
+    world.apply(&when("one", "avg(a, \"5s\") > 4", 0));
+    world.apply(&when("two", "avg(a, \"5s\") > 6", 1_000));
+    world.apply(&when("other", "sum(a, \"5s\") > 6", 0));
+    world.push(&[
+        event("r1", 0, &[("a", 1.0)]),
+        event("r1", 1_000, &[("b", 1.0)]),
+    ]);
+    let shared = |rule: &str| {
+        let portrait = world.pipeline.portrait(rule, 8).unwrap();
+        let nodes = portrait.nodes.into_iter();
+        let nodes: Vec<_> = nodes
+            .map(|node| (node.name, node.rows, node.shared_with))
+            .collect();
+        nodes
+    };
+    let of = |sum: &str, shared: u64, when: u64| {
+        vec![
+            ("input".to_owned(), 0, shared),
+            ("a".to_owned(), 0, shared),
+            (format!("{sum}(a,\"5s\")"), 1, shared),
+            ("when".to_owned(), 0, when),
+        ]
+    };
+    assert_eq!(shared("one"), of("avg", 1, 0));
+    assert_eq!(shared("two"), of("avg", 1, 0));
+    assert_eq!(shared("other"), of("sum", 0, 0));
+    assert_eq!(world.pipeline.portrait("none", 8), None);
+}
