@@ -106,7 +106,7 @@ async fn a_rule_shows_its_parts_their_size_and_who_shares_them() {
     for rule in [HOT, TWIN, MEANS] {
         engine.submit(rule).await.unwrap();
     }
-    fill(&engine, &clock, 0..10).await;
+    fill(&engine, &clock, 0..20).await;
     let shown = async |name: &str| engine.engine().rule(name).await.unwrap().unwrap();
     let hot = shown("hot").await;
     let names: Vec<&str> = hot.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -126,7 +126,7 @@ async fn a_rule_shows_its_parts_their_size_and_who_shares_them() {
         .send(vec![("b1".to_owned(), late.to_owned())])
         .await
         .unwrap();
-    engine.taken(31).await.unwrap();
+    engine.taken(61).await.unwrap();
     assert_eq!(shown("means").await.excess.get("late"), Some(&1));
     engine.stop().await.unwrap();
 }

@@ -29,6 +29,18 @@ impl Shard {
         self.settings.causes.name(event)
     }
 
+    /// Whether what is asked about may lie in what this shard has taken already.
+    #[must_use]
+    pub fn has_come_to(&self, question: &Question) -> bool {
+        let number = self.state.registry.find(&question.resource);
+        let known = number.and_then(|number| self.state.registry.look(number));
+        let latest = known
+            .map(|resource| resource.latest)
+            .max(self.state.clock.map(|at| at.0));
+        let at = question.at.map(|at| at.0);
+        at.is_some_and(|at| latest.is_some_and(|latest| at <= latest))
+    }
+
     /// What is known of a rule and a resource.
     pub(crate) fn facts(&self, question: &Question) -> Facts {
         let installed = self.state.installed.get(&question.rule);

@@ -107,6 +107,16 @@ impl Answer {
         }
     }
 
+    /// Whether a longer history could not say more.
+    #[must_use]
+    pub fn is_final(&self, question: &super::Question) -> bool {
+        match self.answer {
+            "fired" => true,
+            "near_miss" => question.at.is_some(),
+            _ => false,
+        }
+    }
+
     /// The JSON text, at most 64 KiB of it.
     #[must_use]
     pub fn text(mut self) -> String {

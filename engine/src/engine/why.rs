@@ -9,6 +9,7 @@ use tidegate_actors::port::{
     EventLog, PortError, PortErrorKind, ReadLimit, SnapshotStore as _, TopicPartition,
 };
 use tidegate_actors::shard::{Shard, ShardSettings};
+use tidegate_actors::source::Reading;
 use tidegate_actors::why::{Answer, Question, Why};
 use tidegate_proto::record::{Offset, Partition, Record, Topic, partition_of};
 use tidegate_proto::time::Timestamp;
@@ -34,13 +35,8 @@ struct Player {
 /// An epoch with its records, ready to be played.
 type Ready = (EpochEntry, Vec<IntakeRecord>);
 
-/// Where the history begins that is played.
-struct Beginning {
-    player: Player,
-    /// Next journal record.
-    from: Offset,
-    generation: Option<Offset>,
-}
+/// A shard, its next journal record, and the generation of the one before.
+type Beginning = (Shard, Offset, Option<Offset>);
 
 impl Engine {
     /// Why a rule fired, or did not, on a resource: the answer as JSON text.
@@ -53,57 +49,44 @@ impl Engine {
         let shard = partition_of(question.resource.as_bytes(), self.0.partitions);
         let settings =
             start::shard_settings(shard, self.0.partitions, &self.0.config, &self.0.topics);
-        let player = match self.beginning(settings, question).await? {
-            Ok(beginning) => self.play(shard, beginning).await?,
-            Err(gone) => return Ok(gone.text()),
+        let journal = self.start_of(&self.0.topics.journal, shard).await?;
+        let inbox = self.start_of(&self.0.topics.inbox, shard).await?;
+        let whole = (journal == 0 && inbox == 0).then(|| Shard::new(settings.clone()));
+        let snapshot = self.oldest_snapshot(&settings, journal).await?;
+        let mut gone = None;
+        if let Some(beginning) = snapshot {
+            let clock = beginning.0.clock();
+            if !beginning.0.has_come_to(&question) {
+                let answer = self.play(shard, beginning, question.clone()).await?;
+                let found = answer.is_final(&question);
+                if found || (whole.is_none() && answer.answer != "no_data") {
+                    return Ok(answer.text());
+                }
+            }
+            gone = Some(clock);
+        }
+        if let Some(new) = whole {
+            let answer = self.play(shard, (new, 0, None), question).await?;
+            return Ok(answer.text());
+        }
+        let from = match gone {
+            Some(clock) => clock,
+            None => self.first_moment(shard, journal).await?,
         };
-        Ok(player.why.answer(&player.shard).text())
+        Ok(Answer::gone(from).text())
     }
 
-    /// The oldest snapshot, or the very beginning when the snapshot is younger than the moment and all is still there.
-    async fn beginning(
-        &self,
-        settings: ShardSettings,
-        question: Question,
-    ) -> Result<Result<Beginning, Answer>, EngineError> {
-        let shard = settings.shard;
-        let start_of = |topic: &Topic| {
-            let of = place(topic, shard);
-            async move {
-                self.0
-                    .log
-                    .port()
-                    .bounds(&of)
-                    .await
-                    .map(|bounds| bounds.start)
-            }
-        };
-        let journal = start_of(&self.0.topics.journal).await?;
-        let whole = journal == 0 && start_of(&self.0.topics.inbox).await? == 0;
-        let snapshot = self.oldest_snapshot(&settings, journal).await?;
-        let young = |shard: &Shard| question.at.is_some_and(|at| at < shard.clock());
-        let (mut shard, from, generation) = match snapshot {
-            Some((shard, _, _)) if young(&shard) && !whole => {
-                return Ok(Err(Answer::gone(shard.clock())));
-            }
-            Some(found) if !young(&found.0) => found,
-            _ if whole => (Shard::new(settings), 0, None),
-            _ => {
-                let of = place(&self.0.topics.journal, shard);
-                let first = self.0.log.port().read(&of, journal, READ).await?;
-                let first = first.entries.first();
-                let time = first.map_or(0, |entry| entry.record.timestamp);
-                return Ok(Err(Answer::gone(Timestamp(time))));
-            }
-        };
-        let mut why = Why::new(question);
-        why.begin(&mut shard);
-        let player = Player { shard, why };
-        Ok(Ok(Beginning {
-            player,
-            from,
-            generation,
-        }))
+    async fn start_of(&self, topic: &Topic, shard: Partition) -> Result<Offset, EngineError> {
+        let bounds = self.0.log.port().bounds(&place(topic, shard)).await?;
+        Ok(bounds.start)
+    }
+
+    /// When the first record that the journal still has was written.
+    async fn first_moment(&self, shard: Partition, at: Offset) -> Result<Timestamp, EngineError> {
+        let of = place(&self.0.topics.journal, shard);
+        let first = self.0.log.port().read(&of, at, READ).await?;
+        let first = first.entries.first();
+        Ok(Timestamp(first.map_or(0, |entry| entry.record.timestamp)))
     }
 
     /// The oldest snapshot that can be read and whose journal goes on: the shard, its next record, its generation.
@@ -111,7 +94,7 @@ impl Engine {
         &self,
         settings: &ShardSettings,
         journal: Offset,
-    ) -> Result<Option<(Shard, Offset, Option<Offset>)>, EngineError> {
+    ) -> Result<Option<Beginning>, EngineError> {
         let mut names = self.0.snapshots.list(settings.shard).await?;
         names.sort();
         for name in names {
@@ -134,12 +117,15 @@ impl Engine {
     }
 
     /// Plays everything that is acknowledged, or up to the moment in question.
-    async fn play(&self, shard: Partition, beginning: Beginning) -> Result<Player, EngineError> {
-        let Beginning {
-            mut player,
-            from,
-            generation,
-        } = beginning;
+    async fn play(
+        &self,
+        shard: Partition,
+        (mut begun, from, generation): Beginning,
+        question: Question,
+    ) -> Result<Answer, EngineError> {
+        let mut why = Why::new(question);
+        why.begin(&mut begun);
+        let mut player = Player { shard: begun, why };
         let log = self.0.log.port();
         let journal = place(&self.0.topics.journal, shard);
         let end = log.bounds(&journal).await?.end;
@@ -163,24 +149,35 @@ impl Engine {
             while let Some(entry) = epochs.next_if(|next| {
                 ready.is_empty() || (count < TOGETHER && next.ranges.len() <= readings.len())
             }) {
-                let mut records = Vec::new();
-                for ((source, range), one) in (0_u16..).zip(&entry.ranges).zip(&readings) {
-                    let of = place(&one.topic, shard);
-                    let found = read(log.as_ref(), &of, range.from, range.to).await?;
-                    records.extend(found.into_iter().map(|(offset, record)| IntakeRecord {
-                        source,
-                        offset,
-                        record,
-                    }));
-                }
+                let records = taken(log.as_ref(), shard, &readings, &entry).await?;
                 count += records.len() as u64;
                 ready.push((entry, records));
             }
             let excluded = Arc::clone(&exclusions);
             player = offload(move || player.step(ready, &excluded)).await?;
         }
-        Ok(player)
+        Ok(player.why.answer(&player.shard))
     }
+}
+
+/// The records of one epoch.
+async fn taken(
+    log: &dyn EventLog,
+    shard: Partition,
+    readings: &[Reading],
+    entry: &EpochEntry,
+) -> Result<Vec<IntakeRecord>, PortError> {
+    let mut records = Vec::new();
+    for ((source, range), one) in (0_u16..).zip(&entry.ranges).zip(readings) {
+        let of = place(&one.topic, shard);
+        let found = read(log, &of, range.from, range.to).await?;
+        records.extend(found.into_iter().map(|(offset, record)| IntakeRecord {
+            source,
+            offset,
+            record,
+        }));
+    }
+    Ok(records)
 }
 
 impl Player {
