@@ -88,6 +88,11 @@ impl Shards {
         self.running().keys().copied().collect()
     }
 
+    /// Whether a shard runs here.
+    pub fn runs(&self, shard: u32) -> bool {
+        self.running().contains_key(&shard)
+    }
+
     /// Starts a shard; it takes itself over. One that runs already goes on.
     pub fn begin(&self, shard: u32) {
         let mut running = self.running();

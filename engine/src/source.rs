@@ -6,6 +6,7 @@
 //! writes again after a failure. What is I/O or could differ (a schema of a registry) so happens before the log: a replay
 //! reads what was made of a record, never the schema.
 
+mod aside;
 mod avro;
 mod body;
 mod framing;
@@ -20,7 +21,7 @@ mod rekey;
 mod tests;
 
 pub(crate) use gateway::check;
-pub use gateway::{AskSources, Gateway, GatewayStatus, Gateways, World};
+pub use gateway::{AskSources, Gateway, GatewayStatus, Gateways, Owns, World};
 pub use held::{ClockHold, HeldClock};
 pub use registry::{Registry, RegistrySettings};
 

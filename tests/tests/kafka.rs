@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tidegate_tests::broker::Broker;
+use tidegate_tests::broker::{Broker, Seen};
 use tidegate_tests::group::{ECHO, Group, event, eventually, once, submit};
 use tidegate_tests::process::{Process, client};
 
@@ -19,6 +19,7 @@ async fn a_real_broker() {
     readme(&broker).await;
     one_worker(&broker).await;
     three_workers(&broker).await;
+    lanes(&broker).await;
 }
 
 /// Topics that cannot be used are told all at once, each with what to change, by the command and by the engine.
@@ -224,6 +225,52 @@ async fn three_workers(broker: &Broker) {
     );
     assert!(first.stop().success());
     assert!(fourth.stop().success());
+}
+
+/// Two workers share the partitions of a topic that a gateway reads: every record is brought in once, not once by each.
+async fn lanes(broker: &Broker) {
+    let group = Group::new(broker, "lanes");
+    broker.create("lanes.raw", 4, &[]).await;
+    let first = group.start("a").await;
+    let second = group.start("b").await;
+    eventually("the shards are shared", async || {
+        (group.shares(&first).await == [2, 2]).then_some(())
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("source.yaml");
+    let source =
+        "kind: Source\nname: raw\ntopic: lanes.raw\nformat: json\nkeyed: false\nfrom: earliest\n";
+    std::fs::write(&file, source).unwrap();
+    let applied = first.ask(&["apply", "-f", &file.display().to_string()]);
+    assert!(applied.status.success(), "{applied:?}");
+    let records: Vec<_> = (1..=1_000)
+        .map(|number| {
+            (
+                format!("k{number}"),
+                event(&format!("d{}", number % 20), number).1,
+            )
+        })
+        .collect();
+    broker.produce("lanes.raw", &records);
+    let brought = || {
+        let inbox = broker.records(&group.topic("inbox")).into_iter();
+        let from_lanes = |seen: &Seen| seen.headers.iter().any(|(name, _)| name == "tg-from");
+        inbox.filter(from_lanes).count()
+    };
+    eventually("all records brought in", async || {
+        (brought() >= 1_000).then_some(())
+    })
+    .await;
+    // A worker that goes takes its lanes along; what comes now is brought in by the other one.
+    assert!(second.stop().success());
+    assert_eq!(brought(), 1_000, "brought in by one worker, not by each");
+    broker.produce("lanes.raw", &records);
+    eventually("all records brought in again", async || {
+        (brought() >= 2_000).then_some(())
+    })
+    .await;
+    assert!(first.stop().success());
 }
 
 /// Waits for lines up to a number; the newest of a device comes with its next event.

@@ -105,6 +105,7 @@ impl Engine {
     /// The gateways of this process.
     pub(super) fn start_gateway(&self) -> Gateway {
         let engine = self.clone();
+        let shards = Arc::clone(&self.0.shards);
         let config = self.config();
         Gateway::start(World {
             log: self.log(),
@@ -115,6 +116,7 @@ impl Engine {
             settings: config.sources,
             registry: self.0.registry.clone(),
             gateways: self.0.gateways.clone(),
+            owns: Arc::new(move |shard| shards.runs(shard)),
             ask: Arc::new(move || {
                 let engine = engine.clone();
                 Box::pin(async move { engine.sources_anywhere().await })

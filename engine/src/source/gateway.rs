@@ -114,6 +114,9 @@ pub type AskSources = Arc<
         + Sync,
 >;
 
+/// Whether a shard runs in this process.
+pub type Owns = Arc<dyn Fn(Partition) -> bool + Send + Sync>;
+
 /// What gateways stand on.
 pub struct World {
     /// The log.
@@ -134,6 +137,8 @@ pub struct World {
     pub gateways: Gateways,
     /// Which sources there are.
     pub ask: AskSources,
+    /// Which shards run in this process: a partition of a source goes with the shard of its number.
+    pub owns: Owns,
 }
 
 impl std::fmt::Debug for World {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Unread;
+use super::aside::Aside;
 use super::body::Form;
 use super::gateway::{LaneState, World};
 use super::held::Holder;
@@ -19,6 +20,8 @@ use super::rekey::{From, Read, rekey};
 
 /// Shortest and longest wait after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How often a lane without work looks whether its partition is still ours.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A lane in work.
 pub(super) struct Lane {
@@ -39,11 +42,11 @@ struct Trouble {
 }
 
 impl Lane {
-    fn holder(&self) -> Holder {
+    pub(super) fn holder(&self) -> Holder {
         (Arc::clone(&self.from.source), self.from.partition)
     }
 
-    fn place(&self) -> TopicPartition {
+    pub(super) fn place(&self) -> TopicPartition {
         TopicPartition {
             topic: Topic::clone(&self.from.topic),
             partition: self.from.partition,
@@ -58,7 +61,7 @@ impl Lane {
         format!("{}.source.{source}.{generation}", self.world.group)
     }
 
-    fn tell(&self, lag: Option<u64>, trouble: Option<String>) {
+    pub(super) fn tell(&self, lag: Option<u64>, trouble: Option<String>) {
         self.world
             .gateways
             .tell(&self.holder(), LaneState { lag, trouble });
@@ -77,15 +80,47 @@ impl Lane {
         self.world.gateways.forget(&holder);
     }
 
+    /// Whether the partition is this worker's: it goes with the shard of its number.
+    fn is_ours(&self) -> bool {
+        (self.world.owns)(self.from.partition % self.world.partitions.max(1))
+    }
+
     async fn serve(&mut self) {
+        loop {
+            self.watch().await;
+            self.work().await;
+        }
+    }
+
+    /// Watches what another worker brings in, until the partition is ours.
+    async fn watch(&self) {
+        let mut trouble = Trouble::default();
+        let mut aside = Aside::new();
+        while !self.is_ours() {
+            match aside.look(self).await {
+                Ok(()) => trouble = Trouble::default(),
+                Err(reason) => self.wait(&mut trouble, reason).await,
+            }
+        }
+    }
+
+    /// Where what was brought in ends.
+    pub(super) async fn done(&self) -> Result<Offset, String> {
+        let committed = self.world.log.committed(&self.group(), &self.place()).await;
+        let committed = committed.map_err(|error| error.to_string())?;
+        Ok(committed.unwrap_or(self.start).max(self.start))
+    }
+
+    /// Brings in what there is, as long as the partition is ours.
+    async fn work(&self) {
         let mut trouble = Trouble::default();
         let mut at = loop {
-            match self.world.log.committed(&self.group(), &self.place()).await {
-                Ok(committed) => break committed.unwrap_or(self.start).max(self.start),
-                Err(error) => self.wait(&mut trouble, error.to_string()).await,
+            match self.done().await {
+                Ok(done) => break done,
+                Err(reason) => self.wait(&mut trouble, reason).await,
             }
         };
-        loop {
+        while self.is_ours() {
             match self.step(at).await {
                 Ok(next) => {
                     at = next;
@@ -124,12 +159,10 @@ impl Lane {
         let Some(first) = slice.entries.first() else {
             world.gateways.hold().release(&self.holder());
             self.tell(Some(0), None);
-            world
-                .log
-                .grown(&place, at)
-                .await
-                .map_err(|error| error.to_string())?;
-            return Ok(at);
+            // Not for ever: the partition may go to another worker.
+            let grown = tokio::time::timeout(LOOK, world.log.grown(&place, at)).await;
+            let grown = grown.map_or(Ok(()), |grown| grown.map_err(|error| error.to_string()));
+            return grown.map(|()| at);
         };
         let time = Timestamp(first.record.timestamp);
         world.gateways.hold().hold(&self.holder(), time);
@@ -137,7 +170,7 @@ impl Lane {
     }
 
     /// Retention was faster than the gateway: what is gone is said, and reading goes on behind it.
-    async fn skip(&self, at: Offset) -> Result<Offset, String> {
+    pub(super) async fn skip(&self, at: Offset) -> Result<Offset, String> {
         let bounds = self.world.log.bounds(&self.place()).await;
         let bounds = bounds.map_err(|error| error.to_string())?;
         let next = if at < bounds.start {
