@@ -72,7 +72,8 @@ async fn read(
     sender: mpsc::Sender<Result<Chunk, PortError>>,
 ) {
     let mut ended = false;
-    loop {
+    // Room first: what is read before there is room gets old while it waits.
+    while let Ok(room) = sender.reserve().await {
         match chunk(&settings, &places, &mut positions).await {
             // That the end is reached is told once: from then on wall time counts.
             Ok(chunk) if chunk.records.is_empty() && (ended || !chunk.is_end) => {
@@ -85,20 +86,17 @@ async fn read(
                 tokio::select! {
                     () = sender.closed() => return,
                     (grown, ..) = grown => if let Err(error) = grown {
-                        // Nobody to tell any more means that the shard has moved on.
-                        let _ = sender.send(Err(error)).await;
+                        room.send(Err(error));
                         return;
                     },
                 }
             }
             Ok(chunk) => {
                 ended = chunk.is_end;
-                if sender.send(Ok(chunk)).await.is_err() {
-                    return;
-                }
+                room.send(Ok(chunk));
             }
             Err(error) => {
-                let _ = sender.send(Err(error)).await;
+                room.send(Err(error));
                 return;
             }
         }

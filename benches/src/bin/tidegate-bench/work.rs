@@ -263,3 +263,37 @@ fn write(out: Out<'_>, id: &str, time: i64, kind: &str, of: Option<(Window, Mean
         out(id, &bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate::replay::{ReplayOptions, replay_text};
+    use tidegate_proto::time::Timestamp;
+
+    use super::*;
+    use crate::flow::Flow;
+
+    /// By hand and by rule the same number of lines comes out of the same events.
+    #[test]
+    fn the_work_by_hand_is_that_of_the_rule() {
+        let flow = Flow::past(200, 2, 30_000);
+        for scenario in Scenario::ALL {
+            let (mut key, mut body, mut lines) = (String::new(), String::new(), String::new());
+            let mut work = Work::new(scenario, 2);
+            for number in 0..flow.events {
+                flow.write(number, &mut key, &mut body);
+                work.take(body.as_bytes(), &mut |_, _| {});
+                lines.push_str(&body);
+                lines.push('\n');
+            }
+            work.finish(&mut |_, _| {});
+            let end = Timestamp(flow.time(flow.events) + 120_000);
+            let options = ReplayOptions {
+                until: Some(end),
+                ..ReplayOptions::default()
+            };
+            let (told, _) = replay_text(scenario.rule(), &lines, options).unwrap();
+            assert_eq!(told.len() as u64, work.results, "{}", scenario.name());
+            assert!(work.results > 0, "{}", scenario.name());
+        }
+    }
+}
