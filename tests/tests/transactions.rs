@@ -1,7 +1,7 @@
 //! Transactional delivery on a real Apache Kafka, looked at by plain clients that read only what is committed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -78,21 +78,8 @@ fn committed(broker: &Broker) -> Vec<String> {
     records.map(|record| record.value).collect()
 }
 
-/// Owners that others have shut out publish nothing more: one before it begins, one between adding its offsets and the end
-/// of its transaction.
-async fn zombies(broker: &Broker) {
-    let (first, second) = (open(broker), open(broker));
-    let journal = place(TOPICS[1]);
-    assert!(
-        publish(&first, 1, "unfenced").await.is_err(),
-        "without the right to"
-    );
-    first.fence(&journal).await.unwrap();
-    assert_eq!(published(&first).await, None);
-    publish(&first, 1, "one").await.unwrap();
-    assert_eq!(published(&first).await, Some(1));
-
-    // The same id by hand, stopped where it hurts most.
+/// The same id by hand, stopped where it hurts most.
+fn frozen(broker: &Broker) -> BaseProducer {
     let frozen: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", broker.address())
         .set("transactional.id", "z.shard-0")
@@ -119,7 +106,24 @@ async fn zombies(broker: &Broker) {
     frozen
         .send_offsets_to_transaction(&offsets, &group, WAIT)
         .unwrap();
+    frozen
+}
 
+/// Owners that others have shut out publish nothing more: one before it begins, one between adding its offsets and the end
+/// of its transaction.
+async fn zombies(broker: &Broker) {
+    let (first, second) = (open(broker), open(broker));
+    let journal = place(TOPICS[1]);
+    assert!(
+        publish(&first, 1, "unfenced").await.is_err(),
+        "without the right to"
+    );
+    first.fence(&journal).await.unwrap();
+    assert_eq!(published(&first).await, None);
+    publish(&first, 1, "one").await.unwrap();
+    assert_eq!(published(&first).await, Some(1));
+
+    let frozen = frozen(broker);
     second.fence(&journal).await.unwrap();
     assert_eq!(
         published(&second).await,
@@ -144,6 +148,14 @@ async fn zombies(broker: &Broker) {
     first.fence(&journal).await.unwrap();
     publish(&first, 3, "three").await.unwrap();
     assert_eq!(committed(broker), ["one", "two", "three"]);
+    let began = Instant::now();
+    for epoch in 4..24 {
+        publish(&first, epoch, "more").await.unwrap();
+    }
+    println!(
+        "20 transactions, one behind the other: {:?}",
+        began.elapsed()
+    );
     for log in [first, second] {
         log.leave().await.unwrap();
         log.close().await.unwrap();

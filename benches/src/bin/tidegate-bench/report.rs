@@ -119,31 +119,7 @@ pub(crate) fn print(rows: &[Figures], arguments: &Arguments) -> Result<(), Failu
         "max"
     );
     for row in rows {
-        let batch = rows
-            .iter()
-            .find(|other| other.scenario == row.scenario && other.subject == "batch");
-        let share = batch.map_or("-".to_owned(), |batch| {
-            format!("{:.0} %", row.per_cpu / batch.per_cpu * 100.0)
-        });
-        let delay = |of: fn(&Delays) -> f64| {
-            row.delays
-                .as_ref()
-                .map_or("-".to_owned(), |delays| format!("{:.1}", of(delays)))
-        };
-        println!(
-            "{:<10} {:<8} {:>14.0} {share:>8} {:>11.0} {:>8.2} {:>9.0} {:>9} {:>8} {:>8} {:>8} {:>8}",
-            row.scenario,
-            row.subject,
-            row.per_cpu,
-            row.per_second,
-            row.measured.cpu,
-            row.measured.peak as f64 / f64::from(1 << 20),
-            row.measured.results,
-            delay(|delays| delays.p50),
-            delay(|delays| delays.p99),
-            delay(|delays| delays.p999),
-            delay(|delays| delays.most),
-        );
+        print_row(row, rows);
     }
     let Some(file) = &arguments.json else {
         return Ok(());
@@ -154,4 +130,32 @@ pub(crate) fn print(rows: &[Figures], arguments: &Arguments) -> Result<(), Failu
         return Ok(());
     }
     std::fs::write(file, json).map_err(|error| format!("{file}: {error}"))
+}
+
+fn print_row(row: &Figures, rows: &[Figures]) {
+    let batch = rows
+        .iter()
+        .find(|other| other.scenario == row.scenario && other.subject == "batch");
+    let share = batch.map_or("-".to_owned(), |batch| {
+        format!("{:.0} %", row.per_cpu / batch.per_cpu * 100.0)
+    });
+    let delay = |of: fn(&Delays) -> f64| {
+        row.delays
+            .as_ref()
+            .map_or("-".to_owned(), |delays| format!("{:.1}", of(delays)))
+    };
+    println!(
+        "{:<10} {:<8} {:>14.0} {share:>8} {:>11.0} {:>8.2} {:>9.0} {:>9} {:>8} {:>8} {:>8} {:>8}",
+        row.scenario,
+        row.subject,
+        row.per_cpu,
+        row.per_second,
+        row.measured.cpu,
+        row.measured.peak as f64 / f64::from(1 << 20),
+        row.measured.results,
+        delay(|delays| delays.p50),
+        delay(|delays| delays.p99),
+        delay(|delays| delays.p999),
+        delay(|delays| delays.most),
+    );
 }
