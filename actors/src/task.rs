@@ -14,6 +14,7 @@ use tidegate_proto::json::write_text;
 use tidegate_proto::outcome::{Outcome, OutcomeKind};
 use tidegate_proto::rule::{Action, ActionKind, Body as RuleBody, On, Target};
 use tidegate_proto::time::Timestamp;
+use tidegate_proto::value::Value;
 
 use crate::actor::{Actor, ActorError, Body, Effect, Turn};
 use crate::epoch::{Destination, OutputOrder};
@@ -156,10 +157,15 @@ impl TaskActor {
 
     /// Whether an action runs on this outcome, by `on`, `once` and `at_most_every`; takes note if it does.
     fn runs(&mut self, index: usize, action: &Action, outcome: &Outcome, plan: &Plan) -> bool {
-        let of_pattern = matches!(plan.rule().body, RuleBody::Pattern(_));
+        let of_pattern = matches!(plan.rule().body, RuleBody::Pattern(_) | RuleBody::Graph(_));
+        if let RuleBody::Graph(graph) = &plan.rule().body
+            && graph.actuators.get(index).map(AsRef::as_ref) != fired(outcome)
+        {
+            return false;
+        }
         let on = match outcome.kind {
-            // The match itself runs them: the alarm's line beside it is only the alarm.
-            OutcomeKind::Raised if of_pattern => return false,
+            // The match or firing itself runs them: the alarm's line beside it is only the alarm.
+            OutcomeKind::Raised | OutcomeKind::Updated if of_pattern => return false,
             OutcomeKind::Raised
             | OutcomeKind::Window
             | OutcomeKind::Match
@@ -228,6 +234,15 @@ impl TaskActor {
             .cloned()
             .map(TaskOutcome::from)
             .collect()
+    }
+}
+
+/// The actuator that a line says was fired.
+fn fired(outcome: &Outcome) -> Option<&str> {
+    let values = outcome.values.as_deref().unwrap_or_default();
+    match values.first() {
+        Some((name, Value::Text(fired))) if name.as_ref() == "fired" => Some(fired),
+        _ => None,
     }
 }
 
@@ -363,9 +378,12 @@ impl Speaker<'_> {
     }
 
     fn emit(&self, destination: Destination, body: Body, turn: &mut Turn) {
+        // A graph may have several alarms: the line says which one it is of.
+        let several = matches!(self.plan.rule().body, RuleBody::Graph(_));
         let alarm = |action: &Action| match action.kind {
             ActionKind::Alarm { severity, .. } => {
-                let word = severity.map_or_else(|| self.told_severity(), |s| s.word().to_owned());
+                let own = severity.filter(|_| !several);
+                let word = own.map_or_else(|| self.told_severity(), |s| s.word().to_owned());
                 Some((ALARM_HEADER, word))
             }
             _ => None,

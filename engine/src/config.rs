@@ -219,6 +219,12 @@ pub struct LimitsConfig {
     pub attempts: usize,
     /// Rows that one attempt of a pattern may hold.
     pub attempt_rows: usize,
+    /// Passes of a graph at one time.
+    pub graph_passes: usize,
+    /// Elements of the list that a node of a graph runs for.
+    pub graph_elements: usize,
+    /// Ticks of a graph's task since its last row.
+    pub graph_ticks: usize,
 }
 
 /// How log lines are written.

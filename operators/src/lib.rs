@@ -9,6 +9,7 @@ mod along;
 mod anomaly;
 mod condition;
 pub mod exact;
+mod graph;
 pub mod lookback;
 mod order;
 mod pattern;
@@ -24,5 +25,4 @@ pub use pipeline::{
     ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,
     Portrait, PortraitNode, RestoreError, Sighting, Suspects, TaskCounters, TaskState, View,
 };
-pub use plan::reach::Reach;
-pub use plan::{Plan, PlanTemplate, TemplateForm};
+pub use plan::{Plan, PlanTemplate, Reach, TemplateForm};

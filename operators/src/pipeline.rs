@@ -18,6 +18,7 @@ mod describe;
 mod even;
 mod fills;
 mod filter;
+mod graphs;
 mod group;
 mod judge;
 mod keys;
@@ -44,6 +45,7 @@ mod windows;
 mod tests;
 
 use self::apply::Change;
+use self::graphs::{GraphScratch, GraphUnit};
 use self::group::{Begun, Group, Push, Scratch, Watch};
 use self::patterns::{PatternScratch, PatternUnit};
 use self::picker::Picker;
@@ -72,6 +74,8 @@ enum Seat {
     Window(usize),
     /// A pattern.
     Pattern(usize),
+    /// A graph.
+    Graph(usize),
 }
 
 impl PipelineBreaks {
@@ -101,13 +105,16 @@ pub struct Pipeline {
     groups: Vec<Option<Group>>,
     windows: Vec<Option<WindowUnit>>,
     patterns: Vec<Option<PatternUnit>>,
+    graphs: Vec<Option<GraphUnit>>,
     rules: BTreeMap<Arc<str>, Seat>,
     group_picker: Picker,
     window_picker: Picker,
     pattern_picker: Picker,
+    graph_picker: Picker,
     scratch: Scratch,
     window_scratch: WindowScratch,
     pattern_scratch: PatternScratch,
+    graph_scratch: GraphScratch,
     ticks: Vec<Tick>,
     water: Vec<Vec<i64>>,
     columns: Vec<Option<u32>>,
@@ -138,13 +145,16 @@ impl Pipeline {
             groups: Vec::new(),
             windows: Vec::new(),
             patterns: Vec::new(),
+            graphs: Vec::new(),
             rules: BTreeMap::new(),
             group_picker: Picker::default(),
             window_picker: Picker::default(),
             pattern_picker: Picker::default(),
+            graph_picker: Picker::default(),
             scratch: Scratch::default(),
             window_scratch: WindowScratch::default(),
             pattern_scratch: PatternScratch::default(),
+            graph_scratch: GraphScratch::default(),
             ticks: Vec::new(),
             water: Vec::new(),
             columns: Vec::new(),
@@ -180,6 +190,7 @@ impl Pipeline {
             (PlanBody::Condition(_), Some(Seat::Condition { .. }))
             | (PlanBody::Window(_), Some(Seat::Window(_)))
             | (PlanBody::Pattern(_), Some(Seat::Pattern(_)))
+            | (PlanBody::Graph(_), Some(Seat::Graph(_)))
             | (_, None) => true,
             (_, Some(_)) => false,
         };
@@ -194,6 +205,7 @@ impl Pipeline {
             PlanBody::Pattern(pattern) => {
                 self.apply_pattern(plan, pattern, metrics, &mut change);
             }
+            PlanBody::Graph(graph) => self.apply_graph(plan, graph, metrics, &mut change),
         }
         self.watch_again();
         self.working = Working::Nobody;
@@ -227,6 +239,7 @@ impl Pipeline {
             }
             Some(Seat::Window(window)) => self.remove_window(window),
             Some(Seat::Pattern(pattern)) => self.remove_pattern(pattern, reason, change),
+            Some(Seat::Graph(graph)) => self.remove_graph(graph, reason, change),
             None => {}
         }
     }
@@ -251,6 +264,7 @@ impl Pipeline {
         self.group_picker.pick(&self.ticks);
         self.window_picker.pick(&self.ticks);
         self.pattern_picker.pick(&self.ticks);
+        self.graph_picker.pick(&self.ticks);
         let push = Push {
             batch,
             rows: rows.clone(),
@@ -298,6 +312,9 @@ impl Pipeline {
         let units = (self.patterns.as_mut_slice(), &mut self.working);
         let (picker, scratch) = (&self.pattern_picker, &mut self.pattern_scratch);
         patterns::push_all((units, hit), picker, &times, &push, scratch, out);
+        let units = (self.graphs.as_mut_slice(), &mut self.working);
+        let (picker, scratch) = (&self.graph_picker, &mut self.graph_scratch);
+        graphs::push_all((units, hit), picker, &times, &push, scratch, out);
         self.working = Working::Nobody;
     }
 
@@ -373,6 +390,7 @@ impl Pipeline {
             window.wake(&due, view, watch, &mut self.window_scratch, out);
         }
         self.advance_patterns((clock, first), view, out);
+        self.advance_graphs((clock, first), view, out);
         self.working = Working::Nobody;
     }
 
@@ -419,6 +437,7 @@ impl Pipeline {
             window.wake(&all, view, watch, &mut self.window_scratch, out);
         }
         self.patterns_until(&all, time.0, view, out);
+        self.graphs_until(&all, time.0, view, out);
         self.working = Working::Nobody;
     }
 
@@ -431,7 +450,10 @@ impl Pipeline {
         let windows = windows.filter_map(WindowUnit::next_clock);
         let patterns = self.patterns.iter().flatten();
         let patterns = patterns.filter_map(PatternUnit::next_clock);
-        groups.chain(windows).chain(patterns).min().map(Timestamp)
+        let graphs = self.graphs.iter().flatten();
+        let graphs = graphs.filter_map(GraphUnit::next_clock);
+        let all = groups.chain(windows).chain(patterns).chain(graphs);
+        all.min().map(Timestamp)
     }
 
     /// Names of the running rules in byte order.
@@ -464,9 +486,12 @@ impl Pipeline {
         let windows: usize = self.windows.iter().flatten().map(WindowUnit::bytes).sum();
         let lines: usize = self.lines.iter().map(|(line, _)| line.bytes()).sum();
         let patterns: usize = self.patterns.iter().flatten().map(PatternUnit::bytes).sum();
-        let pickers =
-            self.group_picker.bytes() + self.window_picker.bytes() + self.pattern_picker.bytes();
-        self.clocks.bytes() + lines + groups + windows + patterns + pickers
+        let graphs: usize = self.graphs.iter().flatten().map(GraphUnit::bytes).sum();
+        let pickers = self.group_picker.bytes()
+            + self.window_picker.bytes()
+            + self.pattern_picker.bytes()
+            + self.graph_picker.bytes();
+        self.clocks.bytes() + lines + groups + windows + patterns + graphs + pickers
     }
 
     fn find_columns(&mut self, batch: &EventBatch) {

@@ -3,8 +3,9 @@
 pub(crate) mod aggregates;
 pub(crate) mod condition;
 mod describe;
+pub(crate) mod graph;
 pub(crate) mod pattern;
-pub mod reach;
+mod reach;
 pub(crate) mod slots;
 pub(crate) mod texts;
 pub(crate) mod window;
@@ -16,10 +17,13 @@ use tidegate_proto::{Body, FormulaText, Issues, Order, Rule, When};
 use tidegate_scripts::{AliasScope, Formula, FormulaContext};
 
 use self::condition::ConditionPlan;
+use self::graph::GraphPlan;
 use self::pattern::PatternPlan;
 use self::slots::{Bound, Gatherer, SlotTable};
 use self::texts::TextPlan;
 use self::window::WindowPlan;
+
+pub use reach::Reach;
 
 /// How a text of an action or target is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub(crate) enum PlanBody {
     Window(Arc<WindowPlan>),
     /// A pattern.
     Pattern(Arc<PatternPlan>),
+    /// A graph.
+    Graph(Arc<GraphPlan>),
 }
 
 /// `where`, with a table of its own: it sees every row, also those that it rejects.
@@ -117,7 +123,7 @@ impl Plan {
         let mut issues = Issues::new();
         let filter = filter(rule, &mut issues);
         let context = match rule.body {
-            Body::When(_) | Body::Pattern(_) => FormulaContext::Condition,
+            Body::When(_) | Body::Pattern(_) | Body::Graph(_) => FormulaContext::Condition,
             Body::Window(_) => FormulaContext::WindowEmit,
         };
         let body = match &rule.body {
@@ -129,9 +135,14 @@ impl Plan {
             Body::Pattern(pattern) => {
                 pattern::Draft::compile(pattern, &mut issues).map(Draft::Pattern)
             }
+            Body::Graph(graph) => {
+                let draft = graph::Draft::compile(rule, graph, &mut issues);
+                draft.map(|draft| Draft::Graph(Box::new(draft)))
+            }
         };
         let aliases = match &rule.body {
             Body::Pattern(pattern) => pattern::names(pattern),
+            Body::Graph(graph) => graph::names(graph),
             _ => AliasScope::default(),
         };
         let texts = texts::Texts::compile(rule, (context, &aliases), &mut issues);
@@ -146,6 +157,10 @@ impl Plan {
             Draft::Pattern(draft) => {
                 let plan = draft.finish(rule, texts.list);
                 (PlanBody::Pattern(Arc::new(plan)), Vec::new())
+            }
+            Draft::Graph(draft) => {
+                let plan = draft.finish(rule, texts.list);
+                (PlanBody::Graph(Arc::new(plan)), Vec::new())
             }
             Draft::Window(draft) => {
                 let plan = draft.finish(texts.list);
@@ -221,6 +236,7 @@ enum Draft<'a> {
     Condition(condition::Draft, &'a When),
     Window(window::Draft),
     Pattern(pattern::Draft),
+    Graph(Box<graph::Draft>),
 }
 
 fn filter(rule: &Rule, issues: &mut Issues) -> Option<Arc<FilterPlan>> {

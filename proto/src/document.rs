@@ -11,6 +11,7 @@ mod formula;
 mod json;
 #[cfg(feature = "grpc")]
 pub(crate) mod message;
+mod graph;
 mod pattern;
 mod ring;
 mod rule;

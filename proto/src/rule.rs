@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::graph::Graph;
 use crate::id::Name;
 use crate::issue::Mark;
 use crate::pattern::Pattern;
@@ -112,7 +113,7 @@ pub struct Rule {
     pub document: Arc<str>,
 }
 
-/// What a rule computes. Joins and graphs become further variants.
+/// What a rule computes. Joins become a further variant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// A condition over time.
@@ -121,6 +122,8 @@ pub enum Body {
     Window(WindowRule),
     /// A pattern of rows.
     Pattern(Pattern),
+    /// A graph of sensors and gates; its actuators are the rule's `then`.
+    Graph(Graph),
 }
 
 /// A condition over time: one level, or several of different severity.

@@ -21,6 +21,10 @@ pub enum AliasKind {
     Later,
     /// Bound on another side of the same `or`.
     OtherSide,
+    /// A node of a graph: `value`, `state` and `time` of its last run, `prev` for those before.
+    Node,
+    /// A node of a graph that never runs: only its `state`.
+    Still,
 }
 
 /// Names of a pattern's elements that a formula can see.

@@ -176,6 +176,13 @@ impl Formula {
             .collect()
     }
 
+    /// Whether it says true or false whenever it says anything, as far as its text tells.
+    #[must_use]
+    pub fn is_condition(&self) -> bool {
+        let node = self.inner.node.as_ref();
+        node.is_some_and(crate::kind::is_flag)
+    }
+
     /// The value for one row, always by way of Rhai: the reference. Slots beyond `values` are `()`.
     ///
     /// # Errors

@@ -43,6 +43,11 @@ pub(crate) fn mismatches(node: &Node, condition: bool) -> Vec<Problem> {
     found
 }
 
+/// Whether an expression gives true or false, whatever the row holds.
+pub(crate) fn is_flag(node: &Node) -> bool {
+    kind(node, &mut Vec::new()) == Kind::Flag
+}
+
 /// Where an expression stands, as far as that is known.
 const fn place(node: &Node) -> Position {
     match node {

@@ -304,6 +304,9 @@ pub(super) fn shard_settings(
         groups: config.limits.groups,
         attempts: config.limits.attempts,
         attempt_rows: config.limits.attempt_rows,
+        graph_passes: config.limits.graph_passes,
+        graph_elements: config.limits.graph_elements,
+        graph_ticks: config.limits.graph_ticks as u64,
     };
     ShardSettings {
         sources,

@@ -26,6 +26,12 @@ pub struct Limits {
     pub attempt_rows: usize,
     /// Group keys (`by`) per rule and shard: rows of new groups beyond it are late.
     pub groups: usize,
+    /// Passes of a graph at one time: beyond it the rest of the row is dropped.
+    pub graph_passes: usize,
+    /// Elements of the list that a node of a graph runs for: a longer one is dropped.
+    pub graph_elements: usize,
+    /// Ticks of a graph's task since its last row: beyond it there are none until the next row.
+    pub graph_ticks: u64,
 }
 
 impl Default for Limits {
@@ -35,6 +41,9 @@ impl Default for Limits {
             attempts: 1_000,
             attempt_rows: 10_000,
             groups: 100_000,
+            graph_passes: 100,
+            graph_elements: 1_000,
+            graph_ticks: 1_000_000,
         }
     }
 }
@@ -138,6 +147,14 @@ pub struct TaskCounters {
     pub null_keys: u64,
     /// Attempts of a pattern that were dropped because there were too many or they held too many rows.
     pub attempts_dropped: u64,
+    /// Firings of a graph that came too soon after the last, or were for once.
+    pub throttled: u64,
+    /// Evaluations of a graph whose observations cannot be true together.
+    pub contradictions: u64,
+    /// Times that a graph was stopped because it did not come to an end.
+    pub loops: u64,
+    /// Times that a graph's ticks were stopped because there was no row.
+    pub ticks_stopped: u64,
 }
 
 /// What a task is doing.

@@ -59,6 +59,9 @@ impl Pipeline {
         for index in 0..self.patterns.len() {
             self.match_pattern(index, resource, true, &mut change);
         }
+        for index in 0..self.graphs.len() {
+            self.match_graph(index, resource, true, &mut change);
+        }
         if moved {
             self.rearm_resource(resource);
         }
@@ -80,6 +83,9 @@ impl Pipeline {
         }
         for index in 0..self.patterns.len() {
             self.match_pattern(index, resource, false, &mut change);
+        }
+        for index in 0..self.graphs.len() {
+            self.match_graph(index, resource, false, &mut change);
         }
         for (index, window) in self.windows.iter_mut().enumerate() {
             let Some(window) = window else {
@@ -175,6 +181,15 @@ impl Pipeline {
                 unit.rearm(watch, &touched);
             }
         }
+        for unit in self.graphs.iter_mut().flatten() {
+            if let Some((line, _)) = self.lines.get(unit.line()) {
+                let watch = super::Watch {
+                    clocks: &self.clocks,
+                    line,
+                };
+                unit.rearm(watch, &touched);
+            }
+        }
     }
 
     /// What was counted on a task.
@@ -210,6 +225,11 @@ impl Pipeline {
                 let counters = unit.and_then(|unit| unit.state.counters.get(&resource));
                 counters.copied().unwrap_or_default()
             }
+            Some(Seat::Graph(graph)) => {
+                let unit = self.graphs.get(*graph).and_then(Option::as_ref);
+                let counters = unit.and_then(|unit| unit.state.counters.get(&resource));
+                counters.copied().unwrap_or_default()
+            }
             None => TaskCounters::default(),
         }
     }
@@ -235,6 +255,16 @@ impl Pipeline {
                 let state = unit.state.members.has(resource).then_some(TaskState {
                     raised: since.is_some(),
                     since: since.map(Timestamp),
+                    ..TaskState::default()
+                });
+                (unit.line(), state?)
+            }
+            Seat::Graph(graph) => {
+                let unit = self.graphs.get(*graph)?.as_ref()?;
+                let since = unit.state.raised.get(&resource).copied();
+                let state = unit.state.members.has(resource).then_some(TaskState {
+                    raised: since.is_some(),
+                    since: since.map(|(since, _)| Timestamp(since)),
                     ..TaskState::default()
                 });
                 (unit.line(), state?)

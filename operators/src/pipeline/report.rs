@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::graphs::GraphUnit;
 use super::patterns::PatternUnit;
 use super::{ApplyReport, PartReport, PartState, Pipeline, Seat};
 use crate::plan::condition::ConditionPlan;
@@ -58,6 +59,7 @@ fn parts(plan: &Plan) -> Parts {
         PlanBody::Pattern(pattern) => {
             vec![("pattern".to_owned(), PatternUnit::frame(plan, pattern))]
         }
+        PlanBody::Graph(graph) => GraphUnit::parts(plan, graph),
     }
 }
 
@@ -83,6 +85,7 @@ fn difference(old: &Plan, new: &Plan) -> &'static str {
         (PlanBody::Window(a), PlanBody::Window(b)) if a.lateness != b.lateness => "lateness",
         (PlanBody::Window(_), PlanBody::Window(_)) => "emit",
         (PlanBody::Pattern(_), PlanBody::Pattern(_)) => "pattern",
+        (PlanBody::Graph(_), PlanBody::Graph(_)) => "graph",
         _ => "body",
     }
 }
@@ -96,6 +99,7 @@ impl Pipeline {
             }
             Seat::Window(window) => self.windows.get(*window)?.as_ref().map(|w| &w.plan),
             Seat::Pattern(pattern) => self.patterns.get(*pattern)?.as_ref().map(|p| &p.plan),
+            Seat::Graph(graph) => self.graphs.get(*graph)?.as_ref().map(|g| &g.plan),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::graphs::{GraphState, GraphUnit};
 use super::group::{Begun, Group, GroupState, identity};
 use super::patterns::{PatternState, PatternUnit};
 use super::unit::{Unit, UnitState};
@@ -15,7 +16,7 @@ use crate::plan::{Plan, PlanBody};
 use crate::watermark::{Clocks, Line};
 
 /// First byte of a snapshot; another one is another version.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Name and state of a rule in its group; `None` for a free place.
 type Seated<T> = Option<(Arc<str>, T)>;
@@ -32,6 +33,7 @@ struct Saved<'a> {
     groups: Vec<Grouped<&'a GroupState, &'a UnitState>>,
     windows: Vec<Seated<&'a WindowState>>,
     patterns: Vec<Seated<&'a PatternState>>,
+    graphs: Vec<Seated<&'a GraphState>>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +45,7 @@ struct Loaded {
     groups: Vec<Grouped<GroupState, UnitState>>,
     windows: Vec<Seated<WindowState>>,
     patterns: Vec<Seated<PatternState>>,
+    graphs: Vec<Seated<GraphState>>,
 }
 
 /// The state of a pipeline as bytes.
@@ -63,6 +66,10 @@ pub(crate) fn write(pipeline: &Pipeline) -> Vec<u8> {
         let unit = unit.as_ref()?;
         Some((Arc::clone(&unit.plan.name), &unit.state))
     });
+    let graphs = pipeline.graphs.iter().map(|unit| {
+        let unit = unit.as_ref()?;
+        Some((Arc::clone(&unit.plan.name), &unit.state))
+    });
     let saved = Saved {
         clock: pipeline.clock,
         sequence: pipeline.sequence,
@@ -71,6 +78,7 @@ pub(crate) fn write(pipeline: &Pipeline) -> Vec<u8> {
         groups: groups.collect(),
         windows: windows.collect(),
         patterns: patterns.collect(),
+        graphs: graphs.collect(),
     };
     // Writing to memory fails only for a sequence of unknown length, and there is none.
     postcard::to_extend(&saved, vec![VERSION]).unwrap_or_default()
@@ -154,6 +162,20 @@ impl Plans {
     }
 }
 
+impl Plans {
+    fn graph(&self, name: &str, state: GraphState) -> Result<GraphUnit, RestoreError> {
+        let plan = self.take(name)?;
+        let PlanBody::Graph(graph) = &plan.body else {
+            return Err(RestoreError::Plan(name.to_owned()));
+        };
+        Ok(GraphUnit {
+            plan: Arc::clone(plan),
+            graph: Arc::clone(graph),
+            state,
+        })
+    }
+}
+
 /// A pipeline as it was.
 pub(crate) fn read(
     bytes: &[u8],
@@ -195,6 +217,12 @@ pub(crate) fn read(
             .transpose()?;
         pipeline.patterns.push(unit);
     }
+    for unit in loaded.graphs {
+        let unit = unit
+            .map(|(name, state)| plans.graph(&name, state))
+            .transpose()?;
+        pipeline.graphs.push(unit);
+    }
     pipeline.count_seats();
     pipeline.count_members();
     Ok(pipeline)
@@ -220,6 +248,11 @@ impl Pipeline {
                     .set_all(index, &unit.state.members, true);
             }
         }
+        for (index, unit) in self.graphs.iter().enumerate() {
+            if let Some(unit) = unit {
+                self.graph_picker.set_all(index, &unit.state.members, true);
+            }
+        }
     }
 
     /// Finds every rule's seat.
@@ -242,6 +275,12 @@ impl Pipeline {
             if let Some(unit) = unit {
                 self.rules
                     .insert(Arc::clone(&unit.plan.name), Seat::Pattern(index));
+            }
+        }
+        for (index, unit) in self.graphs.iter().enumerate() {
+            if let Some(unit) = unit {
+                self.rules
+                    .insert(Arc::clone(&unit.plan.name), Seat::Graph(index));
             }
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tidegate_proto::EventBatch;
 
+use super::graphs::GraphUnit;
 use super::group::Group;
 use super::patterns::PatternUnit;
 use super::unit::Unit;
@@ -30,6 +31,7 @@ pub(crate) enum Part {
     Group(usize),
     Window(usize),
     Pattern(usize),
+    Graph(usize),
 }
 
 /// What is being done right now.
@@ -51,6 +53,7 @@ struct Aside {
     units: Vec<(usize, usize, Unit, BTreeSet<u32>)>,
     windows: Vec<(usize, WindowUnit)>,
     patterns: Vec<(usize, PatternUnit)>,
+    graphs: Vec<(usize, GraphUnit)>,
 }
 
 impl Pipeline {
@@ -70,7 +73,7 @@ impl Pipeline {
         };
         let single = match part {
             Part::Group(group) => self.groups.get(group).and_then(Option::as_ref),
-            Part::Window(_) | Part::Pattern(_) => None,
+            Part::Window(_) | Part::Pattern(_) | Part::Graph(_) => None,
         };
         let single = single.and_then(|group| group.at_work);
         let sits = |seat: &Seat| match (part, *seat) {
@@ -79,6 +82,7 @@ impl Pipeline {
             }
             (Part::Window(at), Seat::Window(window)) => at == window,
             (Part::Pattern(at), Seat::Pattern(pattern)) => at == pattern,
+            (Part::Graph(at), Seat::Graph(graph)) => at == graph,
             _ => false,
         };
         let named = self.rules.iter().filter(|(_, seat)| sits(seat));
@@ -107,6 +111,7 @@ impl Pipeline {
             Some(Seat::Condition { group, unit }) => self.let_go(group, unit),
             Some(Seat::Window(window)) => self.remove_window(window),
             Some(Seat::Pattern(pattern)) => self.expel_pattern(pattern),
+            Some(Seat::Graph(graph)) => self.expel_graph(graph),
             None => {}
         }
     }
@@ -117,6 +122,7 @@ impl Pipeline {
             units: Vec::new(),
             windows: Vec::new(),
             patterns: Vec::new(),
+            graphs: Vec::new(),
         };
         for rule in rules {
             match self.rules.get(rule).copied() {
@@ -129,6 +135,10 @@ impl Pipeline {
                     aside
                         .patterns
                         .extend(pattern.map(|pattern| (index, pattern)));
+                }
+                Some(Seat::Graph(index)) => {
+                    let graph = self.graphs.get_mut(index).and_then(Option::take);
+                    aside.graphs.extend(graph.map(|graph| (index, graph)));
                 }
                 Some(Seat::Condition { group, unit }) => {
                     let taken = self.groups.get_mut(group).and_then(Option::as_mut);
@@ -171,6 +181,11 @@ impl Pipeline {
         for (index, window) in aside.windows {
             if let Some(place) = self.windows.get_mut(index) {
                 *place = Some(window);
+            }
+        }
+        for (index, graph) in aside.graphs {
+            if let Some(place) = self.graphs.get_mut(index) {
+                *place = Some(graph);
             }
         }
         for (index, pattern) in aside.patterns {

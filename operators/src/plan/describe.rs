@@ -3,6 +3,7 @@
 use tidegate_proto::{Order, Span};
 
 use super::condition::ConditionPlan;
+use super::graph::{Doing, GraphPlan};
 use super::pattern::PatternPlan;
 use super::window::WindowPlan;
 use super::{Plan, PlanBody};
@@ -159,6 +160,26 @@ fn elements(plan: &PatternPlan, nodes: &[Node], depth: usize, lines: &mut Vec<St
     }
 }
 
+fn graph(plan: &GraphPlan, lines: &mut Vec<String>) {
+    lines.push("graph".to_owned());
+    for (node, net) in plan.nodes.iter().zip(&plan.net.nodes) {
+        let states = net.states.join(" ");
+        let what = match &node.doing {
+            Doing::Sensor(sensor) => sensor.formula.formula.normal_text().to_string(),
+            Doing::Delay { lasts, .. } => format!("delay {}", Span(*lasts)),
+            Doing::Still => {
+                let names = net.source.parents().iter().filter_map(|of| plan.nodes.get(*of));
+                let names: Vec<&str> = names.map(|node| node.name.as_ref()).collect();
+                format!("of {}", names.join(", "))
+            }
+        };
+        lines.push(format!("  {} [{states}]: {what}", node.name));
+    }
+    for trigger in &plan.triggers {
+        lines.push(format!("  trigger {}", trigger.identity));
+    }
+}
+
 /// The lines of a plan.
 pub(super) fn lines(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
@@ -167,6 +188,7 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
         PlanBody::Condition(plan) => condition(plan, &mut lines),
         PlanBody::Window(plan) => window(plan, &mut lines),
         PlanBody::Pattern(plan) => pattern(plan, &mut lines),
+        PlanBody::Graph(plan) => graph(plan, &mut lines),
     }
     for template in &plan.templates {
         lines.push(format!("text {}", template.path));

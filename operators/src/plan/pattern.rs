@@ -14,7 +14,7 @@ use super::texts::{AlarmPlan, TextPlan};
 use crate::pattern::{Alias, Machine};
 use crate::watermark::OwnTiming;
 
-pub(crate) use compile::Draft;
+pub(crate) use compile::{Draft, metrics_of};
 pub(crate) use scope::names;
 
 /// Where a slot of a pattern's formula gets its value.

@@ -1,20 +1,25 @@
-//! [`Reach`]: how far a rule looks.
+//! [`Reach`]: whether a rule looks at each resource by itself, or at several in one task.
+
+use tidegate_proto::Body;
 
 use super::Plan;
 
-/// How far a rule looks.
+/// Which resources' rows one task of a rule needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Every resource by itself: its task runs in the resource's own shard.
+    /// Every resource by itself.
     Own,
-    /// Rows of several resources meet in one task: they are brought to the rule's home.
+    /// Rows of several resources in one task.
     Wide,
 }
 
 impl Plan {
-    /// How far this rule looks.
+    /// Which resources' rows one task of the rule needs.
     #[must_use]
-    pub const fn reach(&self) -> Reach {
-        Reach::Own
+    pub fn reach(&self) -> Reach {
+        match &self.rule.body {
+            Body::Graph(graph) if graph.looks_elsewhere() => Reach::Wide,
+            _ => Reach::Own,
+        }
     }
 }

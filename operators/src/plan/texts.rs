@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidegate_proto::{ActionKind, FormulaText, Issues, Rule, Severity, Target, Value};
+use tidegate_proto::{ActionKind, Body, FormulaText, Issues, Rule, Severity, Target, Value};
 use tidegate_scripts::{AliasScope, Formula, FormulaContext, Slot, Template};
 
 use super::{PlanTemplate, TemplateForm};
@@ -58,8 +58,8 @@ pub(crate) struct Texts {
 /// The texts of an action or target: path suffix, source, form.
 type Written<'a> = Vec<(String, &'a FormulaText, TemplateForm)>;
 
-fn of_action<'a>(index: usize, kind: &'a ActionKind) -> Written<'a> {
-    let path = |rest: &str| format!("then[{index}].{rest}");
+fn of_action<'a>(place: &str, kind: &'a ActionKind) -> Written<'a> {
+    let path = |rest: &str| format!("{place}.{rest}");
     match kind {
         ActionKind::Alarm { text, .. } => text
             .iter()
@@ -96,11 +96,22 @@ fn of_target(index: usize, target: &Target) -> Written<'_> {
     }
 }
 
+/// Where an action stands in its document.
+fn place(rule: &Rule, index: usize) -> String {
+    match &rule.body {
+        Body::Graph(graph) => {
+            let name = graph.actuators.get(index);
+            format!("graph.actuators.{}", name.map_or("", AsRef::as_ref))
+        }
+        _ => format!("then[{index}]"),
+    }
+}
+
 fn written(rule: &Rule) -> impl Iterator<Item = Written<'_>> {
     let actions = rule.then.iter().enumerate();
     let targets = rule.to.iter().enumerate();
     actions
-        .map(|(index, action)| of_action(index, &action.kind))
+        .map(|(index, action)| of_action(&place(rule, index), &action.kind))
         .chain(targets.map(|(index, target)| of_target(index, target)))
 }
 

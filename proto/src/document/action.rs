@@ -144,7 +144,7 @@ pub(super) fn actions(field: &Field<'_>, levels: bool, report: &mut Report) -> V
         .collect()
 }
 
-fn action(item: &Field<'_>, levels: bool, report: &mut Report) -> Option<Action> {
+pub(super) fn action(item: &Field<'_>, levels: bool, report: &mut Report) -> Option<Action> {
     if !matches!(item.node.kind, NodeKind::Map(_)) {
         item.not(
             "an action: a map such as `alarm: { severity: MAJOR }`",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::document::action;
 use crate::document::canonical;
+use crate::document::graph;
 use crate::document::pattern;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
@@ -39,13 +40,13 @@ const RULE: Allowed = Allowed {
         "having",
         "null_keys",
         "pattern",
+        "graph",
         "then",
         "to",
     ],
     later: &[
         "clock",
         "from",
-        "graph",
         "inputs",
         "join",
         "judge_on_apply",
@@ -79,9 +80,12 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
         .and_then(|field| formula(field, report));
     let timing = timing(&section, report);
     let body = body(root, &section, report);
-    let then = section.get("then").map_or_else(Vec::new, |field| {
-        action::actions(field, section.get("levels").is_some(), report)
-    });
+    let then = match section.get("graph") {
+        Some(field) => graph::actuators(field, report),
+        None => section.get("then").map_or_else(Vec::new, |field| {
+            action::actions(field, section.get("levels").is_some(), report)
+        }),
+    };
     let to = section
         .get("to")
         .map_or_else(Vec::new, |field| action::targets(field, report));
@@ -211,7 +215,7 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
     match bodies.as_slice() {
         [] => {
             let hint =
-                "one of `when` (a condition), `window` (aggregates) and `pattern` (rows in order)";
+                "one of `when` (a condition), `window` (aggregates), `pattern` (rows in order) and `graph`";
             report.hint(section.path(), section.mark(), "the rule has no body", hint);
             // What belongs to a body is looked at all the same, so that all problems come at once.
             when::read(section, report);
@@ -235,6 +239,17 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             misplaced(section, &OF_WINDOW, "window", report);
             let field = section.get("pattern")?;
             pattern::read(field, report).map(Body::Pattern)
+        }
+        ["graph"] => {
+            misplaced(section, &when::FIELDS, "when", report);
+            misplaced(section, &OF_WINDOW, "window", report);
+            if let Some(field) = section.get("then") {
+                let problem = "a graph acts by its triggers";
+                let hint = "name what is done in `graph.actuators` and fire it with `do`";
+                report.hint(&field.path, field.mark, problem, hint);
+            }
+            let field = section.get("graph")?;
+            graph::read(field, report).map(Body::Graph)
         }
         // The section has told that it is not available yet.
         [_] => None,

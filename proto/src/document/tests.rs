@@ -1,6 +1,7 @@
 //! Documents that are right: every field, the examples of the specification, positions.
 
 mod flow;
+mod graphs;
 mod hostile;
 mod patterns;
 mod refused;

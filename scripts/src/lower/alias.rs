@@ -131,6 +131,9 @@ impl Lowering<'_> {
     /// A question about rows, if they may be asked.
     fn rows_slot(&mut self, named: &Named, pick: AliasPick, field: AliasField) -> Node {
         let name = &named.name;
+        if matches!(named.kind, AliasKind::Node | AliasKind::Still) {
+            return self.node_slot(named, pick, field);
+        }
         if self.inside_function || self.inside_stream {
             let problem =
                 format!("`{name}` names bound rows and cannot stand inside a function here");
@@ -146,6 +149,8 @@ impl Lowering<'_> {
                     field,
                 }));
             }
+            // Nodes of graphs went their own way above.
+            AliasKind::Node | AliasKind::Still => return Node::Missing,
             AliasKind::Absence if field == AliasField::Time => {
                 return self.slot(Slot::Alias(AliasSlot {
                     alias: name.as_str().into(),
@@ -173,9 +178,74 @@ impl Lowering<'_> {
         self.problem(named.at, problem, hint)
     }
 
+    /// What a formula may ask of a node of a graph.
+    fn node_slot(&mut self, named: &Named, pick: AliasPick, field: AliasField) -> Node {
+        let name = &named.name;
+        if self.inside_function || self.inside_stream {
+            let problem = format!("`{name}` is a node and cannot stand inside a function here");
+            let hint = format!(
+                "functions over more than one row look at metrics; earlier values of a node: `prev({name}.value, 2)`"
+            );
+            return self.problem(named.at, problem, hint);
+        }
+        let asked = match &field {
+            AliasField::Metric(asked) => asked.as_ref(),
+            AliasField::Time => "time",
+            _ => "",
+        };
+        let still = named.kind == AliasKind::Still;
+        let places = matches!(pick, AliasPick::One | AliasPick::At(_));
+        if !places || !["value", "state", "time"].contains(&asked) {
+            let problem = format!("a node has `value`, `state` and `time`, `{name}` is a node");
+            let hint = format!("write `{name}.value`; a metric is written `metric(\"{name}.{asked}\")`");
+            return self.problem(named.at, problem, hint);
+        }
+        if still && (asked != "state" || pick != AliasPick::One) {
+            let problem = format!("`{name}` never runs: it has only a `state`");
+            return self.problem(named.at, problem, format!("write `{name}.state`"));
+        }
+        self.slot(Slot::Alias(AliasSlot {
+            alias: name.as_str().into(),
+            pick,
+            field: AliasField::Metric(asked.into()),
+        }))
+    }
+
+    /// `prev(a.value)`, `prev(a.state, 2)` of a node; `None` when it is a metric's.
+    fn earlier(&mut self, args: &[Expr]) -> Option<Node> {
+        let (first, back) = match args {
+            [first] => (first, Some(1)),
+            [first, back] => (first, place(back)),
+            _ => return None,
+        };
+        let (head, found) = links(first)?;
+        let named = self.named(head)?;
+        if !matches!(named.kind, AliasKind::Node | AliasKind::Still) {
+            return None;
+        }
+        let [
+            Link {
+                step: Step::Property(Expr::Property(property, _)),
+                ..
+            },
+        ] = found.as_slice()
+        else {
+            return None;
+        };
+        let Some(back) = back.filter(|back| (1..=1000).contains(back)) else {
+            let problem = "`prev` of a node goes back a whole number of runs, 1 to 1000";
+            return Some(self.problem(named.at, problem, "write `prev(a.value, 2)`"));
+        };
+        let field = AliasField::Metric(property.2.as_str().into());
+        Some(self.node_slot(&named, AliasPick::At(-1 - back), field))
+    }
+
     /// `time(a)`, `resource(a)`, `id(a)`, `sum(a.x)`: functions of bound rows; `None` when the call is another one.
     pub(super) fn alias_function(&mut self, name: &str, args: &[Expr]) -> Option<Node> {
         self.aliases?;
+        if name == "prev" {
+            return self.earlier(args);
+        }
         let [argument] = args else {
             return None;
         };

@@ -333,7 +333,7 @@ fn alias_slot(slot: &Slot) -> Option<&AliasSlot> {
 }
 
 /// Metrics that slots name, also as arguments of functions over more than one row, in the order written.
-fn metrics_of(slots: &[Slot], names: &mut Vec<Arc<str>>) {
+pub(crate) fn metrics_of(slots: &[Slot], names: &mut Vec<Arc<str>>) {
     for slot in slots {
         match slot {
             Slot::Metric(name) if !names.contains(name) => names.push(Arc::clone(name)),

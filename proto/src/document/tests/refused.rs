@@ -44,7 +44,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "hold: five",
         &[
-            "1:1: rule r: the rule has no body (one of `when` (a condition), `window` (aggregates) and `pattern` (rows in order))",
+            "1:1: rule r: the rule has no body (one of `when` (a condition), `window` (aggregates), `pattern` (rows in order) and `graph`)",
             "4:7: rule r: hold: `five` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
         ],
     ),
@@ -141,7 +141,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "graph: {}\ninputs: {}\nclock: own",
         &[
-            "4:1: rule r: graph: `graph` is not available yet in this version",
+            "4:8: rule r: graph: `nodes` is missing",
             "5:1: rule r: inputs: `inputs` is not available yet in this version",
             "6:1: rule r: clock: `clock` is not available yet in this version",
         ],
@@ -263,7 +263,7 @@ const RULES: &[(&str, &[&str])] = &[
         "when: x\ndescription: 5\nenabled: true",
         &[
             "5:14: rule r: description: `5` is not a text (write \"5\")",
-            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, levels, hold, clear, clear_hold, dampen, again, flapping, active, never_lower, window, by, emit, having, null_keys, pattern, then, to)",
+            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, levels, hold, clear, clear_hold, dampen, again, flapping, active, never_lower, window, by, emit, having, null_keys, pattern, graph, then, to)",
         ],
     ),
 ];
@@ -356,7 +356,6 @@ graph:
             "11:5: rule boiler-overheats: then[1].set: `set` is not available yet in this version",
             "19:16: rule means: to[1]: `series` is not available yet in this version",
             "32:1: rule both-hot: a rule without `for` (one task over everything) is not available yet in this version (write `for: all` for a task per resource)",
-            "34:1: rule both-hot: graph: `graph` is not available yet in this version",
-        ],
+            ],
     );
 }

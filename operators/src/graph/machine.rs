@@ -1,0 +1,579 @@
+//! [`Machine`]: one moment of one task: what is due, what runs, what that makes certain, what it fires, and so on until
+//! nothing more is fired.
+
+use std::collections::BTreeSet;
+
+use smallvec::SmallVec;
+use tidegate_proto::Value;
+use tidegate_proto::graph::GraphTarget;
+
+use super::sheet::{Past, SeenRow, Sheet};
+use crate::plan::graph::{CuePlan, Doing, GraphPlan, TriggerPlan};
+
+/// What a formula says of its node.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Run {
+    /// It failed: nothing was executed.
+    Failed,
+    /// It has no value, or none of the states.
+    Nothing,
+    /// It is in a state.
+    Seen { state: u16, value: Value },
+}
+
+/// What is only counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    Unknown,
+    Throttled,
+    Contradiction,
+    Tick,
+}
+
+/// What a graph may do at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GraphLimits {
+    pub(crate) passes: usize,
+    pub(crate) elements: usize,
+    /// Ticks without a row.
+    pub(crate) ticks: u64,
+}
+
+/// What a machine asks for and tells.
+pub(crate) trait Scene {
+    /// Runs the formula of a node.
+    fn run(&mut self, sheet: &Sheet, node: usize, item: Option<&Value>, at: i64) -> Run;
+    /// The list that a node runs for; `None`: it failed.
+    fn items(&mut self, sheet: &Sheet, node: usize, at: i64) -> Option<Vec<Value>>;
+    /// An actuator is fired by a node.
+    fn fired(&mut self, sheet: &Sheet, actuator: usize, from: usize, at: i64);
+    /// The state of a node is told, with its probabilities in billionths.
+    fn told(&mut self, sheet: &Sheet, node: usize, at: i64, likely: Option<&[u64]>);
+    fn count(&mut self, count: Count);
+    /// There is no end to it.
+    fn endless(&mut self, what: &str, at: i64);
+}
+
+/// One task at work.
+pub(crate) struct Machine<'a, S> {
+    pub(crate) plan: &'a GraphPlan,
+    pub(crate) sheet: &'a mut Sheet,
+    pub(crate) scene: &'a mut S,
+    pub(crate) limits: GraphLimits,
+}
+
+impl<S: Scene> Machine<'_, S> {
+    /// A row, judged at a time, runs some nodes.
+    pub(crate) fn row(&mut self, at: i64, nodes: BTreeSet<usize>) {
+        if self.sheet.beats >= self.limits.ticks {
+            self.sheet.arm(self.plan, at, false);
+        }
+        self.sheet.beats = 0;
+        if !nodes.is_empty() {
+            self.passes(at, Vec::new(), nodes);
+        }
+    }
+
+    /// All that is due up to a time happens, in the order of time.
+    pub(crate) fn time(&mut self, until: i64) {
+        loop {
+            let due = self.sheet.due();
+            if due > until || due == crate::timer::IDLE {
+                return;
+            }
+            self.instant(due);
+        }
+    }
+
+    /// What is due at one time.
+    fn instant(&mut self, at: i64) {
+        let reached = |due: &mut Option<i64>| due.take_if(|due| *due <= at).is_some();
+        let mut evicted = false;
+        let mut ran = Vec::new();
+        let mut nodes = BTreeSet::new();
+        let ticks = reached(&mut self.sheet.tick);
+        for (index, node) in self.plan.nodes.iter().enumerate() {
+            let Some(sheet) = self.sheet.nodes.get_mut(index) else {
+                continue;
+            };
+            if reached(&mut sheet.evicts) {
+                sheet.state = None;
+                evicted = true;
+            }
+            let due = reached(&mut sheet.due);
+            match &node.doing {
+                Doing::Delay { .. } if due => {
+                    sheet.state = Some(0);
+                    let past = Past {
+                        value: Value::Missing,
+                        state: 0,
+                        time: at,
+                    };
+                    remember(&mut sheet.past, past, node.history);
+                    ran.push(index);
+                }
+                Doing::Sensor(sensor) => {
+                    if due || (ticks && sensor.tick) {
+                        nodes.insert(index);
+                    }
+                    if due {
+                        sheet.due = sensor.beat.and_then(|beat| Sheet::next_tick(beat, at));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if ticks {
+            let beat = self.plan.tick;
+            self.sheet.tick = beat.and_then(|beat| Sheet::next_tick(beat, at));
+        }
+        if ticks || !nodes.is_empty() {
+            self.rest();
+        }
+        let birth = reached(&mut self.sheet.birth);
+        if evicted {
+            self.propagate();
+            self.lose();
+        }
+        if birth {
+            self.propagate();
+        }
+        if evicted || birth {
+            self.record(at, birth, &BTreeSet::new());
+        }
+        if !ran.is_empty() || !nodes.is_empty() {
+            self.passes(at, ran, nodes);
+        }
+    }
+
+    /// Counts a tick; too many without a row, and there are none until the next one.
+    fn rest(&mut self) {
+        self.sheet.beats += 1;
+        if self.sheet.beats < self.limits.ticks {
+            return;
+        }
+        self.scene.count(Count::Tick);
+        self.sheet.tick = None;
+        for (node, sheet) in self.plan.nodes.iter().zip(&mut self.sheet.nodes) {
+            if node.sensor().is_some() {
+                sheet.due = None;
+            }
+        }
+    }
+
+    /// Passes until nothing is fired any more.
+    fn passes(&mut self, at: i64, ran: Vec<usize>, nodes: BTreeSet<usize>) {
+        let (mut ran, mut nodes) = (ran, nodes);
+        for _ in 0..self.limits.passes {
+            let next = self.pass(at, &ran, &nodes);
+            if next.is_empty() {
+                return;
+            }
+            ran.clear();
+            nodes = next;
+        }
+        self.scene.endless("passes", at);
+    }
+
+    /// One pass; answers with the nodes that it fired.
+    fn pass(&mut self, at: i64, ran: &[usize], nodes: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut fired = BTreeSet::new();
+        let starts = nodes.iter().copied().filter(|node| self.is_delay(*node));
+        let starts: Vec<usize> = starts.collect();
+        for node in &starts {
+            self.start(*node, at);
+        }
+        if !starts.is_empty() {
+            self.propagate();
+            self.lose();
+        }
+        let order = self.to_run(ran, nodes);
+        let runs = order.len();
+        let mut done: BTreeSet<usize> = ran.iter().copied().collect();
+        for batch in self.batches(ran, &order) {
+            self.batch(at, batch, (nodes, &mut done), &mut fired);
+        }
+        if !starts.is_empty() && runs == 0 {
+            self.record(at, false, &BTreeSet::new());
+        }
+        fired
+    }
+
+    fn is_delay(&self, node: usize) -> bool {
+        let node = self.plan.nodes.get(node);
+        node.is_some_and(|node| matches!(node.doing, Doing::Delay { .. }))
+    }
+
+    fn start(&mut self, node: usize, at: i64) {
+        let doing = self.plan.nodes.get(node).map(|node| &node.doing);
+        if let (Some(Doing::Delay { lasts, restart }), Some(sheet)) =
+            (doing, self.sheet.nodes.get_mut(node))
+            && (*restart || sheet.due.is_none())
+        {
+            sheet.state = None;
+            sheet.since = at;
+            sheet.due = Some(at.saturating_add(*lasts));
+        }
+    }
+
+    /// Nodes that run, in order: those asked for, and functions of what runs.
+    fn to_run(&self, ran: &[usize], nodes: &BTreeSet<usize>) -> Vec<usize> {
+        let mut all: BTreeSet<usize> = nodes.iter().chain(ran).copied().collect();
+        let mut order = Vec::new();
+        for node in &self.plan.order {
+            let sensor = self.plan.nodes.get(*node).and_then(|node| node.sensor());
+            let follows = sensor.is_some_and(|s| s.after.iter().any(|other| all.contains(other)));
+            if nodes.contains(node) || follows {
+                all.insert(*node);
+                order.push(*node);
+            }
+        }
+        order
+    }
+
+    /// What is evaluated together: all nodes, or each by itself; one that runs for a list always by itself.
+    fn batches(&self, ran: &[usize], order: &[usize]) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        let mut open = Batch {
+            ran: ran.to_vec(),
+            ..Batch::default()
+        };
+        if self.plan.by_node {
+            let alone = ran.iter().map(|node| Batch {
+                ran: vec![*node],
+                ..Batch::default()
+            });
+            batches.extend(alone);
+            open.ran.clear();
+        }
+        for node in order {
+            let sensor = self.plan.nodes.get(*node).and_then(|node| node.sensor());
+            let each = sensor.is_some_and(|sensor| sensor.each.is_some());
+            if each || self.plan.by_node {
+                if !open.is_empty() {
+                    batches.push(std::mem::take(&mut open));
+                }
+                batches.push(Batch {
+                    ran: Vec::new(),
+                    nodes: vec![*node],
+                    each,
+                });
+            } else {
+                open.nodes.push(*node);
+            }
+        }
+        if !open.is_empty() {
+            batches.push(open);
+        }
+        batches
+    }
+
+    fn batch(
+        &mut self,
+        at: i64,
+        batch: Batch,
+        (asked, done): (&BTreeSet<usize>, &mut BTreeSet<usize>),
+        fired: &mut BTreeSet<usize>,
+    ) {
+        if !batch.each {
+            let ran = self.run(at, &batch, (asked, done), None);
+            self.evaluate(at, &ran, fired);
+            return;
+        }
+        let Some(node) = batch.nodes.first().copied() else {
+            return;
+        };
+        let Some(mut items) = self.scene.items(self.sheet, node, at) else {
+            return;
+        };
+        if items.len() > self.limits.elements {
+            self.scene.endless("elements", at);
+            items.clear();
+        }
+        for item in &items {
+            let ran = self.run(at, &batch, (asked, done), Some(item));
+            self.evaluate(at, &ran, fired);
+        }
+    }
+
+    /// Runs the nodes of a batch; answers with those that were executed.
+    fn run(
+        &mut self,
+        at: i64,
+        batch: &Batch,
+        (asked, done): (&BTreeSet<usize>, &mut BTreeSet<usize>),
+        item: Option<&Value>,
+    ) -> BTreeSet<usize> {
+        let mut ran: BTreeSet<usize> = batch.ran.iter().copied().collect();
+        let mut kept = Vec::new();
+        if self.plan.reset {
+            for node in &batch.nodes {
+                if let Some(sheet) = self.sheet.nodes.get_mut(*node) {
+                    kept.push((*node, sheet.state.take(), sheet.evicts.take()));
+                }
+            }
+            self.propagate();
+            self.lose();
+        }
+        for node in &batch.nodes {
+            let Some(sensor) = self.plan.nodes.get(*node).and_then(|node| node.sensor()) else {
+                continue;
+            };
+            // A function runs only after what it names has been executed.
+            let follows = sensor.after.iter().any(|other| done.contains(other));
+            if !asked.contains(node) && !follows {
+                let was = kept.iter().find(|(kept, ..)| kept == node);
+                if let (Some((_, state, evicts)), Some(sheet)) =
+                    (was, self.sheet.nodes.get_mut(*node))
+                {
+                    (sheet.state, sheet.evicts) = (*state, *evicts);
+                }
+                continue;
+            }
+            match self.scene.run(self.sheet, *node, item, at) {
+                Run::Failed => continue,
+                Run::Nothing => self.scene.count(Count::Unknown),
+                Run::Seen { state, value } => self.see(*node, state, value, at),
+            }
+            ran.insert(*node);
+            done.insert(*node);
+        }
+        ran
+    }
+
+    fn see(&mut self, node: usize, state: u16, value: Value, at: i64) {
+        let (Some(plan), Some(sheet)) = (self.plan.nodes.get(node), self.sheet.nodes.get_mut(node))
+        else {
+            return;
+        };
+        let evict = plan.sensor().map_or(0, |sensor| sensor.evict);
+        sheet.state = Some(state);
+        sheet.since = at;
+        sheet.evicts = (evict > 0).then(|| at.saturating_add(evict));
+        sheet.rows = sheet.last.iter().cloned().collect();
+        remember(
+            &mut sheet.past,
+            Past {
+                value,
+                state,
+                time: at,
+            },
+            plan.history,
+        );
+    }
+
+    /// Finds what is certain now.
+    fn propagate(&mut self) {
+        let plan = self.plan;
+        let observed: Vec<Option<u16>> =
+            self.sheet.nodes.iter().map(|node| node.state).collect();
+        let mut likely = |node: usize| {
+            let of = self.sheet.likely(plan, node)?;
+            let sure = of.iter().position(|p| *p == super::natural::BILLION)?;
+            u16::try_from(sure).ok()
+        };
+        let seen = |node: usize| observed.get(node).copied().flatten();
+        let certain = plan.net.certain(seen, &mut likely);
+        self.sheet.certain = certain;
+    }
+
+    /// What has lost its certain state has none before it either; what is no longer likely may become so again.
+    fn lose(&mut self) {
+        for (now, previous) in self.sheet.certain.iter().zip(&mut self.sheet.previous) {
+            if now.is_none() {
+                *previous = None;
+            }
+        }
+        if !self.sheet.bits.contains(&true) {
+            return;
+        }
+        for trigger in &self.plan.triggers {
+            for cue in &trigger.on {
+                if let CuePlan::Probability {
+                    state,
+                    than,
+                    limit,
+                    bit,
+                    ..
+                } = cue
+                {
+                    let likely = self.sheet.likely(self.plan, trigger.from);
+                    let likely = likely.and_then(|of| of.get(usize::from(*state)));
+                    let holds = likely.is_some_and(|p| than.holds(*p, *limit));
+                    if let Some(bit) = self.sheet.bits.get_mut(*bit) {
+                        *bit &= holds;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Propagates, looks at the triggers of what is connected with nodes that ran, records, fires.
+    fn evaluate(&mut self, at: i64, ran: &BTreeSet<usize>, fired: &mut BTreeSet<usize>) {
+        self.propagate();
+        let part = |node: &usize| self.plan.part.get(*node).copied();
+        let parts: BTreeSet<usize> = ran.iter().filter_map(part).collect();
+        let plan = self.plan;
+        let mut firings: Vec<(usize, &TriggerPlan)> = Vec::new();
+        for (index, trigger) in plan.triggers.iter().enumerate() {
+            let connected = part(&trigger.from).is_some_and(|part| parts.contains(&part));
+            if connected && self.holds(trigger, ran) {
+                firings.push((index, trigger));
+            }
+        }
+        let sheet = &mut *self.sheet;
+        sheet.previous.clone_from(&sheet.certain);
+        self.record(at, false, &parts);
+        for (index, trigger) in firings {
+            for target in &trigger.to {
+                self.fire(at, (index, trigger), *target, fired);
+            }
+        }
+    }
+
+    /// Whether a trigger fires.
+    fn holds(&mut self, trigger: &TriggerPlan, ran: &BTreeSet<usize>) -> bool {
+        let from = trigger.from;
+        if !self.plan.net.is_complete(from, &self.sheet.certain) {
+            return false;
+        }
+        let now = self.sheet.certain.get(from).copied().flatten();
+        let before = self.sheet.previous.get(from).copied().flatten();
+        let mut fires = false;
+        for cue in &trigger.on {
+            fires |= match cue {
+                CuePlan::State(states) => now.is_some_and(|now| states.contains(&now)),
+                CuePlan::Change { from, to } => {
+                    now.is_some()
+                        && now != before
+                        && (to.is_none() || *to == now)
+                        && (from.is_none() || *from == before)
+                }
+                CuePlan::Executed => ran.contains(&trigger.from),
+                CuePlan::Probability {
+                    state,
+                    than,
+                    limit,
+                    level,
+                    bit,
+                } => {
+                    let likely = self.sheet.likely(self.plan, from);
+                    let likely = likely.and_then(|of| of.get(usize::from(*state)).copied());
+                    match likely {
+                        None => {
+                            self.scene.count(Count::Contradiction);
+                            false
+                        }
+                        Some(p) => {
+                            let holds = than.holds(p, *limit);
+                            let bit = self.sheet.bits.get_mut(*bit);
+                            let was = bit.is_some_and(|bit| std::mem::replace(bit, holds));
+                            holds && (*level || !was)
+                        }
+                    }
+                }
+            };
+        }
+        fires
+    }
+
+    /// Tells states that have changed, and those that are told after every evaluation of their part.
+    fn record(&mut self, at: i64, birth: bool, parts: &BTreeSet<usize>) {
+        for node in 0..self.plan.nodes.len() {
+            let flag = |of: &[bool]| of.get(node).copied().unwrap_or(false);
+            let now = self.sheet.certain.get(node).copied().flatten();
+            let before = self.sheet.told.get(node).copied().flatten();
+            let part = self.plan.part.get(node);
+            let told = if flag(&self.plan.observe) {
+                birth || now != before || part.is_some_and(|part| parts.contains(part))
+            } else {
+                flag(&self.plan.sources) && now != before
+            };
+            if !told {
+                continue;
+            }
+            let likely = self.sheet.likely(self.plan, node).map(<[u64]>::to_vec);
+            self.scene.told(self.sheet, node, at, likely.as_deref());
+            if let Some(told) = self.sheet.told.get_mut(node) {
+                *told = now;
+            }
+        }
+    }
+
+    fn fire(
+        &mut self,
+        at: i64,
+        (index, trigger): (usize, &TriggerPlan),
+        target: GraphTarget,
+        fired: &mut BTreeSet<usize>,
+    ) {
+        let last = self.sheet.fired.get(&target);
+        let soon = last.is_some_and(|last| at.saturating_sub(*last) < trigger.at_most_every);
+        let spent = trigger.once && self.sheet.spent.contains(&(index, target));
+        if soon || spent {
+            self.scene.count(Count::Throttled);
+            return;
+        }
+        self.sheet.fired.insert(target, at);
+        if trigger.once {
+            self.sheet.spent.insert((index, target));
+        }
+        match target {
+            GraphTarget::Actuator(actuator) => {
+                self.scene.fired(self.sheet, actuator, trigger.from, at);
+            }
+            GraphTarget::Node(node) => {
+                if self.is_delay(node) {
+                    let rows: SmallVec<[SeenRow; 1]> =
+                        self.sheet.causes(self.plan, trigger.from).into();
+                    if let Some(sheet) = self.sheet.nodes.get_mut(node) {
+                        sheet.rows = rows;
+                    }
+                }
+                fired.insert(node);
+            }
+        }
+    }
+}
+
+/// Nodes that are evaluated together.
+#[derive(Debug, Default)]
+struct Batch {
+    /// Delays that have run out.
+    ran: Vec<usize>,
+    nodes: Vec<usize>,
+    /// The node runs for each element of a list.
+    each: bool,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.ran.is_empty() && self.nodes.is_empty()
+    }
+}
+
+/// Keeps a run in front of those before it.
+fn remember(past: &mut Vec<Past>, run: Past, history: usize) {
+    past.insert(0, run);
+    past.truncate(history + 1);
+}
+
+impl Sheet {
+    /// Probabilities of a node's states in billionths; `None`: what is observed cannot be.
+    pub(crate) fn likely(&mut self, plan: &GraphPlan, node: usize) -> Option<&[u64]> {
+        let part = plan.belief.part(node);
+        let observed: Vec<Option<u16>> = self.nodes.iter().map(|node| node.state).collect();
+        let known = self.beliefs.get_mut(part)?;
+        let same = |known: &(Vec<Option<u16>>, _)| {
+            let all = known.0.iter().zip(&observed).enumerate();
+            let mut own = all.filter(|(node, _)| plan.belief.part(*node) == part);
+            own.all(|(_, (known, now))| known == now)
+        };
+        if !known.as_ref().is_some_and(same) {
+            let likelihoods = plan.belief.of(part, &observed);
+            *known = Some((observed, likelihoods));
+        }
+        let (_, likelihoods) = known.as_ref()?;
+        likelihoods.as_ref()?.get(node).map(Vec::as_slice)
+    }
+}

@@ -1,0 +1,439 @@
+//! From a graph as written to its plan: formulas are compiled, names become numbers, what only formulas can tell is
+//! checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tidegate_proto::graph::{DATA, FALSE, Graph, GraphNode, GraphNodeKind, Prior, Sensor, States, TRUE};
+use tidegate_proto::{ActionKind, FormulaText, Issue, Issues, Order, Rule};
+use tidegate_scripts::{AliasScope, Formula, FormulaContext, name_problem};
+
+use super::resolve::Resolver;
+use super::{ActuatorPlan, Doing, GraphPlan, NodePlan, SensorPlan, StateRule, names, timing};
+use crate::graph::belief::{Belief, MOST_JOINT};
+use crate::graph::net::{GateNode, Net, NetNode, Source as NetSource};
+use crate::plan::slots::Gatherer;
+use crate::plan::texts::{Script, TextPlan, spans};
+
+/// Formulas of a node.
+#[derive(Debug, Default)]
+pub(super) struct Formulas {
+    pub(super) formula: Option<Formula>,
+    pub(super) conditions: Vec<Formula>,
+    pub(super) each: Option<Formula>,
+}
+
+/// A graph whose formulas are compiled one by one.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    graph: Graph,
+    formulas: Vec<Formulas>,
+    net: Net,
+    belief: Belief,
+    order: Vec<usize>,
+}
+
+fn compiled(
+    text: &FormulaText,
+    condition: bool,
+    scope: &AliasScope,
+    issues: &mut Issues,
+) -> Option<Formula> {
+    match Formula::compile_aliased(text, FormulaContext::Condition, scope) {
+        Ok(formula) => {
+            let found = formula.mismatches(text, condition);
+            let fits = found.is_empty();
+            issues.extend(found);
+            fits.then_some(formula)
+        }
+        Err(found) => {
+            issues.extend(found);
+            None
+        }
+    }
+}
+
+fn formulas(sensor: &Sensor, scope: &AliasScope, issues: &mut Issues) -> Formulas {
+    let formula = sensor.formula.as_ref();
+    let each = sensor.each.as_ref();
+    let formula = formula.and_then(|text| compiled(text, false, scope, issues));
+    let each = each.and_then(|text| compiled(text, false, scope, issues));
+    let conditions = match &sensor.states {
+        States::Conditions(states) => states
+            .iter()
+            .filter_map(|(_, text)| compiled(text, true, scope, issues))
+            .collect(),
+        _ => Vec::new(),
+    };
+    Formulas {
+        formula,
+        conditions,
+        each,
+    }
+}
+
+/// States of a node, those of its formula included.
+fn states(node: &GraphNode, formulas: &Formulas) -> Vec<Arc<str>> {
+    let gate = || vec![Arc::from(TRUE), Arc::from(FALSE)];
+    match &node.kind {
+        GraphNodeKind::Gate(_) => gate(),
+        GraphNodeKind::Delay { .. } => vec![Arc::from(tidegate_proto::graph::TRIGGERED)],
+        GraphNodeKind::Sensor(sensor) => sensor.states.names().unwrap_or_else(|| {
+            let flag = formulas.formula.as_ref().is_some_and(Formula::is_condition);
+            if flag { gate() } else { vec![Arc::from(DATA)] }
+        }),
+    }
+}
+
+fn issue(node: &GraphNode, problem: String, hint: &str) -> Issue {
+    Issue::new(node.path.as_ref(), node.mark, problem).hint(hint)
+}
+
+/// What one node is to the net.
+fn source(
+    node: &GraphNode,
+    (own, all): (usize, &[Vec<Arc<str>>]),
+    graph: &Graph,
+    issues: &mut Issues,
+) -> NetSource {
+    use tidegate_proto::graph::Pick;
+    match &node.kind {
+        GraphNodeKind::Delay { .. } => NetSource::Prior(vec![1]),
+        GraphNodeKind::Sensor(sensor) => match &sensor.prior {
+            Prior::Uniform => NetSource::Prior(vec![1; own]),
+            Prior::Given(weights) => {
+                if weights.len() != own {
+                    let problem = "there are priors of TRUE and FALSE, and the formula is no condition";
+                    let hint = "write its `states`, or a formula that compares";
+                    issues.push(issue(node, problem.to_owned(), hint));
+                }
+                NetSource::Prior(weights.clone())
+            }
+            Prior::Table { of, weights } => NetSource::Table {
+                of: of.clone(),
+                weights: weights.clone(),
+            },
+        },
+        GraphNodeKind::Gate(gate) => {
+            let mut hits = |parent: usize, pick: &Pick| {
+                let states = all.get(parent).map_or(&[][..], Vec::as_slice);
+                let Pick::States(wanted) = pick else {
+                    return None;
+                };
+                for name in wanted.iter().filter(|name| !states.contains(name)) {
+                    let of = graph.nodes.get(parent).map_or("", |node| &node.name);
+                    let problem = format!("`{of}` has no state `{name}`");
+                    let hint = format!("its states are {}", states.join(", "));
+                    issues.push(issue(node, problem, &hint));
+                }
+                Some(states.iter().map(|state| wanted.contains(state)).collect())
+            };
+            let combinations = gate.combinations.iter().map(|combination| {
+                let picks = gate.of.iter().zip(combination);
+                picks.map(|(parent, pick)| hits(*parent, pick)).collect()
+            });
+            NetSource::Gate(GateNode {
+                form: gate.form,
+                of: gate.of.clone(),
+                combinations: combinations.collect(),
+                hits_are_false: gate.hits_are_false,
+            })
+        }
+    }
+}
+
+/// Gates and tables, parents first. The document has been checked for cycles.
+fn parents_first(nodes: &[NetNode]) -> Vec<usize> {
+    let mut order = Vec::new();
+    let mut done: Vec<bool> = nodes
+        .iter()
+        .map(|node| matches!(node.source, NetSource::Prior(_)))
+        .collect();
+    while let Some(next) = (0..nodes.len()).find(|index| {
+        let ready = |parent: &usize| done.get(*parent).copied().unwrap_or(true);
+        let node = nodes.get(*index);
+        !done.get(*index).copied().unwrap_or(true)
+            && node.is_some_and(|node| node.source.parents().iter().all(ready))
+    }) {
+        order.push(next);
+        if let Some(done) = done.get_mut(next) {
+            *done = true;
+        }
+    }
+    order
+}
+
+/// Nodes that a node's formulas name and that run: it runs after them. Not itself.
+pub(super) fn names_of(own: usize, formulas: &Formulas, graph: &Graph) -> BTreeSet<usize> {
+    let each = formulas.formula.iter().chain(&formulas.each).chain(&formulas.conditions);
+    let slots = each.flat_map(Formula::slots);
+    let named = slots.filter_map(|slot| match slot {
+        tidegate_scripts::Slot::Alias(slot) => {
+            graph.nodes.iter().position(|node| node.name == slot.alias)
+        }
+        _ => None,
+    });
+    named.filter(|node| *node != own).collect()
+}
+
+/// The order in which nodes run: lower groups first, then as written, functions after what they name.
+fn run_order(graph: &Graph, formulas: &[Formulas], issues: &mut Issues) -> Vec<usize> {
+    let runs = |index: usize| formulas.get(index).is_some_and(|f| f.formula.is_some());
+    let mut left: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (index, own) in formulas.iter().enumerate().filter(|(index, _)| runs(*index)) {
+        let named = names_of(index, own, graph).into_iter();
+        left.insert(index, named.filter(|other| runs(*other)).collect());
+    }
+    let mut order = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let ready = left.iter().filter(|(_, named)| {
+            named.iter().all(|other| !left.contains_key(other))
+        });
+        let group = |index: usize| graph.nodes.get(index).map_or(1, |node| node.sequence);
+        let next = ready.map(|(index, _)| (group(*index), *index)).min();
+        let Some((_, next)) = next else {
+            let names = left.keys().filter_map(|index| graph.nodes.get(*index));
+            let names: Vec<String> = names.map(|node| format!("`{}`", node.name)).collect();
+            if let Some(node) = left.keys().next().and_then(|index| graph.nodes.get(*index)) {
+                let problem = format!("formulas name each other in a circle: {}", names.join(", "));
+                let hint = "let one of them read `prev(a.value)` of a trigger's source, or leave it out";
+                issues.push(issue(node, problem, hint));
+            }
+            break;
+        };
+        left.remove(&next);
+        order.push(next);
+    }
+    order
+}
+
+impl Draft {
+    pub(crate) fn compile(rule: &Rule, graph: &Graph, issues: &mut Issues) -> Option<Self> {
+        let before = issues.len();
+        if rule.timing.order == Some(Order::Time) {
+            let problem = "`order: time` is not available yet for graphs";
+            let hint = "leave `order` out: rows are judged as they arrive";
+            issues.push(Issue::new("order", tidegate_proto::Mark::default(), problem).hint(hint));
+        }
+        let scope = names(graph);
+        for node in &graph.nodes {
+            if let Some(problem) = name_problem(&node.name) {
+                issues.push(issue(node, problem, "give the node another name"));
+            }
+        }
+        let own = graph.nodes.iter().map(|node| match &node.kind {
+            GraphNodeKind::Sensor(sensor) => formulas(sensor, &scope, issues),
+            _ => Formulas::default(),
+        });
+        let formulas: Vec<Formulas> = own.collect();
+        if issues.len() > before {
+            return None;
+        }
+        let all: Vec<_> = graph.nodes.iter().zip(&formulas).map(|(n, f)| states(n, f)).collect();
+        let nodes = graph.nodes.iter().zip(&all).map(|(node, states)| NetNode {
+            source: source(node, (states.len(), &all), graph, issues),
+            states: states.clone(),
+        });
+        let nodes: Vec<NetNode> = nodes.collect();
+        let order = run_order(graph, &formulas, issues);
+        check_cues(graph, &all, issues);
+        if issues.len() > before {
+            return None;
+        }
+        let net = Net {
+            order: parents_first(&nodes),
+            nodes,
+            full_observation: graph.full_observation,
+        };
+        match Belief::new(&net) {
+            Ok(belief) => Some(Self {
+                graph: graph.clone(),
+                formulas,
+                net,
+                belief,
+                order,
+            }),
+            Err(found) => {
+                let named = found.nodes.iter().filter_map(|index| graph.nodes.get(*index));
+                let named: Vec<&str> = named.map(|node| node.name.as_ref()).collect();
+                let problem = format!(
+                    "{} states have to be looked at together, at most {MOST_JOINT}: {}",
+                    found.states,
+                    named.join(", ")
+                );
+                let node = found.nodes.last().and_then(|last| graph.nodes.get(*last));
+                let hint = "make several gates of it, each over few parents";
+                issues.extend(node.map(|node| issue(node, problem, hint)));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn finish(self, rule: &Rule, texts: Vec<Script>) -> GraphPlan {
+        let mut gatherer = Gatherer::default();
+        let resolver = Resolver::new(&self.graph);
+        for (node, formulas) in self.graph.nodes.iter().zip(&self.formulas) {
+            resolver.gather(node, formulas, &mut gatherer);
+        }
+        for text in &texts {
+            gatherer.add(text.slots(), false);
+        }
+        let table = gatherer.finish();
+        let eyes = resolver.eyes();
+        let nodes = self.graph.nodes.iter().zip(&self.formulas).enumerate();
+        let nodes = nodes.map(|(index, (node, formulas))| {
+            let doing = match (&node.kind, &formulas.formula) {
+                (GraphNodeKind::Delay { lasts, restart }, _) => Doing::Delay {
+                    lasts: lasts.0,
+                    restart: *restart,
+                },
+                (GraphNodeKind::Sensor(sensor), Some(formula)) => {
+                    let after = names_of(index, formulas, &self.graph);
+                    Doing::Sensor(Box::new(SensorPlan {
+                        metrics: resolver.metrics(sensor, formulas, &table),
+                        by_rows: sensor.data.unwrap_or(after.is_empty()),
+                        formula: resolver.sourced(formula, (sensor, false), &table),
+                        states: resolver.states(sensor, formulas, &table),
+                        each: formulas
+                            .each
+                            .as_ref()
+                            .map(|each| resolver.sourced(each, (sensor, false), &table)),
+                        tick: sensor.tick && sensor.beat.is_none(),
+                        beat: sensor.beat,
+                        evict: sensor.evict.map_or(0, |evict| evict.0),
+                        after: after.into_iter().collect(),
+                        eye: eyes.get(index).copied().unwrap_or_default(),
+                    }))
+                }
+                _ => Doing::Still,
+            };
+            let states = self.net.nodes.get(index);
+            NodePlan {
+                name: Arc::clone(&node.name),
+                doing,
+                history: resolver.history(&self.formulas, &texts, &node.name),
+                identity: identity(node, formulas, states),
+            }
+        });
+        let nodes: Vec<NodePlan> = nodes.collect();
+        let (triggers, bits) = resolver.triggers(&self.net);
+        let of_actions = spans(rule);
+        let actuators = self.graph.actuators.iter().zip(&rule.then).zip(&of_actions);
+        let actuators = actuators.map(|((name, action), span)| ActuatorPlan {
+            name: Arc::clone(name),
+            alarm: match &action.kind {
+                ActionKind::Alarm {
+                    severity: Some(severity),
+                    text,
+                } => Some((*severity, text.is_some().then_some(span.start))),
+                _ => None,
+            },
+            texts: span.clone().collect(),
+        });
+        let actuators = actuators.collect();
+        let target_texts = of_actions.iter().skip(rule.then.len()).cloned().flatten();
+        let texts = texts.into_iter().map(|script| TextPlan {
+            places: resolver.sources(script.slots(), None, &table),
+            script,
+        });
+        let flags = |of: &mut dyn Iterator<Item = usize>| {
+            let mut flags = vec![false; nodes.len()];
+            for index in of {
+                if let Some(flag) = flags.get_mut(index) {
+                    *flag = true;
+                }
+            }
+            flags
+        };
+        let graph = &self.graph;
+        let observe = flags(&mut graph.observe.iter().copied());
+        let mut beats = nodes.iter().filter_map(NodePlan::sensor);
+        let beats = beats.any(|sensor| sensor.beat.is_some());
+        GraphPlan {
+            part: resolver.parts(&self.formulas),
+            sources: flags(&mut graph.triggers.iter().map(|trigger| trigger.from)),
+            born_waiting: beats || graph.tick.is_some() || !graph.observe.is_empty(),
+            observe,
+            triggers,
+            bits,
+            actuators,
+            target_texts: target_texts.collect(),
+            texts: texts.collect(),
+            tick: graph.tick,
+            reset: graph.reset,
+            by_node: graph.by_node,
+            timing: timing(rule),
+            order: self.order,
+            net: self.net,
+            belief: self.belief,
+            nodes,
+            table,
+        }
+    }
+}
+
+/// Triggers on states that only the formula decides about.
+fn check_cues(graph: &Graph, all: &[Vec<Arc<str>>], issues: &mut Issues) {
+    use tidegate_proto::graph::Cue;
+    for trigger in &graph.triggers {
+        let states = all.get(trigger.from).map_or(&[][..], Vec::as_slice);
+        let of = graph.nodes.get(trigger.from).map_or("", |node| &node.name);
+        for cue in &trigger.on {
+            let named: Vec<&Arc<str>> = match cue {
+                Cue::State(names) => names.iter().collect(),
+                Cue::Change { from, to } => from.iter().chain(to).collect(),
+                Cue::Executed => Vec::new(),
+                Cue::Probability { state, .. } => vec![state],
+            };
+            for name in named.into_iter().filter(|name| !states.contains(name)) {
+                let problem = format!("`{of}` has no state `{name}`");
+                let hint = format!("its states are {}", states.join(", "));
+                let found = Issue::new(trigger.path.as_ref(), trigger.mark, problem);
+                issues.push(found.hint(hint));
+            }
+        }
+    }
+}
+
+/// All that decides what a node observes: not how long that is valid, nor how long a delay lasts.
+fn identity(node: &GraphNode, formulas: &Formulas, states: Option<&NetNode>) -> String {
+    let text = |formula: &Formula| formula.normal_text().to_string();
+    let conditions: Vec<String> = formulas.conditions.iter().map(text).collect();
+    let (of, delay) = match &node.kind {
+        GraphNodeKind::Sensor(sensor) => (sensor.of.as_ref().map(|of| &of.source), false),
+        GraphNodeKind::Delay { .. } => (None, true),
+        GraphNodeKind::Gate(_) => (None, false),
+    };
+    format!(
+        "{delay} {of:?} {:?} {:?} {conditions:?} {:?}",
+        formulas.formula.as_ref().map(text),
+        formulas.each.as_ref().map(text),
+        states.map(|node| (&node.states, &node.source)),
+    )
+}
+
+impl Resolver<'_> {
+    /// How a value becomes a state.
+    fn states(
+        &self,
+        sensor: &Sensor,
+        formulas: &Formulas,
+        table: &crate::plan::slots::SlotTable,
+    ) -> StateRule {
+        match &sensor.states {
+            States::Conditions(_) => {
+                let conditions = formulas.conditions.iter();
+                StateRule::Conditions(
+                    conditions
+                        .map(|f| self.sourced(f, (sensor, true), table))
+                        .collect(),
+                )
+            }
+            States::Named(_) => StateRule::Named,
+            States::Open if formulas.formula.as_ref().is_some_and(Formula::is_condition) => {
+                StateRule::Flag
+            }
+            States::Open => StateRule::Data,
+        }
+    }
+}

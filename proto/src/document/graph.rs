@@ -1,0 +1,248 @@
+//! `graph` of a rule: its options and actuators; nodes are read in `node` and `gate`, triggers in `trigger`, what they
+//! mean together is checked in `check`.
+
+mod check;
+mod gate;
+mod node;
+mod trigger;
+
+use std::sync::Arc;
+
+use crate::document::action;
+use crate::document::section::{Allowed, Field, Report, Section};
+use crate::document::tree::NodeKind;
+use crate::document::value::{choice, flag, span};
+use crate::graph::{Beat, DATA, FALSE, Graph, MOST_NODES, TRUE};
+use crate::issue::nearest;
+use crate::rule::Action;
+
+const GRAPH: Allowed = Allowed {
+    known: &[
+        "nodes",
+        "triggers",
+        "actuators",
+        "tick",
+        "reset",
+        "full_observation",
+        "evaluate",
+        "observe",
+    ],
+    later: &["schedule"],
+};
+
+/// What is known of the nodes before they are read in full.
+struct Known<'n> {
+    names: Vec<&'n str>,
+    /// Their states; `None`: those of the formula, which is read later.
+    states: Vec<Option<Vec<Arc<str>>>>,
+    /// Names of the actuators.
+    actuators: Vec<&'n str>,
+}
+
+impl Known<'_> {
+    /// The place of a node by its name.
+    fn node(&self, field: &Field<'_>, report: &mut Report) -> Option<usize> {
+        let name = word(field, "the name of a node", report)?;
+        let found = self.names.iter().position(|known| **known == *name);
+        if found.is_none() {
+            let near = nearest(&name, self.names.iter().copied());
+            let hint = near.map_or_else(
+                || "name a node of `nodes`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let problem = format!("there is no node `{name}`");
+            report.hint(&field.path, field.node.mark, problem, hint);
+        }
+        found
+    }
+
+    /// The name of a state of a node.
+    fn state(&self, field: &Field<'_>, node: usize, report: &mut Report) -> Option<Arc<str>> {
+        let name = word(field, "the name of a state", report)?;
+        let open = [Arc::from(TRUE), Arc::from(FALSE), Arc::from(DATA)];
+        let states = self.states.get(node).and_then(Option::as_deref);
+        let states = states.unwrap_or(&open);
+        if states.contains(&name) {
+            return Some(name);
+        }
+        let near = nearest(&name, states.iter().map(AsRef::as_ref));
+        let hint = near.map_or_else(
+            || format!("its states are {}", states.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        let of = self.names.get(node).copied().unwrap_or_default();
+        let problem = format!("`{of}` has no state `{name}`");
+        report.hint(&field.path, field.node.mark, problem, hint);
+        None
+    }
+
+    /// One state, or a list of them.
+    fn states(&self, field: &Field<'_>, node: usize, report: &mut Report) -> Vec<Arc<str>> {
+        let items = one_or_more(field, report);
+        let states = items.iter();
+        states
+            .filter_map(|item| self.state(item, node, report))
+            .collect()
+    }
+}
+
+/// A name; a flag as YAML reads `TRUE` and `FALSE` is one too.
+fn word(field: &Field<'_>, what: &str, report: &mut Report) -> Option<Arc<str>> {
+    match &field.node.kind {
+        NodeKind::Bool(true) => Some(Arc::from(TRUE)),
+        NodeKind::Bool(false) => Some(Arc::from(FALSE)),
+        NodeKind::Text(text) if !text.is_empty() => Some(Arc::from(text.as_str())),
+        NodeKind::Number(text) => Some(Arc::from(text.as_str())),
+        _ => {
+            field.not(what, report);
+            None
+        }
+    }
+}
+
+/// The items of a list, or the field itself.
+fn one_or_more<'n>(field: &Field<'n>, report: &mut Report) -> Vec<Field<'n>> {
+    if !matches!(field.node.kind, NodeKind::Seq(_)) {
+        return vec![field.clone()];
+    }
+    let items = field.items(report);
+    if items.is_empty() {
+        report.add(&field.path, field.node.mark, "the list is empty");
+    }
+    items
+}
+
+/// Reads a graph; what is wrong is in the report.
+pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Graph> {
+    let before = report.issues.len();
+    let section = Section::open(field, GRAPH, report);
+    let nodes = section.need("nodes", report);
+    let entries = nodes.map_or_else(Vec::new, |field| field.entries(report));
+    if let (Some(field), true) = (nodes, entries.is_empty()) {
+        report.add(&field.path, field.node.mark, "there is no node");
+    }
+    if let (Some(field), true) = (nodes, entries.len() > MOST_NODES) {
+        let problem = format!("{} nodes, at most {MOST_NODES}", entries.len());
+        report.add(&field.path, field.mark, problem);
+        return None;
+    }
+    let actuators = section.get("actuators");
+    let mut quiet = Report::default();
+    let acting = actuators.map_or_else(Vec::new, |field| field.entries(&mut quiet));
+    let known = Known {
+        names: entries.iter().map(|entry| entry.name).collect(),
+        states: entries.iter().map(node::state_names).collect(),
+        actuators: acting.iter().map(|entry| entry.name).collect(),
+    };
+    for entry in entries.iter().chain(&acting) {
+        named(entry, report);
+    }
+    for entry in acting
+        .iter()
+        .filter(|entry| known.names.contains(&entry.name))
+    {
+        let problem = format!("`{}` is the name of a node, too", entry.name);
+        report.hint(
+            &entry.path,
+            entry.mark,
+            problem,
+            "give one of them another name",
+        );
+    }
+    let nodes: Vec<_> = entries
+        .iter()
+        .map(|entry| node::read(entry, &known, report))
+        .collect();
+    let triggers = section.get("triggers");
+    let triggers = triggers.map_or_else(Vec::new, |field| trigger::read(field, &known, report));
+    let observe = section.get("observe").map_or_else(Vec::new, |field| {
+        let items = one_or_more(field, report);
+        let places = items.iter().filter_map(|item| known.node(item, report));
+        places.collect()
+    });
+    let tick = section.get("tick").and_then(|field| beat(field, report));
+    let mut flag = |name: &str| {
+        let field = section.get(name)?;
+        flag(field, report)
+    };
+    let reset = flag("reset").unwrap_or(false);
+    let full_observation = flag("full_observation").unwrap_or(false);
+    let by_node = section.get("evaluate").and_then(|field| {
+        let words = [("row", false), ("node", true)];
+        choice(field, &words, &[], report)
+    });
+    let whole = nodes.iter().all(Option::is_some);
+    let graph = Graph {
+        nodes: nodes.into_iter().flatten().collect(),
+        triggers,
+        actuators: known.actuators.iter().map(|name| Arc::from(*name)).collect(),
+        tick,
+        reset,
+        full_observation,
+        by_node: by_node.unwrap_or(false),
+        observe,
+    };
+    if whole {
+        check::check(&graph, report);
+    }
+    if let Some(found) = report.issues.get_mut(before..) {
+        found.sort_by_key(|issue| issue.mark);
+    }
+    (report.issues.len() == before).then_some(graph)
+}
+
+/// A duration, or `once` for one tick when the task begins.
+fn beat(field: &Field<'_>, report: &mut Report) -> Option<Beat> {
+    match &field.node.kind {
+        NodeKind::Text(text) if text == "once" => Some(Beat::Birth),
+        _ => {
+            let span = span(field, false, report)?;
+            if span.0 < 100 {
+                let problem = format!("`{span}` is too short: at least 100ms");
+                report.add(&field.path, field.node.mark, problem);
+                return None;
+            }
+            Some(Beat::Every(span))
+        }
+    }
+}
+
+/// Names of nodes and actuators can stand in formulas.
+fn named(entry: &Field<'_>, report: &mut Report) {
+    let mut letters = entry.name.chars();
+    let first = letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    let rest = letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    if !first || !rest || entry.name.len() > 64 {
+        let brief: String = entry.name.chars().take(64).collect();
+        let problem = format!("`{brief}` is not a name");
+        let hint = "letters, digits and `_`, not a digit first, at most 64";
+        report.hint(&entry.path, entry.mark, problem, hint);
+    }
+}
+
+/// Reads the actuators of a graph: the rule's actions, in the order written.
+pub(super) fn actuators(field: &Field<'_>, report: &mut Report) -> Vec<Action> {
+    let NodeKind::Map(_) = &field.node.kind else {
+        return Vec::new();
+    };
+    // What is wrong with the map itself is told by whoever reads the graph.
+    let mut quiet = Report::default();
+    let entries = field.entries(&mut quiet);
+    let Some(field) = entries.iter().find(|entry| entry.name == "actuators") else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for entry in field.entries(report) {
+        let Some(read) = action::action(&entry, false, report) else {
+            continue;
+        };
+        if read.every_time {
+            let problem = "an actuator runs whenever it is fired";
+            report.hint(&entry.path, entry.mark, problem, "leave `every_time` out");
+        }
+        out.push(read);
+    }
+    out
+}

@@ -1,0 +1,211 @@
+//! What nodes and triggers of a graph mean together: cycles, gates with one state, triggers on what never runs.
+
+use std::sync::Arc;
+
+use crate::document::section::Report;
+use crate::graph::{
+    Cue, DATA, FALSE, Gate, GateForm, Graph, GraphNode, GraphNodeKind, GraphTarget, Pick, Prior, TRIGGERED,
+    TRUE,
+};
+
+/// Most steps that a gate is looked through for a second state.
+const STEPS: usize = 100_000;
+
+/// Tells what is wrong with a graph whose nodes are all read.
+pub(super) fn check(graph: &Graph, report: &mut Report) {
+    cycles(graph, report);
+    for node in &graph.nodes {
+        if let GraphNodeKind::Gate(gate) = &node.kind {
+            one_state(graph, node, gate, report);
+        }
+    }
+    for trigger in &graph.triggers {
+        let Some(source) = graph.nodes.get(trigger.from) else {
+            continue;
+        };
+        let still = match &source.kind {
+            GraphNodeKind::Gate(_) => Some("a gate"),
+            GraphNodeKind::Sensor(sensor) if sensor.formula.is_none() => {
+                Some("a table without a formula")
+            }
+            _ => None,
+        };
+        if let (Some(still), true) = (still, trigger.on.contains(&Cue::Executed)) {
+            let problem = format!("`{}` is {still}, which never runs", source.name);
+            let hint = "say on what it fires: `on: { becomes: TRUE }`, `state`, `changes` …";
+            report.hint(&trigger.path, trigger.mark, problem, hint);
+        }
+        for target in &trigger.to {
+            if let GraphTarget::Node(place) = target
+                && let Some(node) = graph.nodes.get(*place)
+            {
+                let runs = match &node.kind {
+                    GraphNodeKind::Gate(_) => false,
+                    GraphNodeKind::Sensor(sensor) => sensor.formula.is_some(),
+                    GraphNodeKind::Delay { .. } => true,
+                };
+                if !runs {
+                    let problem = format!("`{}` cannot be fired: it never runs", node.name);
+                    let hint = "fire an actuator, a delay or a node with a formula";
+                    report.hint(&trigger.path, trigger.mark, problem, hint);
+                }
+            }
+        }
+    }
+}
+
+/// Parents of a node, by place.
+fn parents(node: &GraphNode) -> &[usize] {
+    match &node.kind {
+        GraphNodeKind::Gate(gate) => &gate.of,
+        GraphNodeKind::Sensor(sensor) => match &sensor.prior {
+            Prior::Table { of, .. } => of,
+            _ => &[],
+        },
+        GraphNodeKind::Delay { .. } => &[],
+    }
+}
+
+/// Tells the first cycle among `of`.
+fn cycles(graph: &Graph, report: &mut Report) {
+    let mut done = vec![false; graph.nodes.len()];
+    for start in 0..graph.nodes.len() {
+        let mut path: Vec<(usize, usize)> = vec![(start, 0)];
+        while let Some((at, next)) = path.last().copied() {
+            let Some(node) = graph.nodes.get(at) else {
+                break;
+            };
+            let known = done.get(at).copied().unwrap_or(true);
+            let Some(parent) = parents(node).get(next).copied().filter(|_| !known) else {
+                if let Some(done) = done.get_mut(at) {
+                    *done = true;
+                }
+                path.pop();
+                continue;
+            };
+            if let Some(last) = path.last_mut() {
+                last.1 += 1;
+            }
+            if let Some(from) = path.iter().position(|(known, _)| *known == parent) {
+                let names = path.iter().skip(from).chain(path.get(from));
+                let names = names.filter_map(|(place, _)| graph.nodes.get(*place));
+                let names: Vec<&str> = names.map(|node| node.name.as_ref()).collect();
+                let problem = format!("a cycle among `of`: {}", names.join(" of "));
+                report.add(&node.path, node.mark, problem);
+                return;
+            }
+            path.push((parent, 0));
+        }
+    }
+}
+
+/// The states that a node can have, as far as the document says them.
+fn states_of(graph: &Graph, place: usize) -> Option<Vec<Arc<str>>> {
+    match &graph.nodes.get(place)?.kind {
+        GraphNodeKind::Gate(_) => Some(vec![Arc::from(TRUE), Arc::from(FALSE)]),
+        GraphNodeKind::Delay { .. } => Some(vec![Arc::from(TRIGGERED)]),
+        GraphNodeKind::Sensor(sensor) => sensor.states.names(),
+    }
+}
+
+/// Tells a gate that can have only one state.
+fn one_state(graph: &Graph, node: &GraphNode, gate: &Gate, report: &mut Report) {
+    // For each parent: how many states it has, and for each combination which of them hit.
+    let mut sizes = Vec::with_capacity(gate.of.len());
+    let mut hits: Vec<Vec<Option<Vec<bool>>>> = vec![Vec::new(); gate.combinations.len()];
+    for (index, parent) in gate.of.iter().enumerate() {
+        let states = states_of(graph, *parent);
+        let open = || vec![Arc::from(TRUE), Arc::from(FALSE), Arc::from(DATA)];
+        let states = states.unwrap_or_else(open);
+        // What has one state is in it or unobserved: that is news enough for a gate.
+        let alone = states.len() == 1;
+        sizes.push(states.len() + usize::from(alone));
+        for (combination, hits) in gate.combinations.iter().zip(&mut hits) {
+            let pick = combination.get(index);
+            hits.push(match pick {
+                Some(Pick::States(names)) => {
+                    let mut known: Vec<bool> =
+                        states.iter().map(|state| names.contains(state)).collect();
+                    known.extend(alone.then_some(false));
+                    Some(known)
+                }
+                _ => None,
+            });
+        }
+    }
+    let looked = |row: &Vec<Option<Vec<bool>>>| row.iter().any(Option::is_some);
+    let can_hit = |known: &Option<Vec<bool>>| known.as_ref().is_none_or(|k| k.contains(&true));
+    let can_miss = |known: &Option<Vec<bool>>| known.as_ref().is_some_and(|k| k.contains(&false));
+    let first = hits.first();
+    let single = |test: &dyn Fn(&[Option<Vec<bool>>]) -> bool| first.is_some_and(|row| test(row));
+    let (yes, no) = match gate.form {
+        GateForm::All => (
+            hits.iter().any(|row| row.iter().all(can_hit)),
+            !covers(&hits.iter().collect::<Vec<_>>(), &sizes, 0, &mut 0),
+        ),
+        GateForm::Any => (
+            single(&|row| row.iter().flatten().any(|k| k.contains(&true))),
+            single(&|row| row.iter().flatten().all(|k| k.contains(&false))),
+        ),
+        GateForm::Odd => {
+            let turns = single(&|row| {
+                let mut looked = row.iter().flatten();
+                looked.any(|k| k.contains(&true) && k.contains(&false))
+            });
+            (turns, turns)
+        }
+        GateForm::AtLeast(k) | GateForm::Exactly(k) => {
+            let most = first.map_or(0, |row| {
+                row.iter().flatten().filter(|k| k.contains(&true)).count()
+            });
+            let least = first.map_or(0, |row| {
+                row.iter().flatten().filter(|k| !k.contains(&false)).count()
+            });
+            let k = k as usize;
+            let exact = matches!(gate.form, GateForm::Exactly(_));
+            if exact {
+                (least <= k && k <= most, least < k || most > k)
+            } else {
+                (most >= k, least < k)
+            }
+        }
+    };
+    let one = hits.iter().all(|row| !looked(row)) || !yes || !no || {
+        // One parent of one state, always hit.
+        gate.form == GateForm::All && hits.len() == 1 && !single(&|row| row.iter().any(can_miss))
+    };
+    if one {
+        let state = if yes != gate.hits_are_false { TRUE } else { FALSE };
+        let problem = format!("the gate can only be `{state}`");
+        let hint = "let its combinations name some states of a parent, not all or none";
+        report.hint(&node.path, node.mark, problem, hint);
+    }
+}
+
+/// Whether combinations cover every assignment of the parents from a place on; gives up as "no" after many steps.
+fn covers(
+    rows: &[&Vec<Option<Vec<bool>>>],
+    sizes: &[usize],
+    at: usize,
+    steps: &mut usize,
+) -> bool {
+    *steps += 1;
+    if rows.is_empty() || *steps > STEPS {
+        return false;
+    }
+    let rest = |row: &&Vec<Option<Vec<bool>>>| row.iter().skip(at).all(Option::is_none);
+    if rows.iter().any(rest) {
+        return true;
+    }
+    let Some(size) = sizes.get(at) else {
+        return true;
+    };
+    (0..*size).all(|state| {
+        let fits = |row: &&&Vec<Option<Vec<bool>>>| match row.get(at) {
+            Some(Some(known)) => known.get(state).copied().unwrap_or(false),
+            _ => true,
+        };
+        let left: Vec<_> = rows.iter().filter(fits).copied().collect();
+        covers(&left, sizes, at + 1, steps)
+    })
+}
