@@ -7,6 +7,7 @@ mod change;
 mod client;
 mod dead_letters;
 mod failure;
+mod import;
 mod print;
 mod replay;
 mod serve;
@@ -57,6 +58,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Config(arguments) => settings::run(&arguments.command, out),
         Command::Serve(arguments) => busy()?.block_on(serve::run(arguments)),
         Command::Replay(arguments) => replay::run(arguments, out),
+        Command::Import(arguments) => import::run(arguments, out),
         Command::Demo(arguments) => busy()?.block_on(demo(arguments)),
         client => calm()?.block_on(ask(client, out)),
     }
@@ -81,7 +83,11 @@ async fn ask(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
             dead_letters::run(&print::LATE_ROWS, &arguments.command, out).await
         }
         Command::Topics(arguments) => topics::run(&arguments.command, out).await,
-        Command::Config(_) | Command::Serve(_) | Command::Replay(_) | Command::Demo(_) => {
+        Command::Config(_)
+        | Command::Serve(_)
+        | Command::Replay(_)
+        | Command::Import(_)
+        | Command::Demo(_) => {
             Err(Failure::new("this command asks no engine"))
         }
     }

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod error;
 pub mod feed;
 pub mod handler;
+pub mod import;
 pub mod log;
 pub mod replay;
 pub mod runtime;

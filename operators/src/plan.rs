@@ -136,6 +136,7 @@ impl Plan {
                 pattern::Draft::compile(pattern, &mut issues).map(Draft::Pattern)
             }
             Body::Graph(graph) => {
+                graph::refuse_elsewhere(graph, &mut issues);
                 let draft = graph::Draft::compile(rule, graph, &mut issues);
                 draft.map(|draft| Draft::Graph(Box::new(draft)))
             }

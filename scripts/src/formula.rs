@@ -139,6 +139,34 @@ impl Formula {
         }
     }
 
+    /// The same formula over metrics of other names.
+    #[must_use]
+    pub fn with_metrics(&self, rename: &dyn Fn(&str) -> Arc<str>) -> Self {
+        let old = &self.inner;
+        let slots = old.slots.iter().map(|slot| match slot {
+            Slot::Metric(name) => Slot::Metric(rename(name)),
+            Slot::Stream(call) => Slot::Stream(call.with_metrics(rename)),
+            other => other.clone(),
+        });
+        let slots: Vec<Slot> = slots.collect();
+        if let Some(node) = &old.node {
+            return Self::of_node(node.clone(), slots, old.context);
+        }
+        let names: Vec<String> = slots.iter().map(ToString::to_string).collect();
+        let inner = Inner {
+            text: Arc::from(format!("{} of {}", old.text, names.join(", "))),
+            context: old.context,
+            slots,
+            node: None,
+            body: old.body.clone(),
+            functions: Arc::clone(&old.functions),
+            program: None,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
     /// What it needs values for, in the order that `evaluate` takes them.
     #[must_use]
     pub fn slots(&self) -> &[Slot] {

@@ -100,6 +100,24 @@ pub struct StreamCall {
     pub text: Arc<str>,
 }
 
+impl StreamCall {
+    /// The same call over metrics of other names.
+    pub(crate) fn with_metrics(&self, rename: &dyn Fn(&str) -> Arc<str>) -> Self {
+        let arguments = self.arguments.iter().map(|f| f.with_metrics(rename));
+        let arguments: Vec<Formula> = arguments.collect();
+        let filter = self.filter.as_ref().map(|f| f.with_metrics(rename));
+        let asked = arguments.iter().chain(&filter);
+        let asked: Vec<&str> = asked.map(|f| f.normal_text().as_ref()).collect();
+        let text = Arc::from(format!("{} of {}", self.text, asked.join(", ")));
+        Self {
+            arguments,
+            filter,
+            text,
+            ..self.clone()
+        }
+    }
+}
+
 impl PartialEq for StreamCall {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text

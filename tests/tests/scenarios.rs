@@ -10,8 +10,11 @@ fn every_case_has_one_answer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
     let all = cases(&folder);
     assert!(all.len() >= 10, "only {} cases were found", all.len());
+    // One folder while it is written: CASES=graph cargo test … --test scenarios
+    let wanted = std::env::var("CASES").unwrap_or_default();
     let failures: Vec<String> = all
         .iter()
+        .filter(|path| path.to_string_lossy().contains(&wanted))
         .filter_map(|path| Case::read(path).check().err())
         .collect();
     assert!(

@@ -69,6 +69,11 @@ pub enum Command {
         after_help = "Examples:\n  tidegate replay -f rules.yaml --events day.ndjson\n  zcat day.ndjson.gz | tidegate replay -f rules.yaml --ticks 1s\n  tidegate replay -f draft.yaml --data ./tidegate-data --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z\n\nThe same events and rules give the same bytes at every --batch and --shards."
     )]
     Replay(ReplayArguments),
+    /// Print a rule of another platform as a document of ours
+    #[command(
+        after_help = "Examples:\n  tidegate import waylay template.json > rule.yaml\n  tidegate import waylay template.json | tidegate apply -f - --dry-run\n\nWhat cannot be said here is told with its path, all of it, and nothing is printed: exit code 1."
+    )]
+    Import(ImportArguments),
     /// Print what leaves the engine as lines of JSON
     #[command(
         after_help = "Examples:\n  tidegate tail results\n  tidegate tail alarms --from 2026-01-01T00:00:00Z\n  tidegate tail dlq --stop-at-end"
@@ -122,6 +127,23 @@ pub enum TopicsCommand {
     Check(EngineArguments),
     /// Create those that are not there
     Create(EngineArguments),
+}
+
+/// What is imported.
+#[derive(Clone, Debug, Args)]
+pub struct ImportArguments {
+    /// Whose rule it is
+    pub platform: Platform,
+    /// File with the rule, `-`: standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Platforms whose rules can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// A template of Waylay: JSON.
+    Waylay,
 }
 
 /// How results are printed.

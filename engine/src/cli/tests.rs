@@ -31,6 +31,7 @@ fn what_the_design_names_is_taken() {
         "replay -f a --data d --from 2026-01-01T00:00:00Z --to 1767225600000",
         "tail alarms --from earliest --stop-at-end",
         "tail dlq --from 2026-01-01T00:00:00Z",
+        "import waylay template.json",
         "dlq list",
         "dlq show 0:1",
         "dlq send 0:1 0:2",

@@ -134,6 +134,15 @@ impl Sheet {
         multiple(beat, at)
     }
 
+    /// What is past due at a time is due then.
+    pub(crate) fn hurry(&mut self, at: i64) {
+        let nodes = self.nodes.iter_mut();
+        let dues = nodes.flat_map(|node| [&mut node.evicts, &mut node.due]);
+        for due in dues.flatten() {
+            *due = (*due).max(at);
+        }
+    }
+
     /// When the next thing is due, [`IDLE`] if nothing is.
     pub(crate) fn due(&self) -> i64 {
         let nodes = self.nodes.iter().flat_map(|node| [node.evicts, node.due]);

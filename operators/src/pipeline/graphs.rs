@@ -208,7 +208,7 @@ impl GraphUnit {
     /// Lets time pass for resources whose watermark has moved without a row.
     pub(crate) fn wake(
         &mut self,
-        (resources, limits): (&[u32], Limits),
+        (resources, limits, trigger): (&[u32], Limits, Trigger),
         view: &dyn View,
         watch: Watch<'_>,
         scratch: &mut GraphScratch,
@@ -220,7 +220,7 @@ impl GraphUnit {
             let moment = Moment {
                 resource: *resource,
                 view,
-                trigger: Trigger::Clock,
+                trigger,
                 event: None,
             };
             self.state.sight.seed(*resource, i64::MAX, view);

@@ -3,6 +3,7 @@
 mod catalogue;
 mod conditions;
 mod fields;
+mod graphs;
 mod laws;
 mod naive;
 mod revisions;

@@ -15,7 +15,7 @@ use crate::graph::belief::Belief;
 use crate::graph::net::Net;
 use crate::watermark::OwnTiming;
 
-pub(crate) use compile::Draft;
+pub(crate) use compile::{Draft, refuse_elsewhere};
 
 /// Where a slot of a graph's formula gets its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +83,6 @@ pub(crate) struct SensorPlan {
     pub(crate) evict: i64,
     /// The nodes that it runs after.
     pub(crate) after: Vec<usize>,
-    /// The resource that it looks at; 0: the task's.
-    pub(crate) eye: usize,
 }
 
 /// What a node does.

@@ -26,6 +26,9 @@ const GRAPH: Allowed = Allowed {
         "full_observation",
         "evaluate",
         "observe",
+        "labels",
+        "variables",
+        "ui",
     ],
     later: &["schedule"],
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::{Names, Outcome};
+use tidegate_proto::{Names, Outcome, Trigger};
 
 use super::{GraphScratch, GraphState, GraphUnit};
 use crate::graph::sheet::Sheet;
@@ -56,6 +56,9 @@ impl Pipeline {
                 self.bear_graph(&mut unit, resource);
             }
         }
+        if old.is_some() {
+            self.hurry(&mut unit, change);
+        }
         self.graph_picker
             .set_all(index, &unit.state.members, true);
         if let Some(place) = self.graphs.get_mut(index) {
@@ -63,6 +66,28 @@ impl Pipeline {
         }
         self.rules
             .insert(Arc::clone(&plan.name), Seat::Graph(index));
+    }
+
+    /// What a revision has made past due happens at once, at the watermark of each task.
+    fn hurry(&mut self, unit: &mut GraphUnit, change: &mut Change<'_>) {
+        let mut due = Vec::new();
+        for resource in 0..change.view.resources() {
+            let mark = self.mark(unit.line(), resource);
+            if unit.state.members.has(resource) && unit.deadline(resource) <= mark {
+                unit.hurry(resource, mark);
+                due.push(resource);
+            }
+        }
+        let limits = self.settings.limits;
+        if let Some((line, _)) = self.lines.get(unit.line()) {
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            let whom = (due.as_slice(), limits, change.trigger);
+            let scratch = &mut self.graph_scratch;
+            unit.wake(whom, change.view, watch, scratch, change.out);
+        }
     }
 
     /// The task of a resource begins now, if its graph waits from the beginning: at its watermark, or at the clock.
@@ -138,7 +163,7 @@ impl Pipeline {
                 let name = std::iter::once(&unit.plan.name);
                 break_if(self.settings.breaks.brittle_clock, name);
                 let limits = self.settings.limits;
-                unit.wake((&due, limits), view, watch, &mut self.graph_scratch, out);
+                unit.wake((&due, limits, Trigger::Clock), view, watch, &mut self.graph_scratch, out);
             }
         }
     }
@@ -166,7 +191,7 @@ impl Pipeline {
             let resources = all.iter().copied();
             let due: Vec<u32> = resources.filter(|r| unit.deadline(*r) <= time).collect();
             let limits = self.settings.limits;
-            unit.wake((&due, limits), view, watch, &mut self.graph_scratch, out);
+            unit.wake((&due, limits, Trigger::Clock), view, watch, &mut self.graph_scratch, out);
         }
     }
 
@@ -255,6 +280,12 @@ impl GraphUnit {
     fn is_born(&self, resource: u32) -> bool {
         let sheet = self.state.sheets.get(resource as usize);
         sheet.is_some_and(|sheet| sheet.born)
+    }
+
+    fn hurry(&mut self, resource: u32, at: i64) {
+        if let Some(sheet) = self.state.sheets.get_mut(resource as usize) {
+            sheet.hurry(at);
+        }
     }
 
     /// The task of a resource begins.

@@ -96,6 +96,7 @@ fn rules() -> Vec<Rule> {
     ];
     rules.extend(special());
     rules.extend(patterns());
+    rules.extend(super::graphs::rules());
     rules.extend(looking());
     rules
 }

@@ -65,10 +65,42 @@ fn formulas(sensor: &Sensor, scope: &AliasScope, issues: &mut Issues) -> Formula
             .collect(),
         _ => Vec::new(),
     };
+    let seen = |condition: bool| {
+        move |formula: Formula| match &sensor.of {
+            Some(of) => elsewhere(&formula, of, (sensor, condition)),
+            None => formula,
+        }
+    };
     Formulas {
-        formula,
-        conditions,
-        each,
+        formula: formula.map(seen(false)),
+        conditions: conditions.into_iter().map(seen(true)).collect(),
+        each: each.map(seen(false)),
+    }
+}
+
+/// The name of another resource's metric, as the table has it.
+fn input(of: &FormulaText, metric: &str) -> Arc<str> {
+    Arc::from(format!("{}.{metric}", of.source))
+}
+
+/// A formula over the metrics of another resource: they have names of their own.
+fn elsewhere(formula: &Formula, of: &FormulaText, own: (&Sensor, bool)) -> Formula {
+    formula.with_metrics(&|name| match Resolver::special(name, Some(own)) {
+        Some(_) => Arc::from(name),
+        None => input(of, name),
+    })
+}
+
+/// Tells sensors over other resources, whose rows do not come to a task yet.
+pub(crate) fn refuse_elsewhere(graph: &Graph, issues: &mut Issues) {
+    for node in &graph.nodes {
+        if let GraphNodeKind::Sensor(sensor) = &node.kind
+            && let Some(of) = &sensor.of
+        {
+            let problem = "`of` another resource is not available yet in this version";
+            let hint = "leave `of` out: a sensor looks at the task's own resource";
+            issues.push(Issue::new(of.path.as_ref(), of.mark, problem).hint(hint));
+        }
     }
 }
 
@@ -279,7 +311,6 @@ impl Draft {
             gatherer.add(text.slots(), false);
         }
         let table = gatherer.finish();
-        let eyes = resolver.eyes();
         let nodes = self.graph.nodes.iter().zip(&self.formulas).enumerate();
         let nodes = nodes.map(|(index, (node, formulas))| {
             let doing = match (&node.kind, &formulas.formula) {
@@ -302,7 +333,6 @@ impl Draft {
                         beat: sensor.beat,
                         evict: sensor.evict.map_or(0, |evict| evict.0),
                         after: after.into_iter().collect(),
-                        eye: eyes.get(index).copied().unwrap_or_default(),
                     }))
                 }
                 _ => Doing::Still,

@@ -38,7 +38,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// What a name means that is no metric here: `value` in the conditions of states, `item` in a loop.
-    fn special(name: &str, own: Option<(&Sensor, bool)>) -> Option<Source> {
+    pub(super) fn special(name: &str, own: Option<(&Sensor, bool)>) -> Option<Source> {
         let (sensor, condition) = own?;
         if condition && name == "value" {
             return Some(Source::Value);
@@ -151,22 +151,6 @@ impl<'a> Resolver<'a> {
             _ => None,
         });
         asked.max().unwrap_or(0)
-    }
-
-    /// Which resource each node looks at: 0 is the task's, the others are numbered as they are first written.
-    pub(super) fn eyes(&self) -> Vec<usize> {
-        let mut known: Vec<&str> = vec![""];
-        let nodes = self.graph.nodes.iter().map(|node| {
-            let GraphNodeKind::Sensor(sensor) = &node.kind else {
-                return 0;
-            };
-            let of = sensor.of.as_ref().map_or("", |of| of.source.as_ref());
-            known.iter().position(|other| *other == of).unwrap_or_else(|| {
-                known.push(of);
-                known.len() - 1
-            })
-        });
-        nodes.collect()
     }
 
     /// The connected parts: by `of` and by what formulas name.

@@ -176,3 +176,17 @@ fn what_nodes_mean_together_is_checked() {
     assert!(told[0].contains("`g` is a gate, which never runs"));
     assert!(told[1].contains("`g` cannot be fired"));
 }
+
+#[cfg(feature = "grpc")]
+#[test]
+fn a_graph_travels_in_a_message_as_it_stands() {
+    use crate::document::message::{from_message, to_message};
+    let body: String = WHOLE.lines().map(|line| format!("  {line}\n")).collect();
+    let text = format!("kind: Rule\nname: r\nfor: all\ngraph:\n{body}");
+    let back = from_message(&to_message(&text).unwrap());
+    let unmarked = |text: &str| match parse(text).unwrap().pop() {
+        Some(Document::Rule(rule)) => rule.document,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(unmarked(&back), unmarked(&text));
+}
