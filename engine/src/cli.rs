@@ -87,9 +87,7 @@ async fn ask(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         | Command::Serve(_)
         | Command::Replay(_)
         | Command::Import(_)
-        | Command::Demo(_) => {
-            Err(Failure::new("this command asks no engine"))
-        }
+        | Command::Demo(_) => Err(Failure::new("this command asks no engine")),
     }
 }
 

@@ -191,11 +191,17 @@ pub fn waylay(source: &str) -> Result<Imported, Vec<String>> {
     let mut rule = Map::new();
     rule.insert("kind".to_owned(), json!("Rule"));
     let name = task.name.as_deref().or_else(|| text(template, "name"));
-    rule.insert("name".to_owned(), json!(rule_name(name.unwrap_or("imported"))));
+    rule.insert(
+        "name".to_owned(),
+        json!(rule_name(name.unwrap_or("imported"))),
+    );
     if let Some(description) = text(template, "description") {
         rule.insert("description".to_owned(), json!(description));
     }
-    rule.insert("for".to_owned(), task.resource.map_or(json!("all"), Value::String));
+    rule.insert(
+        "for".to_owned(),
+        task.resource.map_or(json!("all"), Value::String),
+    );
     rule.insert("graph".to_owned(), Value::Object(graph));
     Ok(Imported {
         rule: Value::Object(rule),
@@ -258,7 +264,8 @@ fn task(template: &Map<String, Value>, findings: &mut Findings) -> Task {
             task.graph.insert("reset".to_owned(), json!(reset));
         }
         if let Some(full) = flag("gatesNeedFullObservation") {
-            task.graph.insert("full_observation".to_owned(), json!(full));
+            task.graph
+                .insert("full_observation".to_owned(), json!(full));
         }
         when(map, key, &mut task, findings);
     }
@@ -279,7 +286,8 @@ fn when(map: &Map<String, Value>, path: &str, task: &mut Task, findings: &mut Fi
             let frequency = map.get("frequency").or_else(|| map.get("pollingInterval"));
             match frequency.and_then(Value::as_i64) {
                 Some(ms) => {
-                    task.graph.insert("tick".to_owned(), json!(milliseconds(ms)));
+                    task.graph
+                        .insert("tick".to_owned(), json!(milliseconds(ms)));
                 }
                 None => findings.problem(path, "a periodic task needs `frequency` in ms"),
             }
@@ -292,7 +300,8 @@ fn when(map: &Map<String, Value>, path: &str, task: &mut Task, findings: &mut Fi
                 }
             }
             findings.warn(path, "`schedule` is not available yet: say `tick` instead");
-            task.graph.insert("schedule".to_owned(), Value::Object(schedule));
+            task.graph
+                .insert("schedule".to_owned(), Value::Object(schedule));
         }
         other => findings.problem(
             &format!("{path}.type"),

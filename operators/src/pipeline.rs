@@ -261,10 +261,7 @@ impl Pipeline {
             .take(batch, rows.clone(), self.clock, &mut self.ticks);
         self.find_water();
         self.find_columns(batch);
-        self.group_picker.pick(&self.ticks);
-        self.window_picker.pick(&self.ticks);
-        self.pattern_picker.pick(&self.ticks);
-        self.graph_picker.pick(&self.ticks);
+        self.pick();
         let push = Push {
             batch,
             rows: rows.clone(),
@@ -313,8 +310,8 @@ impl Pipeline {
         let (picker, scratch) = (&self.pattern_picker, &mut self.pattern_scratch);
         patterns::push_all((units, hit), picker, &times, &push, scratch, out);
         let units = (self.graphs.as_mut_slice(), &mut self.working);
-        let (picker, scratch) = (&self.graph_picker, &mut self.graph_scratch);
-        graphs::push_all((units, hit), picker, &times, &push, scratch, out);
+        let own = (&self.graph_picker, &mut self.graph_scratch);
+        graphs::push_all((units, hit), own, &times, &push, out);
         self.working = Working::Nobody;
     }
 

@@ -8,10 +8,10 @@ mod canonical;
 mod definition;
 mod flow;
 mod formula;
+mod graph;
 mod json;
 #[cfg(feature = "grpc")]
 pub(crate) mod message;
-mod graph;
 mod pattern;
 mod ring;
 mod rule;

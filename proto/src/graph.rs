@@ -274,8 +274,8 @@ impl Graph {
     /// Whether a sensor looks at other resources than the task's own.
     #[must_use]
     pub fn looks_elsewhere(&self) -> bool {
-        self.nodes.iter().any(|node| {
-            matches!(&node.kind, GraphNodeKind::Sensor(sensor) if sensor.of.is_some())
-        })
+        self.nodes
+            .iter()
+            .any(|node| matches!(&node.kind, GraphNodeKind::Sensor(sensor) if sensor.of.is_some()))
     }
 }

@@ -145,3 +145,54 @@ pub fn name_problem(name: &str) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_proto::{FormulaText, Mark};
+
+    use super::*;
+    use crate::formula::Formula;
+    use crate::names::FormulaContext;
+
+    #[test]
+    fn nodes_of_a_graph_are_asked_for_value_state_and_time() {
+        let scope = AliasScope {
+            names: vec![
+                ("a".into(), AliasKind::Node),
+                ("g".into(), AliasKind::Still),
+            ],
+        };
+        let compile = |source: &str| {
+            let text = FormulaText {
+                source: source.into(),
+                path: "graph.nodes.f.formula".into(),
+                mark: Mark { line: 1, column: 1 },
+            };
+            match Formula::compile_aliased(&text, FormulaContext::Condition, &scope) {
+                Ok(formula) => {
+                    let slots = formula.slots().iter().map(ToString::to_string);
+                    slots.collect::<Vec<_>>().join("; ")
+                }
+                Err(issues) => issues[0].problem.clone(),
+            }
+        };
+        assert_eq!(
+            compile("a.value - prev(a.value, 2) + a"),
+            "a.value; a[-3].value; a"
+        );
+        assert_eq!(
+            compile("a.state == \"Up\" && g.state == \"TRUE\""),
+            "a.state; g.state"
+        );
+        assert_eq!(compile("prev(x) + prev(a.value)"), "prev(x); a[-2].value");
+        assert_eq!(compile("g.value"), "`g` never runs: it has only a `state`");
+        assert_eq!(
+            compile("avg(a.value, \"5m\")"),
+            "`a` is a node and cannot stand inside a function here"
+        );
+        assert_eq!(
+            compile("a.temperature"),
+            "a node has `value`, `state` and `time`, `a` is a node"
+        );
+    }
+}

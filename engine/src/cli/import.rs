@@ -29,10 +29,15 @@ fn read(path: &Path) -> Result<String, Failure> {
     let cannot = |error| Failure::usage(format!("cannot read `{}`: {error}", path.display()));
     if path == Path::new("-") {
         let input = std::io::stdin().lock();
-        input.take(BYTES).read_to_string(&mut source).map_err(cannot)?;
+        input
+            .take(BYTES)
+            .read_to_string(&mut source)
+            .map_err(cannot)?;
     } else {
         let file = std::fs::File::open(path).map_err(cannot)?;
-        file.take(BYTES).read_to_string(&mut source).map_err(cannot)?;
+        file.take(BYTES)
+            .read_to_string(&mut source)
+            .map_err(cannot)?;
     }
     Ok(source)
 }

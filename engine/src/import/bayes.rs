@@ -45,7 +45,10 @@ pub(super) fn nodes(
         if let Some(Value::Object(properties)) = map.get("properties") {
             let path = format!("{path}.properties");
             findings.object(&Value::Object(properties.clone()), &path, &PROPERTIES);
-            if properties.get("actions").is_some_and(|actions| *actions != json!([])) {
+            if properties
+                .get("actions")
+                .is_some_and(|actions| *actions != json!([]))
+            {
                 findings.problem(&format!("{path}.actions"), "write them as triggers");
             }
             sensor((name, &path), properties, words, &mut node, findings);
@@ -93,7 +96,13 @@ fn sensor(
     };
     let nothing = Map::new();
     let own = sensor.get("properties").and_then(Value::as_object);
-    *node = plugs::node((name, &path), plug, own.unwrap_or(&nothing), words, findings);
+    *node = plugs::node(
+        (name, &path),
+        plug,
+        own.unwrap_or(&nothing),
+        words,
+        findings,
+    );
 }
 
 /// Tables: the first node is the one that they are of.

@@ -39,7 +39,10 @@ impl Words {
         let mut add = |label: &str, kind: Kind, path: &str, findings: &mut Findings| {
             let name = legal(label);
             if let Some(other) = names.insert(name.clone(), label.to_owned()) {
-                findings.problem(path, format!("`{label}` and `{other}` are both `{name}` here"));
+                findings.problem(
+                    path,
+                    format!("`{label}` and `{other}` are both `{name}` here"),
+                );
             }
             words.nodes.insert(label.to_owned(), kind);
         };
@@ -127,24 +130,37 @@ impl Words {
             "seconds" => Ok(format!("\"{count}s\"")),
             "minutes" => Ok(format!("\"{count}m\"")),
             "hours" => Ok(format!("\"{count}h\"")),
-            other => Err(format!("`{other}` is not one of samples, seconds, minutes, hours")),
+            other => Err(format!(
+                "`{other}` is not one of samples, seconds, minutes, hours"
+            )),
         };
         match (function, arguments.as_slice()) {
             ("avg" | "min" | "max" | "std" | "sum", [of]) => {
                 Ok(format!("{function}({}, \"all\")", self.series(of)?))
             }
-            ("avg" | "min" | "max" | "std" | "sum", [count, unit, of]) => {
-                Ok(format!("{function}({}, {})", self.series(of)?, over(count, unit)?))
-            }
-            ("count", [key, of]) => {
-                Ok(format!("count_if({} == {}, \"all\")", self.series(of)?, literal(key)))
-            }
+            ("avg" | "min" | "max" | "std" | "sum", [count, unit, of]) => Ok(format!(
+                "{function}({}, {})",
+                self.series(of)?,
+                over(count, unit)?
+            )),
+            ("count", [key, of]) => Ok(format!(
+                "count_if({} == {}, \"all\")",
+                self.series(of)?,
+                literal(key)
+            )),
             ("count", [key, count, unit, of]) => {
                 let over = over(count, unit)?;
-                Ok(format!("count_if({} == {}, {over})", self.series(of)?, literal(key)))
+                Ok(format!(
+                    "count_if({} == {}, {over})",
+                    self.series(of)?,
+                    literal(key)
+                ))
             }
             ("sequence", [states, of]) => self.sequence(states, of),
-            _ => Err(format!("`{function}` with {} arguments has no equal here", arguments.len())),
+            _ => Err(format!(
+                "`{function}` with {} arguments has no equal here",
+                arguments.len()
+            )),
         }
     }
 
@@ -156,7 +172,10 @@ impl Words {
             let back = u32::try_from(states.len() - 1 - index).unwrap_or(0);
             parts.push(format!("{} == {}", self.value(of, back)?, literal(state)));
         }
-        Ok(format!("(if or({}, false) {{ 1.0 }} else {{ 0.0 }})", parts.join(" && ")))
+        Ok(format!(
+            "(if or({}, false) {{ 1.0 }} else {{ 0.0 }})",
+            parts.join(" && ")
+        ))
     }
 
     /// A formula with its references as ours.
@@ -182,9 +201,10 @@ impl Words {
             };
             rest = inside.get(end + 1..).unwrap_or_default();
             let mut back = 0;
-            if let Some((number, after)) = rest.strip_prefix("[-").and_then(|r| r.split_once(']'))
-            {
-                back = number.parse().map_err(|_| format!("`[-{number}]` is no number of runs"))?;
+            if let Some((number, after)) = rest.strip_prefix("[-").and_then(|r| r.split_once(']')) {
+                back = number
+                    .parse()
+                    .map_err(|_| format!("`[-{number}]` is no number of runs"))?;
                 rest = after;
             }
             out.push_str(&self.reference(inside.get(..end).unwrap_or_default(), back)?);
@@ -225,9 +245,9 @@ impl Words {
         let mut out = String::new();
         let mut rest = source;
         loop {
-            let found = [("${", "}"), ("{{", "}}")].iter().filter_map(|(open, close)| {
-                rest.find(open).map(|at| (at, *open, *close))
-            });
+            let found = [("${", "}"), ("{{", "}}")]
+                .iter()
+                .filter_map(|(open, close)| rest.find(open).map(|at| (at, *open, *close)));
             let Some((at, open, close)) = found.min() else {
                 out.push_str(rest);
                 return Ok(out);
@@ -235,7 +255,9 @@ impl Words {
             let (before, tail) = rest.split_at(at);
             out.push_str(before);
             let inside = tail.get(open.len()..).unwrap_or_default();
-            let end = inside.find(close).ok_or_else(|| format!("`{open}` is never closed"))?;
+            let end = inside
+                .find(close)
+                .ok_or_else(|| format!("`{open}` is never closed"))?;
             let name = self.binding(inside.get(..end).unwrap_or_default())?;
             out.push_str(&format!("${{{name}}}"));
             rest = inside.get(end + close.len()..).unwrap_or_default();
@@ -301,7 +323,9 @@ pub(crate) fn metric(name: &str) -> String {
         let first = part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         first && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     });
-    let word = ["meta", "labels", "type", "parent", "resource", "time", "metric"];
+    let word = [
+        "meta", "labels", "type", "parent", "resource", "time", "metric",
+    ];
     if plain && !word.contains(&name) {
         name.to_owned()
     } else {

@@ -202,10 +202,7 @@ pub(super) fn relations(
 }
 
 /// `triggers`.
-pub(super) fn triggers(
-    template: &Map<String, Value>,
-    findings: &mut Findings,
-) -> Vec<Value> {
+pub(super) fn triggers(template: &Map<String, Value>, findings: &mut Findings) -> Vec<Value> {
     let mut out = Vec::new();
     for (path, item) in items(template, "triggers", findings) {
         let Some(map) = findings.object(item, &path, &TRIGGER) else {
@@ -264,7 +261,9 @@ pub(super) fn actuators(
         let mut with = Map::new();
         let properties = map.get("properties").and_then(Value::as_object);
         for (key, value) in properties.into_iter().flatten() {
-            let source = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let source = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
             match words.text(&source) {
                 Ok(text) => {
                     with.insert(key.clone(), json!(text));

@@ -22,7 +22,10 @@ fn operand(
             Err(_) => words.formula(text, own),
         },
         Some(value @ Value::Number(_)) => Ok(value.to_string()),
-        _ => Err(format!("the property `{}` is missing", names.join("` or `"))),
+        _ => Err(format!(
+            "the property `{}` is missing",
+            names.join("` or `")
+        )),
     }
 }
 
@@ -46,7 +49,10 @@ pub(super) fn node(
                 path,
                 format!("`{plug}` has no equal here: it becomes a call of a handler of that name"),
             );
-            node.insert("call".to_owned(), json!({ "use": plug, "with": properties }));
+            node.insert(
+                "call".to_owned(),
+                json!({ "use": plug, "with": properties }),
+            );
         }
         Err(problem) => findings.problem(path, format!("`{plug}`: {problem}")),
     }
@@ -67,14 +73,7 @@ fn fill(
         let name = text(properties, "parameter").ok_or("the property `parameter` is missing")?;
         Ok::<String, String>(metric(name))
     };
-    let states = |properties: &Map<String, Value>| {
-        let (low, high) = (operand(properties, &LOW, at)?, operand(properties, &HIGH, at)?);
-        Ok::<Value, String>(json!({
-            "Above": format!("value > {high}"),
-            "In Range": format!("value >= {low} && value <= {high}"),
-            "Below": format!("value < {low}"),
-        }))
-    };
+    let sides = || json!({ "True": "value == true", "False": "value == false" });
     match plug {
         "stream" => {
             set("formula", json!("time"));
@@ -85,11 +84,14 @@ fn fill(
         }
         "streamingRangeSensor" | "generalSensor" => {
             set("formula", json!(parameter()?));
-            set("states", states(properties)?);
+            set("states", range(properties, at)?);
         }
         "inRange" => {
-            set("formula", json!(operand(properties, &["value", "parameter"], at)?));
-            set("states", states(properties)?);
+            set(
+                "formula",
+                json!(operand(properties, &["value", "parameter"], at)?),
+            );
+            set("states", range(properties, at)?);
         }
         "Function" => {
             set("formula", json!(operand(properties, &["formula"], at)?));
@@ -98,33 +100,53 @@ fn fill(
             }
         }
         "condition" => {
-            let source = text(properties, "condition").ok_or("the property `condition` is missing")?;
+            let source =
+                text(properties, "condition").ok_or("the property `condition` is missing")?;
             let source = source.replace("===", "==").replace("!==", "!=");
             set("formula", json!(words.formula(&source, label)?));
-            set("states", json!({ "True": "value == true", "False": "value == false" }));
+            set("states", sides());
         }
         "isParameterAvailable" => {
             set("formula", json!(format!("has({})", parameter()?)));
-            set("states", json!({ "True": "value == true", "False": "value == false" }));
+            set("states", sides());
         }
         "Delay" | "delay" => {
-            let lasts = property(properties, &["duration", "delay", "seconds"]);
-            let lasts = match lasts {
-                Some(Value::Number(seconds)) => {
-                    let seconds = seconds.as_f64().unwrap_or_default();
-                    #[allow(clippy::cast_possible_truncation, reason = "a delay is no such length")]
-                    let ms = (seconds * 1000.0) as i64;
-                    milliseconds(ms)
-                }
-                Some(Value::String(text)) => match text.parse::<u32>() {
-                    Ok(seconds) => format!("{seconds}s"),
-                    Err(_) => text.clone(),
-                },
-                _ => return Err("the property `duration` is missing".to_owned()),
-            };
-            set("delay", json!(lasts));
+            set("delay", json!(lasts(properties)?));
         }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// The states of a range.
+fn range(properties: &Map<String, Value>, at: (&Words, &str)) -> Result<Value, String> {
+    let (low, high) = (
+        operand(properties, &LOW, at)?,
+        operand(properties, &HIGH, at)?,
+    );
+    Ok(json!({
+        "Above": format!("value > {high}"),
+        "In Range": format!("value >= {low} && value <= {high}"),
+        "Below": format!("value < {low}"),
+    }))
+}
+
+/// How long a delay lasts: seconds, or a duration.
+fn lasts(properties: &Map<String, Value>) -> Result<String, String> {
+    match property(properties, &["duration", "delay", "seconds"]) {
+        Some(Value::Number(seconds)) => {
+            let seconds = seconds.as_f64().unwrap_or_default();
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "no delay is longer than a number can say"
+            )]
+            let ms = (seconds * 1000.0) as i64;
+            Ok(milliseconds(ms))
+        }
+        Some(Value::String(text)) => Ok(match text.parse::<u32>() {
+            Ok(seconds) => format!("{seconds}s"),
+            Err(_) => text.clone(),
+        }),
+        _ => Err("the property `duration` is missing".to_owned()),
+    }
 }

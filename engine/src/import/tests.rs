@@ -20,7 +20,10 @@ fn compiles(rule: &Value) -> Result<Plan, Vec<String>> {
     let told = |issues: Vec<tidegate_proto::Issue>| {
         issues.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    match tidegate_proto::document::parse(&rule.to_string()).map_err(told)?.pop() {
+    match tidegate_proto::document::parse(&rule.to_string())
+        .map_err(told)?
+        .pop()
+    {
         Some(Document::Rule(rule)) => Plan::compile(&rule).map_err(told),
         other => panic!("{other:?}"),
     }
@@ -77,11 +80,14 @@ fn a_simplified_template_becomes_a_rule() {
             }
         })
     );
-    assert_eq!(imported.warnings, [
-        "sensors[0].version: has no equal here and is left out",
-        "sensors[1].version: has no equal here and is left out",
-        "actuators[0].version: has no equal here and is left out",
-    ]);
+    assert_eq!(
+        imported.warnings,
+        [
+            "sensors[0].version: has no equal here and is left out",
+            "sensors[1].version: has no equal here and is left out",
+            "actuators[0].version: has no equal here and is left out",
+        ]
+    );
     compiles(&imported.rule).unwrap();
 }
 
@@ -100,10 +106,17 @@ fn the_bayesian_form_becomes_tables_and_priors() {
         "task": {"type": "reactive"}
     });
     let graph = graph(&template);
-    assert_eq!(graph["nodes"]["p1"]["priors"], json!({"Below": 0.25, "Equal": 0.25, "Above": 0.5}));
+    assert_eq!(
+        graph["nodes"]["p1"]["priors"],
+        json!({"Below": 0.25, "Equal": 0.25, "Above": 0.5})
+    );
     assert_eq!(graph["nodes"]["p1"]["evict"], "1500ms");
-    assert_eq!(graph["nodes"]["p2"], json!({"states": ["Dead", "Alive"], "table": [0.5, 0.5]}));
-    let link = json!({"states": ["OK", "NOK"], "table": [0, 1, 1, 1, 1, 0, 0, 0], "of": ["p1", "p2"]});
+    assert_eq!(
+        graph["nodes"]["p2"],
+        json!({"states": ["Dead", "Alive"], "table": [0.5, 0.5]})
+    );
+    let link =
+        json!({"states": ["OK", "NOK"], "table": [0, 1, 1, 1, 1, 0, 0, 0], "of": ["p1", "p2"]});
     assert_eq!(graph["nodes"]["LINK"], link);
     // The table is of two parents with two states each: that is told when it is applied.
     let told = compiles(&rule(&template)).unwrap_err();
@@ -124,19 +137,31 @@ fn references_of_formulas_become_ours() {
         match waylay(&template.to_string()) {
             Ok(imported) => {
                 compiles(&imported.rule).unwrap();
-                imported.rule["graph"]["nodes"]["f"]["formula"].as_str().unwrap().to_owned()
+                imported.rule["graph"]["nodes"]["f"]["formula"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
             }
             Err(problems) => problems.join("; "),
         }
     };
-    assert_eq!(sensor("<n.formulaValue> - <n.formulaValue>[-2]"), "n.value - prev(n.value, 2)");
+    assert_eq!(
+        sensor("<n.formulaValue> - <n.formulaValue>[-2]"),
+        "n.value - prev(n.value, 2)"
+    );
     assert_eq!(sensor("<s.temp> + <s.other>"), "s.value + other");
     assert_eq!(
         sensor("abs(<n.v> - <n.v>[-1]) / dt"),
         "abs(n.value - prev(n.value)) / ((time - f.time) / 1000.0)"
     );
-    assert_eq!(sensor("<max(3, minutes, s.temp)> - <min(s.temp)>"), "max(temp, \"3m\") - min(temp, \"all\")");
-    assert_eq!(sensor("<count(OK, 5, minutes, GLOBAL.mode)>"), "count_if(mode == \"OK\", \"5m\")");
+    assert_eq!(
+        sensor("<max(3, minutes, s.temp)> - <min(s.temp)>"),
+        "max(temp, \"3m\") - min(temp, \"all\")"
+    );
+    assert_eq!(
+        sensor("<count(OK, 5, minutes, GLOBAL.mode)>"),
+        "count_if(mode == \"OK\", \"5m\")"
+    );
     assert_eq!(
         sensor("<sequence([Below,Above], s.state)>"),
         "(if or(prev(s.state) == \"Below\" && s.state == \"Above\", false) { 1.0 } else { 0.0 })"
@@ -146,7 +171,10 @@ fn references_of_formulas_become_ours() {
         sensor("<avg(n.v)>"),
         "sensors[2]: `Function`: `n.v` is a value of a node: windows are over metrics, write the function over them by hand"
     );
-    assert_eq!(sensor("<x.v>"), "sensors[2]: `Function`: there is no node `x`");
+    assert_eq!(
+        sensor("<x.v>"),
+        "sensors[2]: `Function`: there is no node `x`"
+    );
 }
 
 #[test]
@@ -165,19 +193,28 @@ fn everything_that_cannot_be_said_is_told_at_once_and_what_has_no_equal_is_warne
         .to_string(),
     )
     .unwrap_err();
-    assert_eq!(told, [
-        "sensors[1].label: `a_b` and `a b` are both `a_b` here",
-        "sensors[1].pauseExecution: has no equal here",
-        "sensors[2].evictionTme: unknown key; did you mean evictionTime?",
-        "sensors[2].xyz: unknown key",
-        "relations[0].type: `XOR` is not one of AND, OR, NAND, GENERAL",
-        "triggers[0]: `destinationLabel` is missing",
-        "task.type: `sometimes` is not one of periodic, scheduled, onetime, reactive",
-    ]);
+    assert_eq!(
+        told,
+        [
+            "sensors[1].label: `a_b` and `a b` are both `a_b` here",
+            "sensors[1].pauseExecution: has no equal here",
+            "sensors[2].evictionTme: unknown key; did you mean evictionTime?",
+            "sensors[2].xyz: unknown key",
+            "relations[0].type: `XOR` is not one of AND, OR, NAND, GENERAL",
+            "triggers[0]: `destinationLabel` is missing",
+            "task.type: `sometimes` is not one of periodic, scheduled, onetime, reactive",
+        ]
+    );
     let imported = waylay(&json!({"sensors": [{"label": "w", "name": "weather", "properties": {"city": "Ghent"}}], "task": {"type": "onetime"}}).to_string());
     let imported = imported.unwrap();
-    assert_eq!(imported.rule["graph"]["nodes"]["w"]["call"], json!({"use": "weather", "with": {"city": "Ghent"}}));
+    assert_eq!(
+        imported.rule["graph"]["nodes"]["w"]["call"],
+        json!({"use": "weather", "with": {"city": "Ghent"}})
+    );
     assert_eq!(imported.rule["graph"]["tick"], "once");
-    assert_eq!(imported.warnings, ["sensors[0]: `weather` has no equal here: it becomes a call of a handler of that name"]);
+    assert_eq!(
+        imported.warnings,
+        ["sensors[0]: `weather` has no equal here: it becomes a call of a handler of that name"]
+    );
     assert_eq!(waylay("{").unwrap_err().len(), 1);
 }

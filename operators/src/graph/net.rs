@@ -123,7 +123,11 @@ impl GateNode {
     /// Its state by the states of its parents, as far as that is certain.
     pub(crate) fn state(&self, parents: &[Option<u16>]) -> Option<u16> {
         let hit = self.hit(parents)?;
-        Some(if hit == self.hits_are_false { FALSE } else { TRUE })
+        Some(if hit == self.hits_are_false {
+            FALSE
+        } else {
+            TRUE
+        })
     }
 }
 

@@ -246,10 +246,14 @@ impl Sheet {
             }
         };
         let fired = old.fired.iter();
-        self.fired = fired.filter_map(|(target, at)| Some((place(target)?, *at))).collect();
+        self.fired = fired
+            .filter_map(|(target, at)| Some((place(target)?, *at)))
+            .collect();
         let trigger = |was: usize| {
             let identity = &old_plan.triggers.get(was)?.identity;
-            plan.triggers.iter().position(|own| own.identity == *identity)
+            plan.triggers
+                .iter()
+                .position(|own| own.identity == *identity)
         };
         let spent = old.spent.iter();
         let spent = spent.filter_map(|(was, target)| Some((trigger(*was)?, place(target)?)));

@@ -131,7 +131,9 @@ impl GraphUnit {
             }
             let time = push.batch.time.get(number).copied().unwrap_or_default();
             let at = (*water).max(tick.latest);
-            let passes = mask.as_ref().is_none_or(|mask| mask.get(index) == Some(&true));
+            let passes = mask
+                .as_ref()
+                .is_none_or(|mask| mask.get(index) == Some(&true));
             read(&mut cursors, number, scratch);
             let row = Row {
                 resource: tick.resource,
@@ -146,7 +148,13 @@ impl GraphUnit {
                 event: Some(push.batch.event_ref(number)),
             };
             self.meet(&row, push.view);
-            self.turn(&moment, (at, push.limits), passes.then_some(&row), scratch, out);
+            self.turn(
+                &moment,
+                (at, push.limits),
+                passes.then_some(&row),
+                scratch,
+                out,
+            );
             scratch.touched.push(tick.resource);
         }
         self.rearm(watch, &scratch.touched);
@@ -174,7 +182,8 @@ impl GraphUnit {
     ) {
         let graph = Arc::clone(&self.graph);
         let resource = moment.resource;
-        let cell_of = |sheets: &mut Vec<Sheet>| std::mem::take(cell(sheets, resource, Sheet::default()));
+        let cell_of =
+            |sheets: &mut Vec<Sheet>| std::mem::take(cell(sheets, resource, Sheet::default()));
         let mut sheet = cell_of(&mut self.state.sheets);
         sheet.open(&graph);
         let limits = GraphLimits {

@@ -71,3 +71,13 @@ impl Picker {
             .sum()
     }
 }
+
+impl super::Pipeline {
+    /// Finds the rows that can concern each unit.
+    pub(super) fn pick(&mut self) {
+        self.group_picker.pick(&self.ticks);
+        self.window_picker.pick(&self.ticks);
+        self.pattern_picker.pick(&self.ticks);
+        self.graph_picker.pick(&self.ticks);
+    }
+}

@@ -168,7 +168,11 @@ fn graph(plan: &GraphPlan, lines: &mut Vec<String>) {
             Doing::Sensor(sensor) => sensor.formula.formula.normal_text().to_string(),
             Doing::Delay { lasts, .. } => format!("delay {}", Span(*lasts)),
             Doing::Still => {
-                let names = net.source.parents().iter().filter_map(|of| plan.nodes.get(*of));
+                let names = net
+                    .source
+                    .parents()
+                    .iter()
+                    .filter_map(|of| plan.nodes.get(*of));
                 let names: Vec<&str> = names.map(|node| node.name.as_ref()).collect();
                 format!("of {}", names.join(", "))
             }

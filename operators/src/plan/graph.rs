@@ -1,6 +1,7 @@
 //! [`GraphPlan`]: a compiled `graph`: its net, what runs when, triggers, and where formulas get their values.
 
 mod compile;
+mod order;
 mod resolve;
 
 use std::sync::Arc;
@@ -89,7 +90,10 @@ pub(crate) struct SensorPlan {
 #[derive(Debug)]
 pub(crate) enum Doing {
     Sensor(Box<SensorPlan>),
-    Delay { lasts: i64, restart: bool },
+    Delay {
+        lasts: i64,
+        restart: bool,
+    },
     /// It never runs.
     Still,
 }
@@ -119,7 +123,10 @@ impl NodePlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CuePlan {
     State(Vec<u16>),
-    Change { from: Option<u16>, to: Option<u16> },
+    Change {
+        from: Option<u16>,
+        to: Option<u16>,
+    },
     Executed,
     Probability {
         state: u16,
@@ -201,7 +208,11 @@ pub(crate) fn names(graph: &Graph) -> AliasScope {
             GraphNodeKind::Sensor(sensor) => sensor.formula.is_some(),
             GraphNodeKind::Delay { .. } => true,
         };
-        let kind = if runs { AliasKind::Node } else { AliasKind::Still };
+        let kind = if runs {
+            AliasKind::Node
+        } else {
+            AliasKind::Still
+        };
         (Arc::clone(&node.name), kind)
     });
     AliasScope {

@@ -12,7 +12,7 @@ use crate::document::action;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, flag, span};
-use crate::graph::{Beat, DATA, FALSE, Graph, MOST_NODES, TRUE};
+use crate::graph::{Beat, DATA, FALSE, Graph, GraphNode, MOST_NODES, TRUE};
 use crate::issue::nearest;
 use crate::rule::Action;
 
@@ -129,35 +129,57 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Graph> {
         report.add(&field.path, field.mark, problem);
         return None;
     }
-    let actuators = section.get("actuators");
     let mut quiet = Report::default();
-    let acting = actuators.map_or_else(Vec::new, |field| field.entries(&mut quiet));
+    let actuators = section.get("actuators");
+    let actuators = actuators.map_or_else(Vec::new, |field| field.entries(&mut quiet));
     let known = Known {
         names: entries.iter().map(|entry| entry.name).collect(),
         states: entries.iter().map(node::state_names).collect(),
-        actuators: acting.iter().map(|entry| entry.name).collect(),
+        actuators: actuators.iter().map(|entry| entry.name).collect(),
     };
-    for entry in entries.iter().chain(&acting) {
-        named(entry, report);
-    }
-    for entry in acting
-        .iter()
-        .filter(|entry| known.names.contains(&entry.name))
-    {
-        let problem = format!("`{}` is the name of a node, too", entry.name);
-        report.hint(
-            &entry.path,
-            entry.mark,
-            problem,
-            "give one of them another name",
-        );
-    }
+    names(&entries, &actuators, &known, report);
     let nodes: Vec<_> = entries
         .iter()
         .map(|entry| node::read(entry, &known, report))
         .collect();
+    let whole = nodes.iter().all(Option::is_some);
+    let graph = rest(
+        &section,
+        nodes.into_iter().flatten().collect(),
+        &known,
+        report,
+    );
+    if whole {
+        check::check(&graph, report);
+    }
+    if let Some(found) = report.issues.get_mut(before..) {
+        found.sort_by_key(|issue| issue.mark);
+    }
+    (report.issues.len() == before).then_some(graph)
+}
+
+/// Names of nodes and actuators: good ones, each for one thing.
+fn names(entries: &[Field<'_>], actuators: &[Field<'_>], known: &Known<'_>, report: &mut Report) {
+    for entry in entries.iter().chain(actuators) {
+        named(entry, report);
+    }
+    let twice = actuators.iter();
+    for entry in twice.filter(|entry| known.names.contains(&entry.name)) {
+        let problem = format!("`{}` is the name of a node, too", entry.name);
+        let hint = "give one of them another name";
+        report.hint(&entry.path, entry.mark, problem, hint);
+    }
+}
+
+/// A graph of nodes that are read, with everything else.
+fn rest(
+    section: &Section<'_>,
+    nodes: Vec<GraphNode>,
+    known: &Known<'_>,
+    report: &mut Report,
+) -> Graph {
     let triggers = section.get("triggers");
-    let triggers = triggers.map_or_else(Vec::new, |field| trigger::read(field, &known, report));
+    let triggers = triggers.map_or_else(Vec::new, |field| trigger::read(field, known, report));
     let observe = section.get("observe").map_or_else(Vec::new, |field| {
         let items = one_or_more(field, report);
         let places = items.iter().filter_map(|item| known.node(item, report));
@@ -174,24 +196,17 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Graph> {
         let words = [("row", false), ("node", true)];
         choice(field, &words, &[], report)
     });
-    let whole = nodes.iter().all(Option::is_some);
-    let graph = Graph {
-        nodes: nodes.into_iter().flatten().collect(),
+    let actuators = known.actuators.iter();
+    Graph {
+        nodes,
         triggers,
-        actuators: known.actuators.iter().map(|name| Arc::from(*name)).collect(),
+        actuators: actuators.map(|name| Arc::from(*name)).collect(),
         tick,
         reset,
         full_observation,
         by_node: by_node.unwrap_or(false),
         observe,
-    };
-    if whole {
-        check::check(&graph, report);
     }
-    if let Some(found) = report.issues.get_mut(before..) {
-        found.sort_by_key(|issue| issue.mark);
-    }
-    (report.issues.len() == before).then_some(graph)
 }
 
 /// A duration, or `once` for one tick when the task begins.

@@ -214,8 +214,7 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
     let bodies: Vec<&str> = BODIES.into_iter().filter(|name| has(root, name)).collect();
     match bodies.as_slice() {
         [] => {
-            let hint =
-                "one of `when` (a condition), `window` (aggregates), `pattern` (rows in order) and `graph`";
+            let hint = "one of `when` (a condition), `window` (aggregates), `pattern` (rows in order) and `graph`";
             report.hint(section.path(), section.mark(), "the rule has no body", hint);
             // What belongs to a body is looked at all the same, so that all problems come at once.
             when::read(section, report);

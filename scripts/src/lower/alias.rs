@@ -197,7 +197,8 @@ impl Lowering<'_> {
         let places = matches!(pick, AliasPick::One | AliasPick::At(_));
         if !places || !["value", "state", "time"].contains(&asked) {
             let problem = format!("a node has `value`, `state` and `time`, `{name}` is a node");
-            let hint = format!("write `{name}.value`; a metric is written `metric(\"{name}.{asked}\")`");
+            let hint =
+                format!("write `{name}.value`; a metric is written `metric(\"{name}.{asked}\")`");
             return self.problem(named.at, problem, hint);
         }
         if still && (asked != "state" || pick != AliasPick::One) {

@@ -1,9 +1,10 @@
 //! Beliefs against plain enumeration of every world, in exact ratios; gates against what their words say.
 
 use proptest::prelude::*;
+use tidegate_proto::graph::GateForm;
 
 use super::*;
-use crate::graph::net::{FALSE, NetNode, TRUE};
+use crate::graph::net::{FALSE, GateNode, Hits, NetNode, TRUE};
 
 fn states(count: usize) -> Vec<std::sync::Arc<str>> {
     (0..count).map(|n| format!("s{n}").into()).collect()
@@ -108,7 +109,11 @@ fn a_gate_of_fifty_sensors_is_no_large_table_and_what_cannot_be_has_no_belief() 
 fn a_clique_that_is_too_large_names_its_nodes() {
     let mut nodes: Vec<NetNode> = (0..17).map(|_| prior(&[1, 1])).collect();
     let row = |hit: usize| -> Vec<Hits> { (0..17).map(|n| Some(vec![n == hit, true])).collect() };
-    nodes.push(gate(GateForm::All, &(0..17).collect::<Vec<_>>(), vec![row(0), row(1)]));
+    nodes.push(gate(
+        GateForm::All,
+        &(0..17).collect::<Vec<_>>(),
+        vec![row(0), row(1)],
+    ));
     let told = Belief::new(&net(nodes)).unwrap_err();
     assert_eq!((told.nodes.len(), told.states), (18, 1 << 18));
 }
@@ -118,7 +123,9 @@ fn distribution(count: usize) -> impl Strategy<Value = Vec<u64>> {
     proptest::collection::vec(0_u64..1000, count - 1).prop_map(|mut cuts| {
         cuts.extend([0, 1000]);
         cuts.sort_unstable();
-        cuts.windows(2).map(|pair| (pair[1] - pair[0]) * 1_000_000).collect()
+        cuts.windows(2)
+            .map(|pair| (pair[1] - pair[0]) * 1_000_000)
+            .collect()
     })
 }
 
@@ -288,10 +295,6 @@ proptest! {
             .collect();
         let net = net(nodes.clone());
         let belief = Belief::new(&net).unwrap();
-        let fits = |world: &[usize]| {
-            let pairs = world.iter().zip(&observed);
-            pairs.clone().all(|(state, seen)| seen.is_none_or(|seen| usize::from(seen) == *state))
-        };
         let all = worlds(&nodes);
         let certain = net.certain(|node| observed[node], |_| None);
         for node in 0..nodes.len() {
@@ -332,6 +335,5 @@ proptest! {
                 }
             }
         }
-        let _ = fits;
     }
 }

@@ -59,8 +59,7 @@ impl Pipeline {
         if old.is_some() {
             self.hurry(&mut unit, change);
         }
-        self.graph_picker
-            .set_all(index, &unit.state.members, true);
+        self.graph_picker.set_all(index, &unit.state.members, true);
         if let Some(place) = self.graphs.get_mut(index) {
             *place = Some(unit);
         }
@@ -163,7 +162,13 @@ impl Pipeline {
                 let name = std::iter::once(&unit.plan.name);
                 break_if(self.settings.breaks.brittle_clock, name);
                 let limits = self.settings.limits;
-                unit.wake((&due, limits, Trigger::Clock), view, watch, &mut self.graph_scratch, out);
+                unit.wake(
+                    (&due, limits, Trigger::Clock),
+                    view,
+                    watch,
+                    &mut self.graph_scratch,
+                    out,
+                );
             }
         }
     }
@@ -191,7 +196,13 @@ impl Pipeline {
             let resources = all.iter().copied();
             let due: Vec<u32> = resources.filter(|r| unit.deadline(*r) <= time).collect();
             let limits = self.settings.limits;
-            unit.wake((&due, limits, Trigger::Clock), view, watch, &mut self.graph_scratch, out);
+            unit.wake(
+                (&due, limits, Trigger::Clock),
+                view,
+                watch,
+                &mut self.graph_scratch,
+                out,
+            );
         }
     }
 
@@ -199,8 +210,7 @@ impl Pipeline {
         let Some(mut unit) = self.graphs.get_mut(index).and_then(Option::take) else {
             return;
         };
-        self.graph_picker
-            .set_all(index, &unit.state.members, false);
+        self.graph_picker.set_all(index, &unit.state.members, false);
         let raised: Vec<u32> = unit.state.raised.keys().copied().collect();
         for resource in raised {
             let time = self.mark(unit.line(), resource);
@@ -211,8 +221,7 @@ impl Pipeline {
     /// Drops a graph without a word about what it raised.
     pub(crate) fn expel_graph(&mut self, index: usize) {
         if let Some(unit) = self.graphs.get_mut(index).and_then(Option::take) {
-            self.graph_picker
-                .set_all(index, &unit.state.members, false);
+            self.graph_picker.set_all(index, &unit.state.members, false);
         }
     }
 
@@ -257,10 +266,9 @@ impl Pipeline {
 /// Takes the rows of a push through all graph rules; notes which one is at work.
 pub(crate) fn push_all(
     ((graphs, working), hit): ((&mut [Option<GraphUnit>], &mut Working), bool),
-    picker: &Picker,
+    (picker, scratch): (&Picker, &mut GraphScratch),
     times: &Times<'_>,
     push: &Push<'_>,
-    scratch: &mut GraphScratch,
     out: &mut Vec<Outcome>,
 ) {
     for (index, unit) in graphs.iter_mut().enumerate() {

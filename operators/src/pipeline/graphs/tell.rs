@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::{
-    EventBatch, EventRef, Outcome, OutcomeKind, Severity, Trigger, Value,
-};
+use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Severity, Trigger, Value};
 
 use super::{GraphState, GraphUnit};
 use crate::graph::machine::{Count, Run, Scene};
@@ -209,7 +207,9 @@ impl<'a> Theatre<'a> {
                 };
                 let states = self.graph.net.nodes.get(place.own);
                 let mut names = (0_u16..).zip(states.iter().flat_map(|node| &node.states));
-                names.find(|(_, own)| own.as_ref() == name).map(|(state, _)| state)
+                names
+                    .find(|(_, own)| own.as_ref() == name)
+                    .map(|(state, _)| state)
             }
             (StateRule::Flag, Value::Bool(flag)) => Some(u16::from(!flag)),
             (StateRule::Flag, _) => None,

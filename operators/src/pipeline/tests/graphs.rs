@@ -94,33 +94,57 @@ fn a_revision_keeps_equal_nodes_and_counts_their_times_anew() {
     let mut world = World::new();
     world.apply(&graph("r", HELD));
     world.push(&[event("r1", 1_000, &[("a", 9.0), ("b", 1.0)])]);
-    assert_eq!(said(&world), [
-        "1000 result out g TRUE",
-        "1000 state x High {\"High\":1,\"Low\":0}",
-        "1000 state g TRUE {\"TRUE\":1,\"FALSE\":0}",
-    ]);
+    assert_eq!(
+        said(&world),
+        [
+            "1000 result out g TRUE",
+            "1000 state x High {\"High\":1,\"Low\":0}",
+            "1000 state g TRUE {\"TRUE\":1,\"FALSE\":0}",
+        ]
+    );
     world.told.clear();
     // The delay is shorter, an observation valid for less, a node is new: what was observed stays.
-    let revised = HELD.replace("delay: 5s", "delay: 2s").replace("evict: 10s", "evict: 4s");
-    let revised = revised.replace("y: { formula: b > 0 }", "z: { formula: a > 3 }\n  y: { formula: b > 0 }");
+    let revised = HELD
+        .replace("delay: 5s", "delay: 2s")
+        .replace("evict: 10s", "evict: 4s");
+    let revised = revised.replace(
+        "y: { formula: b > 0 }",
+        "z: { formula: a > 3 }\n  y: { formula: b > 0 }",
+    );
     let report = world.apply(&graph("r", &revised));
     let kept = |path: &str| {
         let part = report.parts.iter().find(|part| part.path == path).unwrap();
         format!("{:?}", part.state)
     };
-    assert_eq!((kept("graph.nodes.x"), kept("graph.nodes.z")), ("Kept".into(), "New".into()));
+    assert_eq!(
+        (kept("graph.nodes.x"), kept("graph.nodes.z")),
+        ("Kept".into(), "New".into())
+    );
     world.push(&[event("r1", 3_000, &[("b", 2.0)])]);
-    assert_eq!(said(&world), ["3000 result late d Triggered", "3000 state d Triggered {\"Triggered\":1}"]);
+    assert_eq!(
+        said(&world),
+        [
+            "3000 result late d Triggered",
+            "3000 state d Triggered {\"Triggered\":1}"
+        ]
+    );
     world.told.clear();
     world.push(&[event("r1", 5_000, &[("b", 2.0)])]);
-    assert_eq!(said(&world), [
-        "5000 state x null {\"High\":0.5,\"Low\":0.5}",
-        "5000 state g null {\"TRUE\":0.5,\"FALSE\":0.5}",
-    ]);
+    assert_eq!(
+        said(&world),
+        [
+            "5000 state x null {\"High\":0.5,\"Low\":0.5}",
+            "5000 state g null {\"TRUE\":0.5,\"FALSE\":0.5}",
+        ]
+    );
     world.told.clear();
     // What was fired for good stays so.
     world.push(&[event("r1", 6_000, &[("a", 9.0)])]);
-    assert!(!said(&world).iter().any(|line| line.contains("out")), "{:?}", said(&world));
+    assert!(
+        !said(&world).iter().any(|line| line.contains("out")),
+        "{:?}",
+        said(&world)
+    );
     assert_eq!(world.pipeline.counters("r", 0).throttled, 1);
 }
 
@@ -129,20 +153,31 @@ fn a_removed_rule_and_a_forgotten_resource_end_the_alarm() {
     let text = "nodes: { x: { formula: a > 5 } }\ntriggers: [ { from: x, on: { state: TRUE }, do: alarm } ]\nactuators: { alarm: { alarm: { severity: MINOR } } }\n";
     let mut world = World::new();
     world.apply(&graph("r", text));
-    world.push(&[event("r1", 1_000, &[("a", 9.0)]), event("r2", 2_000, &[("a", 9.0)])]);
+    world.push(&[
+        event("r1", 1_000, &[("a", 9.0)]),
+        event("r2", 2_000, &[("a", 9.0)]),
+    ]);
     assert!(world.pipeline.active("r", 0).unwrap().raised);
     world.told.clear();
     let trigger = tidegate_proto::Trigger::Record(0);
-    world.pipeline.forget(0, &world.house, trigger, &mut world.told);
+    world
+        .pipeline
+        .forget(0, &world.house, trigger, &mut world.told);
     world.remove("r");
-    assert_eq!(said(&world), ["1000 cleared resource deleted", "2000 cleared rule removed"]);
+    assert_eq!(
+        said(&world),
+        ["1000 cleared resource deleted", "2000 cleared rule removed"]
+    );
 }
 
 #[test]
 fn problems_that_only_formulas_show_are_told_with_their_paths() {
     let told = |body: &str| -> Vec<String> {
         let issues = crate::plan::Plan::compile(&graph("r", body)).unwrap_err();
-        issues.iter().map(|issue| format!("{}: {}", issue.path, issue.problem)).collect()
+        issues
+            .iter()
+            .map(|issue| format!("{}: {}", issue.path, issue.problem))
+            .collect()
     };
     assert_eq!(
         told("nodes: { a: { formula: x }, g: { gate: AND, of: [a] } }"),
@@ -160,15 +195,27 @@ fn problems_that_only_formulas_show_are_told_with_their_paths() {
         told("nodes: { a: { formula: x, states: { Up: \"> \\\"a\\\" + 1 >\", Down: \"value + 1\" } }, meta: { formula: x } }").len(),
         3
     );
-    let wide: Vec<String> = (0..17).map(|n| format!("n{n}: {{ formula: x > {n} }}")).collect();
+    let wide: Vec<String> = (0..17)
+        .map(|n| format!("n{n}: {{ formula: x > {n} }}"))
+        .collect();
     let row = |hit: usize| {
-        let states: Vec<&str> = (0..17).map(|n| if n == hit { "TRUE" } else { "FALSE" }).collect();
+        let states: Vec<&str> = (0..17)
+            .map(|n| if n == hit { "TRUE" } else { "FALSE" })
+            .collect();
         format!("[{}]", states.join(", "))
     };
     let of: Vec<String> = (0..17).map(|n| format!("n{n}")).collect();
-    let gate = format!("g: {{ gate: GENERAL, of: [{}], true_when: [{}, {}] }}", of.join(", "), row(0), row(1));
+    let gate = format!(
+        "g: {{ gate: GENERAL, of: [{}], true_when: [{}, {}] }}",
+        of.join(", "),
+        row(0),
+        row(1)
+    );
     let found = told(&format!("nodes: {{ {}, {gate} }}", wide.join(", ")));
-    assert!(found[0].starts_with("graph.nodes.g: 262144 states have to be looked at together"), "{found:?}");
+    assert!(
+        found[0].starts_with("graph.nodes.g: 262144 states have to be looked at together"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -196,11 +243,15 @@ fn ticks_end_without_rows_and_begin_again() {
         .collect();
     assert_eq!(times, [1_000, 2_000, 3_000, 61_000]);
     assert_eq!(world.pipeline.counters("r", 0).ticks_stopped, 1);
-    assert_eq!(world.told[0].values.as_ref().unwrap()[0].1, Value::text("out"));
+    assert_eq!(
+        world.told[0].values.as_ref().unwrap()[0].1,
+        Value::text("out")
+    );
 }
 
 #[test]
-fn sensors_over_other_resources_ask_for_metrics_of_other_names_and_are_refused_until_their_rows_come() {
+fn sensors_over_other_resources_ask_for_metrics_of_other_names_and_are_refused_until_their_rows_come()
+ {
     let rule = graph(
         "r",
         "nodes:\n  a: { formula: \"avg(t, \\\"5m\\\") + t\", of: boiler1, states: { Hot: \"value > limit\", Fine: \"true\" } }\n  b: { formula: \"t + meta.x\", of: \"${meta.line}\" }\n  c: { formula: t }\n",
@@ -211,15 +262,23 @@ fn sensors_over_other_resources_ask_for_metrics_of_other_names_and_are_refused_u
     let mut issues = Vec::new();
     let draft = crate::plan::graph::Draft::compile(&rule, body, &mut issues).unwrap();
     let plan = draft.finish(&rule, Vec::new());
-    let labels: Vec<&str> = plan.table.places.iter().map(|place| place.label.as_ref()).collect();
-    assert_eq!(labels, [
-        "metric(\"${meta.line}.t\")",
-        "boiler1.limit",
-        "boiler1.t",
-        "t",
-        "meta.x",
-        "avg(boiler1.t,\"5m\")",
-    ]);
+    let labels: Vec<&str> = plan
+        .table
+        .places
+        .iter()
+        .map(|place| place.label.as_ref())
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            "metric(\"${meta.line}.t\")",
+            "boiler1.limit",
+            "boiler1.t",
+            "t",
+            "meta.x",
+            "avg(boiler1.t,\"5m\")",
+        ]
+    );
     let told = crate::plan::Plan::compile(&rule).unwrap_err();
     let paths: Vec<&str> = told.iter().map(|issue| issue.path.as_ref()).collect();
     assert_eq!(paths, ["graph.nodes.a.of", "graph.nodes.b.of"]);

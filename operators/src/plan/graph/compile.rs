@@ -1,18 +1,21 @@
 //! From a graph as written to its plan: formulas are compiled, names become numbers, what only formulas can tell is
 //! checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_proto::graph::{DATA, FALSE, Graph, GraphNode, GraphNodeKind, Prior, Sensor, States, TRUE};
+use tidegate_proto::graph::{
+    DATA, FALSE, Graph, GraphNode, GraphNodeKind, Prior, Sensor, States, TRUE,
+};
 use tidegate_proto::{ActionKind, FormulaText, Issue, Issues, Order, Rule};
 use tidegate_scripts::{AliasScope, Formula, FormulaContext, name_problem};
 
+use super::order::{parents_first, run_order};
 use super::resolve::Resolver;
 use super::{ActuatorPlan, Doing, GraphPlan, NodePlan, SensorPlan, StateRule, names, timing};
-use crate::graph::belief::{Belief, MOST_JOINT};
+use crate::graph::belief::{Belief, MOST_JOINT, TooLarge};
 use crate::graph::net::{GateNode, Net, NetNode, Source as NetSource};
-use crate::plan::slots::Gatherer;
+use crate::plan::slots::{Gatherer, SlotTable};
 use crate::plan::texts::{Script, TextPlan, spans};
 
 /// Formulas of a node.
@@ -117,7 +120,7 @@ fn states(node: &GraphNode, formulas: &Formulas) -> Vec<Arc<str>> {
     }
 }
 
-fn issue(node: &GraphNode, problem: String, hint: &str) -> Issue {
+pub(super) fn issue(node: &GraphNode, problem: String, hint: &str) -> Issue {
     Issue::new(node.path.as_ref(), node.mark, problem).hint(hint)
 }
 
@@ -135,7 +138,8 @@ fn source(
             Prior::Uniform => NetSource::Prior(vec![1; own]),
             Prior::Given(weights) => {
                 if weights.len() != own {
-                    let problem = "there are priors of TRUE and FALSE, and the formula is no condition";
+                    let problem =
+                        "there are priors of TRUE and FALSE, and the formula is no condition";
                     let hint = "write its `states`, or a formula that compares";
                     issues.push(issue(node, problem.to_owned(), hint));
                 }
@@ -174,30 +178,13 @@ fn source(
     }
 }
 
-/// Gates and tables, parents first. The document has been checked for cycles.
-fn parents_first(nodes: &[NetNode]) -> Vec<usize> {
-    let mut order = Vec::new();
-    let mut done: Vec<bool> = nodes
-        .iter()
-        .map(|node| matches!(node.source, NetSource::Prior(_)))
-        .collect();
-    while let Some(next) = (0..nodes.len()).find(|index| {
-        let ready = |parent: &usize| done.get(*parent).copied().unwrap_or(true);
-        let node = nodes.get(*index);
-        !done.get(*index).copied().unwrap_or(true)
-            && node.is_some_and(|node| node.source.parents().iter().all(ready))
-    }) {
-        order.push(next);
-        if let Some(done) = done.get_mut(next) {
-            *done = true;
-        }
-    }
-    order
-}
-
 /// Nodes that a node's formulas name and that run: it runs after them. Not itself.
 pub(super) fn names_of(own: usize, formulas: &Formulas, graph: &Graph) -> BTreeSet<usize> {
-    let each = formulas.formula.iter().chain(&formulas.each).chain(&formulas.conditions);
+    let each = formulas
+        .formula
+        .iter()
+        .chain(&formulas.each)
+        .chain(&formulas.conditions);
     let slots = each.flat_map(Formula::slots);
     let named = slots.filter_map(|slot| match slot {
         tidegate_scripts::Slot::Alias(slot) => {
@@ -208,51 +195,42 @@ pub(super) fn names_of(own: usize, formulas: &Formulas, graph: &Graph) -> BTreeS
     named.filter(|node| *node != own).collect()
 }
 
-/// The order in which nodes run: lower groups first, then as written, functions after what they name.
-fn run_order(graph: &Graph, formulas: &[Formulas], issues: &mut Issues) -> Vec<usize> {
-    let runs = |index: usize| formulas.get(index).is_some_and(|f| f.formula.is_some());
-    let mut left: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-    for (index, own) in formulas.iter().enumerate().filter(|(index, _)| runs(*index)) {
-        let named = names_of(index, own, graph).into_iter();
-        left.insert(index, named.filter(|other| runs(*other)).collect());
+/// What is wrong with a rule before its formulas are looked at.
+fn head(rule: &Rule, graph: &Graph, issues: &mut Issues) {
+    if rule.timing.order == Some(Order::Time) {
+        let problem = "`order: time` is not available yet for graphs";
+        let hint = "leave `order` out: rows are judged as they arrive";
+        issues.push(Issue::new("order", tidegate_proto::Mark::default(), problem).hint(hint));
     }
-    let mut order = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let ready = left.iter().filter(|(_, named)| {
-            named.iter().all(|other| !left.contains_key(other))
-        });
-        let group = |index: usize| graph.nodes.get(index).map_or(1, |node| node.sequence);
-        let next = ready.map(|(index, _)| (group(*index), *index)).min();
-        let Some((_, next)) = next else {
-            let names = left.keys().filter_map(|index| graph.nodes.get(*index));
-            let names: Vec<String> = names.map(|node| format!("`{}`", node.name)).collect();
-            if let Some(node) = left.keys().next().and_then(|index| graph.nodes.get(*index)) {
-                let problem = format!("formulas name each other in a circle: {}", names.join(", "));
-                let hint = "let one of them read `prev(a.value)` of a trigger's source, or leave it out";
-                issues.push(issue(node, problem, hint));
-            }
-            break;
-        };
-        left.remove(&next);
-        order.push(next);
+    for node in &graph.nodes {
+        if let Some(problem) = name_problem(&node.name) {
+            issues.push(issue(node, problem, "give the node another name"));
+        }
     }
-    order
+}
+
+/// Tells which nodes have too many states together.
+fn too_large(graph: &Graph, found: &TooLarge) -> Option<Issue> {
+    let named = found
+        .nodes
+        .iter()
+        .filter_map(|index| graph.nodes.get(*index));
+    let named: Vec<&str> = named.map(|node| node.name.as_ref()).collect();
+    let problem = format!(
+        "{} states have to be looked at together, at most {MOST_JOINT}: {}",
+        found.states,
+        named.join(", ")
+    );
+    let node = graph.nodes.get(*found.nodes.last()?)?;
+    let hint = "make several gates of it, each over few parents";
+    Some(issue(node, problem, hint))
 }
 
 impl Draft {
     pub(crate) fn compile(rule: &Rule, graph: &Graph, issues: &mut Issues) -> Option<Self> {
         let before = issues.len();
-        if rule.timing.order == Some(Order::Time) {
-            let problem = "`order: time` is not available yet for graphs";
-            let hint = "leave `order` out: rows are judged as they arrive";
-            issues.push(Issue::new("order", tidegate_proto::Mark::default(), problem).hint(hint));
-        }
+        head(rule, graph, issues);
         let scope = names(graph);
-        for node in &graph.nodes {
-            if let Some(problem) = name_problem(&node.name) {
-                issues.push(issue(node, problem, "give the node another name"));
-            }
-        }
         let own = graph.nodes.iter().map(|node| match &node.kind {
             GraphNodeKind::Sensor(sensor) => formulas(sensor, &scope, issues),
             _ => Formulas::default(),
@@ -261,7 +239,12 @@ impl Draft {
         if issues.len() > before {
             return None;
         }
-        let all: Vec<_> = graph.nodes.iter().zip(&formulas).map(|(n, f)| states(n, f)).collect();
+        let all: Vec<_> = graph
+            .nodes
+            .iter()
+            .zip(&formulas)
+            .map(|(n, f)| states(n, f))
+            .collect();
         let nodes = graph.nodes.iter().zip(&all).map(|(node, states)| NetNode {
             source: source(node, (states.len(), &all), graph, issues),
             states: states.clone(),
@@ -286,107 +269,83 @@ impl Draft {
                 order,
             }),
             Err(found) => {
-                let named = found.nodes.iter().filter_map(|index| graph.nodes.get(*index));
-                let named: Vec<&str> = named.map(|node| node.name.as_ref()).collect();
-                let problem = format!(
-                    "{} states have to be looked at together, at most {MOST_JOINT}: {}",
-                    found.states,
-                    named.join(", ")
-                );
-                let node = found.nodes.last().and_then(|last| graph.nodes.get(*last));
-                let hint = "make several gates of it, each over few parents";
-                issues.extend(node.map(|node| issue(node, problem, hint)));
+                issues.extend(too_large(graph, &found));
                 None
             }
         }
     }
 
-    pub(crate) fn finish(self, rule: &Rule, texts: Vec<Script>) -> GraphPlan {
+    /// Everything that formulas ask of the table.
+    fn table(&self, resolver: &Resolver<'_>, texts: &[Script]) -> SlotTable {
         let mut gatherer = Gatherer::default();
-        let resolver = Resolver::new(&self.graph);
         for (node, formulas) in self.graph.nodes.iter().zip(&self.formulas) {
             resolver.gather(node, formulas, &mut gatherer);
         }
-        for text in &texts {
+        for text in texts {
             gatherer.add(text.slots(), false);
         }
-        let table = gatherer.finish();
-        let nodes = self.graph.nodes.iter().zip(&self.formulas).enumerate();
-        let nodes = nodes.map(|(index, (node, formulas))| {
-            let doing = match (&node.kind, &formulas.formula) {
-                (GraphNodeKind::Delay { lasts, restart }, _) => Doing::Delay {
-                    lasts: lasts.0,
-                    restart: *restart,
-                },
-                (GraphNodeKind::Sensor(sensor), Some(formula)) => {
-                    let after = names_of(index, formulas, &self.graph);
-                    Doing::Sensor(Box::new(SensorPlan {
-                        metrics: resolver.metrics(sensor, formulas, &table),
-                        by_rows: sensor.data.unwrap_or(after.is_empty()),
-                        formula: resolver.sourced(formula, (sensor, false), &table),
-                        states: resolver.states(sensor, formulas, &table),
-                        each: formulas
-                            .each
-                            .as_ref()
-                            .map(|each| resolver.sourced(each, (sensor, false), &table)),
-                        tick: sensor.tick && sensor.beat.is_none(),
-                        beat: sensor.beat,
-                        evict: sensor.evict.map_or(0, |evict| evict.0),
-                        after: after.into_iter().collect(),
-                    }))
-                }
-                _ => Doing::Still,
-            };
-            let states = self.net.nodes.get(index);
-            NodePlan {
-                name: Arc::clone(&node.name),
-                doing,
-                history: resolver.history(&self.formulas, &texts, &node.name),
-                identity: identity(node, formulas, states),
+        gatherer.finish()
+    }
+
+    /// What a node does.
+    fn doing(&self, index: usize, resolver: &Resolver<'_>, table: &SlotTable) -> Doing {
+        let (Some(node), Some(formulas)) = (self.graph.nodes.get(index), self.formulas.get(index))
+        else {
+            return Doing::Still;
+        };
+        match (&node.kind, &formulas.formula) {
+            (GraphNodeKind::Delay { lasts, restart }, _) => Doing::Delay {
+                lasts: lasts.0,
+                restart: *restart,
+            },
+            (GraphNodeKind::Sensor(sensor), Some(formula)) => {
+                let after = names_of(index, formulas, &self.graph);
+                let each = formulas.each.as_ref();
+                Doing::Sensor(Box::new(SensorPlan {
+                    metrics: resolver.metrics(sensor, formulas, table),
+                    by_rows: sensor.data.unwrap_or(after.is_empty()),
+                    formula: resolver.sourced(formula, (sensor, false), table),
+                    states: resolver.states(sensor, formulas, table),
+                    each: each.map(|each| resolver.sourced(each, (sensor, false), table)),
+                    tick: sensor.tick && sensor.beat.is_none(),
+                    beat: sensor.beat,
+                    evict: sensor.evict.map_or(0, |evict| evict.0),
+                    after: after.into_iter().collect(),
+                }))
             }
+            _ => Doing::Still,
+        }
+    }
+
+    pub(crate) fn finish(self, rule: &Rule, texts: Vec<Script>) -> GraphPlan {
+        let resolver = Resolver::new(&self.graph);
+        let table = self.table(&resolver, &texts);
+        let nodes = self.graph.nodes.iter().zip(&self.formulas).enumerate();
+        let nodes = nodes.map(|(index, (node, formulas))| NodePlan {
+            name: Arc::clone(&node.name),
+            doing: self.doing(index, &resolver, &table),
+            history: resolver.history(&self.formulas, &texts, &node.name),
+            identity: identity(node, formulas, self.net.nodes.get(index)),
         });
         let nodes: Vec<NodePlan> = nodes.collect();
         let (triggers, bits) = resolver.triggers(&self.net);
-        let of_actions = spans(rule);
-        let actuators = self.graph.actuators.iter().zip(&rule.then).zip(&of_actions);
-        let actuators = actuators.map(|((name, action), span)| ActuatorPlan {
-            name: Arc::clone(name),
-            alarm: match &action.kind {
-                ActionKind::Alarm {
-                    severity: Some(severity),
-                    text,
-                } => Some((*severity, text.is_some().then_some(span.start))),
-                _ => None,
-            },
-            texts: span.clone().collect(),
-        });
-        let actuators = actuators.collect();
-        let target_texts = of_actions.iter().skip(rule.then.len()).cloned().flatten();
+        let target_texts = spans(rule).into_iter().skip(rule.then.len()).flatten();
         let texts = texts.into_iter().map(|script| TextPlan {
             places: resolver.sources(script.slots(), None, &table),
             script,
         });
-        let flags = |of: &mut dyn Iterator<Item = usize>| {
-            let mut flags = vec![false; nodes.len()];
-            for index in of {
-                if let Some(flag) = flags.get_mut(index) {
-                    *flag = true;
-                }
-            }
-            flags
-        };
         let graph = &self.graph;
-        let observe = flags(&mut graph.observe.iter().copied());
+        let sources = graph.triggers.iter().map(|trigger| trigger.from);
         let mut beats = nodes.iter().filter_map(NodePlan::sensor);
         let beats = beats.any(|sensor| sensor.beat.is_some());
         GraphPlan {
             part: resolver.parts(&self.formulas),
-            sources: flags(&mut graph.triggers.iter().map(|trigger| trigger.from)),
+            sources: flags(nodes.len(), sources),
             born_waiting: beats || graph.tick.is_some() || !graph.observe.is_empty(),
-            observe,
+            observe: flags(nodes.len(), graph.observe.iter().copied()),
             triggers,
             bits,
-            actuators,
+            actuators: actuators(rule, graph),
             target_texts: target_texts.collect(),
             texts: texts.collect(),
             tick: graph.tick,
@@ -400,6 +359,35 @@ impl Draft {
             table,
         }
     }
+}
+
+/// A flag for each node that is named.
+fn flags(count: usize, named: impl Iterator<Item = usize>) -> Vec<bool> {
+    let mut flags = vec![false; count];
+    for index in named {
+        if let Some(flag) = flags.get_mut(index) {
+            *flag = true;
+        }
+    }
+    flags
+}
+
+/// The actuators with their texts.
+fn actuators(rule: &Rule, graph: &Graph) -> Vec<ActuatorPlan> {
+    let spans = spans(rule);
+    let actuators = graph.actuators.iter().zip(&rule.then).zip(&spans);
+    let actuators = actuators.map(|((name, action), span)| ActuatorPlan {
+        name: Arc::clone(name),
+        alarm: match &action.kind {
+            ActionKind::Alarm {
+                severity: Some(severity),
+                text,
+            } => Some((*severity, text.is_some().then_some(span.start))),
+            _ => None,
+        },
+        texts: span.clone().collect(),
+    });
+    actuators.collect()
 }
 
 /// Triggers on states that only the formula decides about.
@@ -444,12 +432,7 @@ fn identity(node: &GraphNode, formulas: &Formulas, states: Option<&NetNode>) -> 
 
 impl Resolver<'_> {
     /// How a value becomes a state.
-    fn states(
-        &self,
-        sensor: &Sensor,
-        formulas: &Formulas,
-        table: &crate::plan::slots::SlotTable,
-    ) -> StateRule {
+    fn states(&self, sensor: &Sensor, formulas: &Formulas, table: &SlotTable) -> StateRule {
         match &sensor.states {
             States::Conditions(_) => {
                 let conditions = formulas.conditions.iter();

@@ -171,7 +171,9 @@ impl<'a> Resolver<'a> {
             for other in linked {
                 let (a, b) = (part.get(index).copied(), part.get(other).copied());
                 if let (Some(a), Some(b)) = (a, b) {
-                    part.iter_mut().filter(|p| **p == a.max(b)).for_each(|p| *p = a.min(b));
+                    part.iter_mut()
+                        .filter(|p| **p == a.max(b))
+                        .for_each(|p| *p = a.min(b));
                 }
             }
         }
@@ -189,7 +191,9 @@ impl<'a> Resolver<'a> {
             let states = &net.nodes.get(trigger.from).unwrap_or(&none).states;
             let number = |name: &Arc<str>| {
                 let place = states.iter().position(|state| state == name);
-                place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX)
+                place
+                    .and_then(|place| u16::try_from(place).ok())
+                    .unwrap_or(u16::MAX)
             };
             let on = trigger.on.iter().map(|cue| match cue {
                 Cue::State(names) => CuePlan::State(names.iter().map(number).collect()),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::document::section::Report;
 use crate::graph::{
-    Cue, DATA, FALSE, Gate, GateForm, Graph, GraphNode, GraphNodeKind, GraphTarget, Pick, Prior, TRIGGERED,
-    TRUE,
+    Cue, DATA, FALSE, Gate, GateForm, Graph, GraphNode, GraphNodeKind, GraphTarget, Pick, Prior,
+    TRIGGERED, TRUE,
 };
 
 /// Most steps that a gate is looked through for a second state.
@@ -108,11 +108,13 @@ fn states_of(graph: &Graph, place: usize) -> Option<Vec<Arc<str>>> {
     }
 }
 
-/// Tells a gate that can have only one state.
-fn one_state(graph: &Graph, node: &GraphNode, gate: &Gate, report: &mut Report) {
-    // For each parent: how many states it has, and for each combination which of them hit.
+/// Which states of a parent hit; `None`: it is not looked at.
+type Hits = Option<Vec<bool>>;
+
+/// For each parent how many states it has, and for each combination which of them hit.
+fn hits_of(graph: &Graph, gate: &Gate) -> (Vec<usize>, Vec<Vec<Hits>>) {
     let mut sizes = Vec::with_capacity(gate.of.len());
-    let mut hits: Vec<Vec<Option<Vec<bool>>>> = vec![Vec::new(); gate.combinations.len()];
+    let mut hits: Vec<Vec<Hits>> = vec![Vec::new(); gate.combinations.len()];
     for (index, parent) in gate.of.iter().enumerate() {
         let states = states_of(graph, *parent);
         let open = || vec![Arc::from(TRUE), Arc::from(FALSE), Arc::from(DATA)];
@@ -121,61 +123,49 @@ fn one_state(graph: &Graph, node: &GraphNode, gate: &Gate, report: &mut Report) 
         let alone = states.len() == 1;
         sizes.push(states.len() + usize::from(alone));
         for (combination, hits) in gate.combinations.iter().zip(&mut hits) {
-            let pick = combination.get(index);
-            hits.push(match pick {
+            hits.push(match combination.get(index) {
                 Some(Pick::States(names)) => {
-                    let mut known: Vec<bool> =
-                        states.iter().map(|state| names.contains(state)).collect();
-                    known.extend(alone.then_some(false));
-                    Some(known)
+                    let known = states.iter().map(|state| names.contains(state));
+                    Some(known.chain(alone.then_some(false)).collect())
                 }
                 _ => None,
             });
         }
     }
-    let looked = |row: &Vec<Option<Vec<bool>>>| row.iter().any(Option::is_some);
-    let can_hit = |known: &Option<Vec<bool>>| known.as_ref().is_none_or(|k| k.contains(&true));
-    let can_miss = |known: &Option<Vec<bool>>| known.as_ref().is_some_and(|k| k.contains(&false));
-    let first = hits.first();
-    let single = |test: &dyn Fn(&[Option<Vec<bool>>]) -> bool| first.is_some_and(|row| test(row));
+    (sizes, hits)
+}
+
+/// Tells a gate that can have only one state.
+fn one_state(graph: &Graph, node: &GraphNode, gate: &Gate, report: &mut Report) {
+    let (sizes, hits) = hits_of(graph, gate);
+    let first = || hits.first().into_iter().flatten().flatten();
+    let count = |wanted: bool| first().filter(|known| known.contains(&wanted)).count();
+    // Parents that can hit, and those that always do.
+    let (most, least) = (count(true), first().count() - count(false));
+    let can_hit = |known: &Hits| known.as_ref().is_none_or(|known| known.contains(&true));
     let (yes, no) = match gate.form {
         GateForm::All => (
             hits.iter().any(|row| row.iter().all(can_hit)),
             !covers(&hits.iter().collect::<Vec<_>>(), &sizes, 0, &mut 0),
         ),
-        GateForm::Any => (
-            single(&|row| row.iter().flatten().any(|k| k.contains(&true))),
-            single(&|row| row.iter().flatten().all(|k| k.contains(&false))),
-        ),
+        GateForm::Any => (most > 0, least == 0),
         GateForm::Odd => {
-            let turns = single(&|row| {
-                let mut looked = row.iter().flatten();
-                looked.any(|k| k.contains(&true) && k.contains(&false))
-            });
+            let turns = first().any(|known| known.contains(&true) && known.contains(&false));
             (turns, turns)
         }
-        GateForm::AtLeast(k) | GateForm::Exactly(k) => {
-            let most = first.map_or(0, |row| {
-                row.iter().flatten().filter(|k| k.contains(&true)).count()
-            });
-            let least = first.map_or(0, |row| {
-                row.iter().flatten().filter(|k| !k.contains(&false)).count()
-            });
+        GateForm::AtLeast(k) => (most >= k as usize, least < k as usize),
+        GateForm::Exactly(k) => {
             let k = k as usize;
-            let exact = matches!(gate.form, GateForm::Exactly(_));
-            if exact {
-                (least <= k && k <= most, least < k || most > k)
-            } else {
-                (most >= k, least < k)
-            }
+            (least <= k && k <= most, least < k || most > k)
         }
     };
-    let one = hits.iter().all(|row| !looked(row)) || !yes || !no || {
-        // One parent of one state, always hit.
-        gate.form == GateForm::All && hits.len() == 1 && !single(&|row| row.iter().any(can_miss))
-    };
-    if one {
-        let state = if yes != gate.hits_are_false { TRUE } else { FALSE };
+    let looked = |row: &Vec<Hits>| row.iter().any(Option::is_some);
+    if !yes || !no || !hits.iter().any(looked) {
+        let state = if yes == gate.hits_are_false {
+            FALSE
+        } else {
+            TRUE
+        };
         let problem = format!("the gate can only be `{state}`");
         let hint = "let its combinations name some states of a parent, not all or none";
         report.hint(&node.path, node.mark, problem, hint);
@@ -183,17 +173,12 @@ fn one_state(graph: &Graph, node: &GraphNode, gate: &Gate, report: &mut Report) 
 }
 
 /// Whether combinations cover every assignment of the parents from a place on; gives up as "no" after many steps.
-fn covers(
-    rows: &[&Vec<Option<Vec<bool>>>],
-    sizes: &[usize],
-    at: usize,
-    steps: &mut usize,
-) -> bool {
+fn covers(rows: &[&Vec<Hits>], sizes: &[usize], at: usize, steps: &mut usize) -> bool {
     *steps += 1;
     if rows.is_empty() || *steps > STEPS {
         return false;
     }
-    let rest = |row: &&Vec<Option<Vec<bool>>>| row.iter().skip(at).all(Option::is_none);
+    let rest = |row: &&Vec<Hits>| row.iter().skip(at).all(Option::is_none);
     if rows.iter().any(rest) {
         return true;
     }
@@ -201,7 +186,7 @@ fn covers(
         return true;
     };
     (0..*size).all(|state| {
-        let fits = |row: &&&Vec<Option<Vec<bool>>>| match row.get(at) {
+        let fits = |row: &&&Vec<Hits>| match row.get(at) {
             Some(Some(known)) => known.get(state).copied().unwrap_or(false),
             _ => true,
         };

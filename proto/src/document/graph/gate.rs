@@ -39,11 +39,7 @@ const WORDS: [(&str, Word); 8] = [
 ];
 
 /// Reads a gate.
-pub(super) fn read(
-    section: &Section<'_>,
-    known: &Known<'_>,
-    report: &mut Report,
-) -> Option<Gate> {
+pub(super) fn read(section: &Section<'_>, known: &Known<'_>, report: &mut Report) -> Option<Gate> {
     let before = report.issues.len();
     let called = section.need("gate", report);
     let called = called.and_then(|field| choice(field, &WORDS, &[], report));

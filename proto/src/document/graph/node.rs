@@ -89,9 +89,9 @@ pub(super) fn read(entry: &Field<'_>, known: &Known<'_>, report: &mut Report) ->
         let kind = sensor(&section, report).map(|s| GraphNodeKind::Sensor(Box::new(s)));
         (section, kind)
     };
-    let sequence = section.get("sequence").map_or(Some(1), |field| {
-        count(field, report)
-    });
+    let sequence = section
+        .get("sequence")
+        .map_or(Some(1), |field| count(field, report));
     Some(GraphNode {
         name: Arc::from(entry.name),
         path: Arc::from(entry.path.as_str()),
@@ -362,7 +362,12 @@ fn table(section: &Section<'_>, known: &Known<'_>, report: &mut Report) -> Optio
 /// Each column of a table is a distribution.
 fn check_columns(weights: &[u64], columns: usize, field: &Field<'_>, report: &mut Report) {
     for column in 0..columns {
-        let numbers: Vec<u64> = weights.iter().skip(column).step_by(columns).copied().collect();
+        let numbers: Vec<u64> = weights
+            .iter()
+            .skip(column)
+            .step_by(columns)
+            .copied()
+            .collect();
         let sum: u64 = numbers.iter().sum();
         if sum.abs_diff(ONE) > 1 {
             let what = format!("the numbers of column {}", column + 1);

@@ -41,11 +41,7 @@ const THAN: [(&str, Than); 4] = [
 ];
 
 /// Reads the triggers.
-pub(super) fn read(
-    field: &Field<'_>,
-    known: &Known<'_>,
-    report: &mut Report,
-) -> Vec<GraphTrigger> {
+pub(super) fn read(field: &Field<'_>, known: &Known<'_>, report: &mut Report) -> Vec<GraphTrigger> {
     let items = field.items(report);
     let items = items.iter();
     items
@@ -122,13 +118,21 @@ fn cues(
     if let Some(field) = section.get("state") {
         out.push(Cue::State(known.states(field, from, report)));
     }
-    for state in section.get("becomes").iter().flat_map(|f| known.states(f, from, report)) {
+    for state in section
+        .get("becomes")
+        .iter()
+        .flat_map(|f| known.states(f, from, report))
+    {
         out.push(Cue::Change {
             from: None,
             to: Some(state),
         });
     }
-    for state in section.get("leaves").iter().flat_map(|f| known.states(f, from, report)) {
+    for state in section
+        .get("leaves")
+        .iter()
+        .flat_map(|f| known.states(f, from, report))
+    {
         out.push(Cue::Change {
             from: Some(state),
             to: None,
@@ -172,12 +176,7 @@ fn side(
     known.state(field, from, report).map(Some)
 }
 
-fn changes(
-    field: &Field<'_>,
-    from: usize,
-    known: &Known<'_>,
-    report: &mut Report,
-) -> Option<Cue> {
+fn changes(field: &Field<'_>, from: usize, known: &Known<'_>, report: &mut Report) -> Option<Cue> {
     if !matches!(field.node.kind, NodeKind::Map(_)) {
         if !matches!(&field.node.kind, NodeKind::Text(text) if text == "*") {
             field.not("`\"*\"` or `{ from, to }`", report);

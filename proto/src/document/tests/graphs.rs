@@ -54,18 +54,30 @@ fn the_graph_of_the_reference_is_read() {
     let GraphNodeKind::Gate(gate) = &graph.nodes[2].kind else {
         panic!("{:?}", graph.nodes[2]);
     };
-    assert_eq!((gate.form, gate.of.as_slice()), (GateForm::All, &[0, 1][..]));
+    assert_eq!(
+        (gate.form, gate.of.as_slice()),
+        (GateForm::All, &[0, 1][..])
+    );
     assert_eq!(gate.combinations[0][0], Pick::States(vec!["Above".into()]));
     let GraphNodeKind::Sensor(t) = &graph.nodes[3].kind else {
         panic!("{:?}", graph.nodes[3]);
     };
     let weights = vec![900_000_000, 200_000_000, 100_000_000, 800_000_000];
-    assert_eq!(t.prior, Prior::Table { of: vec![0], weights });
+    assert_eq!(
+        t.prior,
+        Prior::Table {
+            of: vec![0],
+            weights
+        }
+    );
     let GraphNodeKind::Sensor(c) = &graph.nodes[4].kind else {
         panic!("{:?}", graph.nodes[4]);
     };
     assert_eq!(c.beat, Some(Beat::Every(Span::seconds(10))));
-    assert_eq!(c.prior, Prior::Given(vec![500_000_000, 250_000_000, 250_000_000]));
+    assert_eq!(
+        c.prior,
+        Prior::Given(vec![500_000_000, 250_000_000, 250_000_000])
+    );
     assert_eq!(graph.triggers[0].to, [GraphTarget::Node(1)]);
     assert_eq!(graph.triggers[1].to, [GraphTarget::Actuator(0)]);
     let likely = Cue::Probability {
@@ -75,14 +87,18 @@ fn the_graph_of_the_reference_is_read() {
         level: false,
     };
     assert_eq!(graph.triggers[1].on[1], likely);
-    assert_eq!((graph.tick, graph.observe), (Some(Beat::Every(Span::seconds(1))), vec![3]));
+    assert_eq!(
+        (graph.tick, graph.observe),
+        (Some(Beat::Every(Span::seconds(1))), vec![3])
+    );
     assert!(!graph.reset && !graph.full_observation && !graph.by_node);
 }
 
 #[test]
 fn gates_default_to_true_and_say_what_their_lists_mean() {
     let gate = |gate: &str| {
-        let text = format!("nodes:\n  a: {{ formula: x > 1 }}\n  b: {{ formula: y > 1 }}\n  g: {gate}\n");
+        let text =
+            format!("nodes:\n  a: {{ formula: x > 1 }}\n  b: {{ formula: y > 1 }}\n  g: {gate}\n");
         let graph = read(&text).unwrap();
         match &graph.nodes[2].kind {
             GraphNodeKind::Gate(gate) => gate.clone(),
@@ -90,7 +106,10 @@ fn gates_default_to_true_and_say_what_their_lists_mean() {
         }
     };
     let and = gate("{ gate: AND, of: [a, b] }");
-    assert_eq!(and.combinations, [vec![Pick::States(vec!["TRUE".into()]); 2]]);
+    assert_eq!(
+        and.combinations,
+        [vec![Pick::States(vec!["TRUE".into()]); 2]]
+    );
     let or = gate("{ gate: OR, of: [a, b], false_when: [[FALSE, FALSE]] }");
     assert!(or.form == GateForm::All && or.hits_are_false);
     assert_eq!(
@@ -100,8 +119,12 @@ fn gates_default_to_true_and_say_what_their_lists_mean() {
     assert_eq!(gate("{ gate: OR, of: [a, b] }").form, GateForm::Any);
     assert!(gate("{ gate: NOR, of: [a, b] }").hits_are_false);
     assert!(gate("{ gate: NAND, of: [a, b] }").hits_are_false);
-    assert_eq!(gate("{ gate: AT_LEAST, k: 2, of: [a, b] }").form, GateForm::AtLeast(2));
-    let picks = gate("{ gate: GENERAL, of: [a, b], true_when: [[TRUE, \"*\"], [[TRUE, FALSE], TRUE]] }");
+    assert_eq!(
+        gate("{ gate: AT_LEAST, k: 2, of: [a, b] }").form,
+        GateForm::AtLeast(2)
+    );
+    let picks =
+        gate("{ gate: GENERAL, of: [a, b], true_when: [[TRUE, \"*\"], [[TRUE, FALSE], TRUE]] }");
     assert_eq!(picks.combinations[0][1], Pick::Any);
 }
 
@@ -125,21 +148,24 @@ tikc: 5s
 ",
     )
     .unwrap_err();
-    assert_eq!(told, [
-        "6:67: rule r: graph.nodes.a.priors: the priors sum to 1.1, not to 1",
-        "7:29: rule r: graph.nodes.g.of[1]: there is no node `b` (did you mean `a`?)",
-        "7:45: rule r: graph.nodes.g.true_when[0]: 2 states for 1 parents: a combination names one per parent (`\"*\"` stands for a parent that is not looked at)",
-        "8:8: rule r: graph.nodes.h: `a` has no state `TRUE` (say which states hit with `true_when`)",
-        "9:38: rule r: graph.nodes.k.k: 2 of 1 parents can never hit, so the gate has one state",
-        "10:17: rule r: graph.nodes.t.table: 3 numbers, the table has 4 (own state slowest, last parent fastest)",
-        "11:20: rule r: graph.nodes.mail.delay: `5` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
-        "12:10: rule r: graph.nodes.c.call: `call` is not available yet in this version",
-        "14:15: rule r: graph.triggers[0].from: there is no node `aa` (did you mean `a`?)",
-        "14:23: rule r: graph.triggers[0].do: there is no actuator or node `mial` (did you mean `mail`?)",
-        "15:33: rule r: graph.triggers[1].on.becomes: `a` has no state `Dwn` (did you mean `Down`?)",
-        "17:5: rule r: graph.actuators.mail: `mail` is the name of a node, too (give one of them another name)",
-        "18:3: rule r: graph.tikc: unknown field `tikc` (did you mean `tick`?)",
-    ]);
+    assert_eq!(
+        told,
+        [
+            "6:67: rule r: graph.nodes.a.priors: the priors sum to 1.1, not to 1",
+            "7:29: rule r: graph.nodes.g.of[1]: there is no node `b` (did you mean `a`?)",
+            "7:45: rule r: graph.nodes.g.true_when[0]: 2 states for 1 parents: a combination names one per parent (`\"*\"` stands for a parent that is not looked at)",
+            "8:8: rule r: graph.nodes.h: `a` has no state `TRUE` (say which states hit with `true_when`)",
+            "9:38: rule r: graph.nodes.k.k: 2 of 1 parents can never hit, so the gate has one state",
+            "10:17: rule r: graph.nodes.t.table: 3 numbers, the table has 4 (own state slowest, last parent fastest)",
+            "11:20: rule r: graph.nodes.mail.delay: `5` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
+            "12:10: rule r: graph.nodes.c.call: `call` is not available yet in this version",
+            "14:15: rule r: graph.triggers[0].from: there is no node `aa` (did you mean `a`?)",
+            "14:23: rule r: graph.triggers[0].do: there is no actuator or node `mial` (did you mean `mail`?)",
+            "15:33: rule r: graph.triggers[1].on.becomes: `a` has no state `Dwn` (did you mean `Down`?)",
+            "17:5: rule r: graph.actuators.mail: `mail` is the name of a node, too (give one of them another name)",
+            "18:3: rule r: graph.tikc: unknown field `tikc` (did you mean `tick`?)",
+        ]
+    );
 }
 
 #[test]
