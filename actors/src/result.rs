@@ -64,7 +64,11 @@ pub fn line(outcome: &Outcome, resource: &str, order: &OutputOrder) -> String {
     };
     field("{\"rule\":", &outcome.rule, &mut out);
     field(",\"task\":", &order.task, &mut out);
-    field(",\"resource\":", resource, &mut out);
+    if outcome.resource == Outcome::NOWHERE {
+        out.push_str(",\"resource\":null");
+    } else {
+        field(",\"resource\":", resource, &mut out);
+    }
     field(",\"time\":", &outcome.time.to_string(), &mut out);
     field(",\"kind\":", outcome.kind.word(), &mut out);
     out.push_str(",\"values\":");

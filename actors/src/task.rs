@@ -377,6 +377,15 @@ impl Speaker<'_> {
             .unwrap_or_default()
     }
 
+    /// What the line is about: the resource, or the task where it is that of no single one.
+    fn subject(&self) -> Arc<str> {
+        if self.outcome.resource == Outcome::NOWHERE {
+            Arc::from(self.order.task.as_str())
+        } else {
+            Arc::clone(self.resource)
+        }
+    }
+
     fn emit(&self, destination: Destination, body: Body, turn: &mut Turn) {
         // A graph may have several alarms: the line says which one it is of.
         let several = matches!(self.plan.rule().body, RuleBody::Graph(_));
@@ -392,14 +401,14 @@ impl Speaker<'_> {
             ("ce_specversion", "1.0".to_owned()),
             ("ce_source", format!("tidegate/rule/{}", self.outcome.rule)),
             ("ce_type", format!("tidegate.{}", self.outcome.kind.word())),
-            ("ce_subject", self.resource.as_ref().to_owned()),
+            ("ce_subject", self.subject().as_ref().to_owned()),
             ("ce_time", self.outcome.time.to_string()),
             ("content-type", "application/json".to_owned()),
         ];
         headers.extend(self.plan.rule().then.iter().find_map(alarm));
         turn.emit(Effect {
             destination,
-            key: Arc::clone(self.resource),
+            key: self.subject(),
             body,
             headers,
             whole: None,

@@ -225,6 +225,8 @@ pub struct LimitsConfig {
     pub graph_elements: usize,
     /// Ticks of a graph's task since its last row.
     pub graph_ticks: usize,
+    /// Rows of a join that wait, per key and side.
+    pub join_rows: usize,
 }
 
 /// How log lines are written.

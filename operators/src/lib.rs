@@ -10,6 +10,7 @@ mod anomaly;
 mod condition;
 pub mod exact;
 mod graph;
+mod join;
 pub mod lookback;
 mod order;
 mod pattern;

@@ -18,6 +18,7 @@ mod describe;
 mod even;
 mod fills;
 mod filter;
+mod given;
 mod graphs;
 mod group;
 mod judge;
@@ -39,6 +40,7 @@ mod tables;
 mod times;
 mod told;
 mod unit;
+mod wide;
 mod windows;
 
 #[cfg(test)]
@@ -52,6 +54,7 @@ use self::picker::Picker;
 use self::seen::Watched;
 use self::suspect::{Part, Working, break_if};
 use self::times::Times;
+use self::wide::{WideScratch, WideUnit};
 use self::windows::{WindowScratch, WindowUnit};
 
 pub use api::{
@@ -76,6 +79,8 @@ enum Seat {
     Pattern(usize),
     /// A graph.
     Graph(usize),
+    /// Any of these, or a join, over several resources.
+    Wide(usize),
 }
 
 impl PipelineBreaks {
@@ -106,6 +111,7 @@ pub struct Pipeline {
     windows: Vec<Option<WindowUnit>>,
     patterns: Vec<Option<PatternUnit>>,
     graphs: Vec<Option<GraphUnit>>,
+    wides: Vec<Option<WideUnit>>,
     rules: BTreeMap<Arc<str>, Seat>,
     group_picker: Picker,
     window_picker: Picker,
@@ -115,6 +121,7 @@ pub struct Pipeline {
     window_scratch: WindowScratch,
     pattern_scratch: PatternScratch,
     graph_scratch: GraphScratch,
+    wide_scratch: WideScratch,
     ticks: Vec<Tick>,
     water: Vec<Vec<i64>>,
     columns: Vec<Option<u32>>,
@@ -146,6 +153,7 @@ impl Pipeline {
             windows: Vec::new(),
             patterns: Vec::new(),
             graphs: Vec::new(),
+            wides: Vec::new(),
             rules: BTreeMap::new(),
             group_picker: Picker::default(),
             window_picker: Picker::default(),
@@ -155,6 +163,7 @@ impl Pipeline {
             window_scratch: WindowScratch::default(),
             pattern_scratch: PatternScratch::default(),
             graph_scratch: GraphScratch::default(),
+            wide_scratch: WideScratch::default(),
             ticks: Vec::new(),
             water: Vec::new(),
             columns: Vec::new(),
@@ -191,6 +200,7 @@ impl Pipeline {
             | (PlanBody::Window(_), Some(Seat::Window(_)))
             | (PlanBody::Pattern(_), Some(Seat::Pattern(_)))
             | (PlanBody::Graph(_), Some(Seat::Graph(_)))
+            | (PlanBody::Wide(_), Some(Seat::Wide(_)))
             | (_, None) => true,
             (_, Some(_)) => false,
         };
@@ -206,6 +216,7 @@ impl Pipeline {
                 self.apply_pattern(plan, pattern, metrics, &mut change);
             }
             PlanBody::Graph(graph) => self.apply_graph(plan, graph, metrics, &mut change),
+            PlanBody::Wide(wide) => self.apply_wide(plan, wide, metrics, &mut change),
         }
         self.watch_again();
         self.working = Working::Nobody;
@@ -240,6 +251,7 @@ impl Pipeline {
             Some(Seat::Window(window)) => self.remove_window(window),
             Some(Seat::Pattern(pattern)) => self.remove_pattern(pattern, reason, change),
             Some(Seat::Graph(graph)) => self.remove_graph(graph, reason, change),
+            Some(Seat::Wide(wide)) => self.remove_wide(wide, reason, change),
             None => {}
         }
     }
@@ -260,6 +272,17 @@ impl Pipeline {
         self.clocks
             .take(batch, rows.clone(), self.clock, &mut self.ticks);
         self.find_water();
+        self.run((batch, rows), &[], view, out);
+    }
+
+    /// Judges rows whose times are found.
+    fn run(
+        &mut self,
+        (batch, rows): (&EventBatch, Range<usize>),
+        quiet: &[bool],
+        view: &dyn View,
+        out: &mut Vec<Outcome>,
+    ) {
         self.find_columns(batch);
         self.pick();
         let push = Push {
@@ -274,6 +297,7 @@ impl Pipeline {
             waiting_rows: self.settings.limits.waiting_rows,
             groups: self.settings.limits.groups,
             limits: self.settings.limits,
+            quiet,
         };
         self.sequence += rows.len() as u64;
         let hit = self.settings.breaks.hit(batch, rows);
@@ -312,6 +336,9 @@ impl Pipeline {
         let units = (self.graphs.as_mut_slice(), &mut self.working);
         let own = (&self.graph_picker, &mut self.graph_scratch);
         graphs::push_all((units, hit), own, &times, &push, out);
+        let units = (self.wides.as_mut_slice(), &mut self.working);
+        let (now, scratch) = ((&times, self.clock), &mut self.wide_scratch);
+        wide::push_all((units, hit), now, &push, scratch, out);
         self.working = Working::Nobody;
     }
 
@@ -388,6 +415,7 @@ impl Pipeline {
         }
         self.advance_patterns((clock, first), view, out);
         self.advance_graphs((clock, first), view, out);
+        self.advance_wides(view, out);
         self.working = Working::Nobody;
     }
 
@@ -435,6 +463,7 @@ impl Pipeline {
         }
         self.patterns_until(&all, time.0, view, out);
         self.graphs_until(&all, time.0, view, out);
+        self.wides_until(time, view, out);
         self.working = Working::Nobody;
     }
 
@@ -449,8 +478,9 @@ impl Pipeline {
         let patterns = patterns.filter_map(PatternUnit::next_clock);
         let graphs = self.graphs.iter().flatten();
         let graphs = graphs.filter_map(GraphUnit::next_clock);
+        let wides = self.wides.iter().flatten().filter_map(WideUnit::next_clock);
         let all = groups.chain(windows).chain(patterns).chain(graphs);
-        all.min().map(Timestamp)
+        all.chain(wides).min().map(Timestamp)
     }
 
     /// Names of the running rules in byte order.
@@ -484,11 +514,12 @@ impl Pipeline {
         let lines: usize = self.lines.iter().map(|(line, _)| line.bytes()).sum();
         let patterns: usize = self.patterns.iter().flatten().map(PatternUnit::bytes).sum();
         let graphs: usize = self.graphs.iter().flatten().map(GraphUnit::bytes).sum();
+        let wides: usize = self.wides.iter().flatten().map(WideUnit::bytes).sum();
         let pickers = self.group_picker.bytes()
             + self.window_picker.bytes()
             + self.pattern_picker.bytes()
             + self.graph_picker.bytes();
-        self.clocks.bytes() + lines + groups + windows + patterns + graphs + pickers
+        self.clocks.bytes() + lines + groups + windows + patterns + graphs + wides + pickers
     }
 
     fn find_columns(&mut self, batch: &EventBatch) {

@@ -4,10 +4,12 @@ pub(crate) mod aggregates;
 pub(crate) mod condition;
 mod describe;
 pub(crate) mod graph;
+pub(crate) mod join;
 pub(crate) mod pattern;
 mod reach;
 pub(crate) mod slots;
 pub(crate) mod texts;
+pub(crate) mod wide;
 pub(crate) mod window;
 
 use std::ops::Range;
@@ -21,9 +23,10 @@ use self::graph::GraphPlan;
 use self::pattern::PatternPlan;
 use self::slots::{Bound, Gatherer, SlotTable};
 use self::texts::TextPlan;
+use self::wide::WidePlan;
 use self::window::WindowPlan;
 
-pub use reach::Reach;
+pub use self::reach::Reach;
 
 /// How a text of an action or target is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub(crate) enum PlanBody {
     Pattern(Arc<PatternPlan>),
     /// A graph.
     Graph(Arc<GraphPlan>),
+    /// Any of these, or a join, over rows of several resources.
+    Wide(Arc<WidePlan>),
 }
 
 /// `where`, with a table of its own: it sees every row, also those that it rejects.
@@ -120,10 +125,33 @@ impl Plan {
     /// # Errors
     /// All problems of all formulas at once, in the order of the document.
     pub fn compile(rule: &Rule) -> Result<Self, Issues> {
+        if wide::is_wide(rule) {
+            return wide::compile(rule);
+        }
+        Self::compile_own(rule)
+    }
+
+    /// A rule over several resources, with what it was compiled to.
+    pub(crate) fn of_wide(rule: &Rule, filter: Option<Arc<FilterPlan>>, wide: WidePlan) -> Self {
+        Self {
+            rule: rule.clone(),
+            templates: texts::listed(rule),
+            spans: texts::spans(rule),
+            name: rule.name.shared(),
+            filter,
+            body: PlanBody::Wide(Arc::new(wide)),
+            texts: Vec::new(),
+        }
+    }
+
+    /// Compiles a rule whose tasks read the rows of one resource, as far as they know.
+    fn compile_own(rule: &Rule) -> Result<Self, Issues> {
         let mut issues = Issues::new();
         let filter = filter(rule, &mut issues);
         let context = match rule.body {
-            Body::When(_) | Body::Pattern(_) | Body::Graph(_) => FormulaContext::Condition,
+            Body::When(_) | Body::Pattern(_) | Body::Graph(_) | Body::Join(_) => {
+                FormulaContext::Condition
+            }
             Body::Window(_) => FormulaContext::WindowEmit,
         };
         let body = match &rule.body {
@@ -140,6 +168,8 @@ impl Plan {
                 let draft = graph::Draft::compile(rule, graph, &mut issues);
                 draft.map(|draft| Draft::Graph(Box::new(draft)))
             }
+            // A join has rows of several resources, always.
+            Body::Join(_) => None,
         };
         let aliases = match &rule.body {
             Body::Pattern(pattern) => pattern::names(pattern),
@@ -164,7 +194,7 @@ impl Plan {
                 (PlanBody::Graph(Arc::new(plan)), Vec::new())
             }
             Draft::Window(draft) => {
-                let plan = draft.finish(texts.list);
+                let plan = draft.finish(&rule.across, texts.list);
                 (PlanBody::Window(Arc::new(plan)), Vec::new())
             }
         };

@@ -179,6 +179,11 @@ impl Line {
         (disorder.0, idle.0.max(disorder.0))
     }
 
+    /// After how much silence the time of a resource runs on without it.
+    pub(crate) fn idle(&self, clocks: &Clocks, resource: u32) -> i64 {
+        self.timing(clocks, resource).1
+    }
+
     /// Moves the watermarks of the rows' resources; `water` gets the watermark at each row.
     pub(crate) fn take(&mut self, clocks: &Clocks, ticks: &[Tick], water: &mut Vec<i64>) {
         water.clear();
@@ -240,7 +245,7 @@ impl Line {
 }
 
 impl Clocks {
-    fn pair(&self, resource: u32) -> (i64, i64) {
+    pub(crate) fn pair(&self, resource: u32) -> (i64, i64) {
         at(&self.pairs, resource, (NEVER, NEVER))
     }
 }

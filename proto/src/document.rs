@@ -3,12 +3,14 @@
 //! A text holds any number of documents, separated by `---`. Each begins with its `kind`. Formulas are only cut out here,
 //! with their positions; compiling them is the part of `scripts`.
 
+mod across;
 mod action;
 mod canonical;
 mod definition;
 mod flow;
 mod formula;
 mod graph;
+mod join;
 mod json;
 #[cfg(feature = "grpc")]
 pub(crate) mod message;

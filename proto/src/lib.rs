@@ -11,6 +11,7 @@
 //! | [`Outcome`] | what a rule says about a resource at an event time |
 //! | [`Issue`] | one thing that is wrong with what somebody wrote: where, what, how to mend it |
 
+pub mod across;
 pub mod batch;
 mod calendar;
 pub mod decode;
@@ -31,6 +32,9 @@ pub mod window;
 pub mod wire;
 pub mod zone;
 
+pub use across::{
+    Across, Direction, Input, Join, JoinKind, JoinStream, JoinWithin, MAX_SKEW, TaskClock,
+};
 pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
 pub use decode::{DecodeLimits, Decoder, SourceProfile, SourceRecord, Undecodable};
 pub use document::{Document, SourceDefinition};

@@ -75,7 +75,7 @@ pub enum Trigger {
 pub struct Outcome {
     /// Name of the rule.
     pub rule: Arc<str>,
-    /// Number of the resource in the shard's interner.
+    /// Number of the resource in the shard's interner, or [`Outcome::NOWHERE`].
     pub resource: u32,
     /// Key text of the group inside the resource; empty without `by`.
     pub group: Arc<str>,
@@ -99,10 +99,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Task id: `rule/resource`, with the group's key text behind it when there is one.
+    /// Instead of the number of a resource: the task is that of no single one.
+    pub const NOWHERE: u32 = u32::MAX;
+
+    /// Task id: `rule/resource`, with the group's key text behind it when there is one; of no resource: `rule`, or
+    /// `rule/key`.
     #[must_use]
     pub fn task(&self, resource: &str) -> String {
-        if self.group.is_empty() {
+        if self.resource == Self::NOWHERE {
+            match self.group.as_ref() {
+                "" => self.rule.to_string(),
+                group => format!("{}/{group}", self.rule),
+            }
+        } else if self.group.is_empty() {
             format!("{}/{resource}", self.rule)
         } else {
             format!("{}/{resource}/{}", self.rule, self.group)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::across::{Across, Join};
 use crate::graph::Graph;
 use crate::id::Name;
 use crate::issue::Mark;
@@ -31,6 +32,8 @@ pub struct FormulaText {
 pub enum Selector {
     /// Every resource.
     All,
+    /// Left out: one task over everything.
+    Everything,
     /// Exactly these ids, sorted.
     Ids(Vec<Arc<str>>),
     /// Resources of a type, having all these labels; `kind: None` means any type. At least one is given.
@@ -103,6 +106,8 @@ pub struct Rule {
     pub filter: Option<FormulaText>,
     /// Time settings.
     pub timing: Timing,
+    /// What it asks of several resources.
+    pub across: Across,
     /// What the rule computes.
     pub body: Body,
     /// What it does when its condition is raised, updated or cleared, or a window closes.
@@ -113,7 +118,7 @@ pub struct Rule {
     pub document: Arc<str>,
 }
 
-/// What a rule computes. Joins become a further variant.
+/// What a rule computes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// A condition over time.
@@ -124,6 +129,8 @@ pub enum Body {
     Pattern(Pattern),
     /// A graph of sensors and gates; its actuators are the rule's `then`.
     Graph(Graph),
+    /// Rows of two streams, paired.
+    Join(Box<Join>),
 }
 
 /// A condition over time: one level, or several of different severity.

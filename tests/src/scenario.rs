@@ -17,7 +17,8 @@
 //! The answer is the result lines, then what goes elsewhere (actions, topics, the future lane), then what is unusable.
 //!
 //! Every case runs straight, and thrown away and restored after every epoch, at 1, 2, 3 and 8 shards, in epochs of 1, 7
-//! and 1000 records: always the same answer, to the byte. `UPDATE_GOLDEN=1` writes the straight answer into the file.
+//! and 1000 records: always the same answer, to the byte. `UPDATE_GOLDEN=1` writes the straight answer into the file; `CASES=across` runs
+//! those whose path holds a text.
 
 use std::path::{Path, PathBuf};
 
@@ -139,7 +140,7 @@ impl Case {
             same(&self.expect, &straight)
                 .map_err(|why| format!("{}: straight: {why}", self.path.display()))?;
         }
-        for shards in [1, 2, 3, 8] {
+        for shards in shards() {
             for batch in [1, 7, 1000] {
                 for restore in [false, true] {
                     let answer = self.run((batch, shards, restore), false);
@@ -180,6 +181,13 @@ impl Case {
         ));
         std::fs::write(&self.path, text).expect("a case can be written");
     }
+}
+
+/// Numbers of shards to run with: `CASE_SHARDS=1` leaves the others out.
+fn shards() -> Vec<u32> {
+    let wanted = std::env::var("CASE_SHARDS").ok();
+    let wanted = wanted.map(|list| list.split(',').filter_map(|n| n.parse().ok()).collect());
+    wanted.unwrap_or_else(|| vec![1, 2, 3, 8])
 }
 
 fn same(expected: &str, got: &str) -> Result<(), String> {

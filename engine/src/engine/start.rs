@@ -307,6 +307,7 @@ pub(super) fn shard_settings(
         graph_passes: config.limits.graph_passes,
         graph_elements: config.limits.graph_elements,
         graph_ticks: config.limits.graph_ticks as u64,
+        join_rows: config.limits.join_rows,
     };
     ShardSettings {
         sources,

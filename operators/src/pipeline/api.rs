@@ -32,6 +32,8 @@ pub struct Limits {
     pub graph_elements: usize,
     /// Ticks of a graph's task since its last row: beyond it there are none until the next row.
     pub graph_ticks: u64,
+    /// Rows of a join that wait, per key and side: beyond it the oldest is let go as one without a partner.
+    pub join_rows: usize,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             graph_passes: 100,
             graph_elements: 1_000,
             graph_ticks: 1_000_000,
+            join_rows: 10_000,
         }
     }
 }

@@ -81,6 +81,22 @@ impl MetricCells {
         value.cloned().unwrap_or_default()
     }
 
+    /// The latest value, unless it is older than `max_age` at a time.
+    pub(crate) fn get_aged(&self, resource: u32, at: i64, max_age: i64) -> Value {
+        let time = self.times.get(resource as usize).copied().unwrap_or(NEVER);
+        if max_age != i64::MAX && at.saturating_sub(time) > max_age {
+            return Value::Missing;
+        }
+        self.get(resource)
+    }
+
+    /// Puts another value in the place of the latest, however old it is.
+    pub(crate) fn replace(&mut self, resource: u32, known: Option<(i64, Value)>) {
+        let (time, value) = known.unwrap_or((EMPTY, Value::Missing));
+        *cell(&mut self.times, resource, NEVER) = time.max(EMPTY);
+        *cell(&mut self.values, resource, Value::Missing) = value;
+    }
+
     /// Lets a resource go.
     pub(crate) fn forget(&mut self, resource: u32) {
         if let Some(time) = self.times.get_mut(resource as usize) {

@@ -62,6 +62,7 @@ impl Pipeline {
         for index in 0..self.graphs.len() {
             self.match_graph(index, resource, true, &mut change);
         }
+        self.match_wides(resource, (true, moved), &mut change);
         if moved {
             self.rearm_resource(resource);
         }
@@ -87,6 +88,7 @@ impl Pipeline {
         for index in 0..self.graphs.len() {
             self.match_graph(index, resource, false, &mut change);
         }
+        self.match_wides(resource, (false, false), &mut change);
         for (index, window) in self.windows.iter_mut().enumerate() {
             let Some(window) = window else {
                 continue;
@@ -230,6 +232,10 @@ impl Pipeline {
                 let counters = unit.and_then(|unit| unit.state.counters.get(&resource));
                 counters.copied().unwrap_or_default()
             }
+            Some(Seat::Wide(wide)) => {
+                let unit = self.wides.get(*wide).and_then(Option::as_ref);
+                unit.map(|unit| unit.counters(resource)).unwrap_or_default()
+            }
             None => TaskCounters::default(),
         }
     }
@@ -269,6 +275,7 @@ impl Pipeline {
                 });
                 (unit.line(), state?)
             }
+            Seat::Wide(wide) => return self.wides.get(*wide)?.as_ref()?.active(resource),
         };
         let (line, _) = self.lines.get(line)?;
         let mark = line.at(&self.clocks, resource, self.clock);

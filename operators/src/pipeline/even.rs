@@ -59,9 +59,10 @@ impl WindowUnit {
             if !self.state.members.has(tick.resource) {
                 continue;
             }
-            scratch.touched.push(tick.resource);
+            let owner = self.owner(tick.resource);
+            scratch.touched.push(owner);
             scratch.rows.push(row as u32);
-            scratch.keys.push(self.state.keys.plain(tick.resource));
+            scratch.keys.push(self.state.keys.plain(owner));
             scratch.sequences.push(push.sequence + index as u64);
             scratch.water.push(*water);
             numbers.push(*number);

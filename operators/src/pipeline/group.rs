@@ -89,6 +89,8 @@ pub(crate) struct Push<'a> {
     pub(crate) waiting_rows: usize,
     pub(crate) groups: usize,
     pub(crate) limits: super::Limits,
+    /// Rows that only move time, by their place among the rows; empty: none.
+    pub(crate) quiet: &'a [bool],
 }
 
 impl<'a> Push<'a> {
@@ -99,6 +101,11 @@ impl<'a> Push<'a> {
         metrics
             .map(|cells| Cursor::new(batch, columns, cells.metric, from))
             .collect()
+    }
+
+    /// Whether a row only moves time.
+    pub(crate) fn is_quiet(&self, index: usize) -> bool {
+        self.quiet.get(index).copied().unwrap_or(false)
     }
 
     /// What a line of a row names as its trigger.

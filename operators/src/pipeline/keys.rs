@@ -28,7 +28,7 @@ pub(crate) struct Keys {
 }
 
 /// Text that is equal for equal keys: 1 and 1.0 are equal, 1 and "1" are not.
-fn identity(values: &[Value]) -> String {
+pub(crate) fn identity(values: &[Value]) -> String {
     let mut text = String::new();
     for value in values {
         let tag = match value {
@@ -46,7 +46,7 @@ fn identity(values: &[Value]) -> String {
     text
 }
 
-fn escaped(value: &Value) -> String {
+pub(crate) fn escaped(value: &Value) -> String {
     let plain = match value {
         Value::Int(_) => Value::number(value.as_number().unwrap_or_default()).to_string(),
         other => other.to_string(),

@@ -16,7 +16,7 @@ pub(crate) struct Members {
 /// Whether a selector matches a resource.
 pub(crate) fn matches(selector: &Selector, id: &str, traits: &Traits) -> bool {
     match selector {
-        Selector::All => true,
+        Selector::All | Selector::Everything => true,
         Selector::Ids(ids) => ids.binary_search_by(|known| known.as_ref().cmp(id)).is_ok(),
         Selector::Match { kind, labels } => {
             let kind_fits = kind.is_none() || *kind == traits.kind;
@@ -32,7 +32,7 @@ impl Members {
     /// The members among the known resources.
     pub(crate) fn of(selector: &Selector, view: &dyn View) -> Self {
         let mut members = Self {
-            all: matches!(selector, Selector::All),
+            all: matches!(selector, Selector::All | Selector::Everything),
             bits: Vec::new(),
         };
         if !members.all {

@@ -63,6 +63,24 @@ impl Pipeline {
             }
             Seat::Window(at) => Some(self.windows.get(*at)?.as_ref()?.portrait()),
             Seat::Pattern(at) => Some(self.patterns.get(*at)?.as_ref()?.portrait()),
+            Seat::Graph(at) => {
+                let unit = self.graphs.get(*at)?.as_ref()?;
+                let mut counters = TaskCounters::default();
+                for one in unit.state.counters.values() {
+                    counters.add(one);
+                }
+                let nodes = vec![node("graph", (0, unit.bytes()), 0)];
+                Some(Portrait { nodes, counters })
+            }
+            Seat::Wide(at) => {
+                let unit = self.wides.get(*at)?.as_ref()?;
+                let mut counters = TaskCounters::default();
+                for resource in 0..resources {
+                    counters.add(&unit.counters(resource));
+                }
+                let nodes = vec![node("rule", (0, unit.bytes()), 0)];
+                Some(Portrait { nodes, counters })
+            }
         }
     }
 }

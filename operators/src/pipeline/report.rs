@@ -7,6 +7,7 @@ use super::patterns::PatternUnit;
 use super::{ApplyReport, PartReport, PartState, Pipeline, Seat};
 use crate::plan::condition::ConditionPlan;
 use crate::plan::slots::Bound;
+use crate::plan::wide::{WideEngine, WidePlan};
 use crate::plan::window::WindowPlan;
 use crate::plan::{Plan, PlanBody};
 
@@ -52,6 +53,18 @@ fn window_parts(plan: &Plan, window: &WindowPlan) -> Parts {
     parts
 }
 
+/// Parts of the rule inside, each of the same rows only.
+fn wide_parts(wide: &WidePlan) -> Parts {
+    match &wide.engine {
+        WideEngine::Inner(inner) => {
+            let parts = parts(inner).into_iter();
+            let of = |(path, text): (String, String)| (path, format!("{}\n{text}", wide.identity));
+            parts.map(of).collect()
+        }
+        WideEngine::Join(_) => vec![("join".to_owned(), wide.identity.clone())],
+    }
+}
+
 fn parts(plan: &Plan) -> Parts {
     match &plan.body {
         PlanBody::Condition(condition) => condition_parts(plan, condition),
@@ -60,6 +73,7 @@ fn parts(plan: &Plan) -> Parts {
             vec![("pattern".to_owned(), PatternUnit::frame(plan, pattern))]
         }
         PlanBody::Graph(graph) => GraphUnit::parts(plan, graph),
+        PlanBody::Wide(wide) => wide_parts(wide),
     }
 }
 
@@ -86,6 +100,16 @@ fn difference(old: &Plan, new: &Plan) -> &'static str {
         (PlanBody::Window(_), PlanBody::Window(_)) => "emit",
         (PlanBody::Pattern(_), PlanBody::Pattern(_)) => "pattern",
         (PlanBody::Graph(_), PlanBody::Graph(_)) => "graph",
+        (PlanBody::Wide(a), PlanBody::Wide(b)) => match (&a.engine, &b.engine) {
+            (WideEngine::Inner(_), WideEngine::Inner(_))
+                if old.rule().across != new.rule().across =>
+            {
+                "inputs"
+            }
+            (WideEngine::Inner(a), WideEngine::Inner(b)) => difference(a, b),
+            (WideEngine::Join(_), WideEngine::Join(_)) => "join",
+            _ => "body",
+        },
         _ => "body",
     }
 }
@@ -100,6 +124,7 @@ impl Pipeline {
             Seat::Window(window) => self.windows.get(*window)?.as_ref().map(|w| &w.plan),
             Seat::Pattern(pattern) => self.patterns.get(*pattern)?.as_ref().map(|p| &p.plan),
             Seat::Graph(graph) => self.graphs.get(*graph)?.as_ref().map(|g| &g.plan),
+            Seat::Wide(wide) => self.wides.get(*wide)?.as_ref().map(|w| &w.plan),
         }
     }
 

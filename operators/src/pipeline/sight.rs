@@ -207,8 +207,9 @@ impl Sight {
 
     /// Values of everything but streams, as of a time.
     fn plain(&self, table: &SlotTable, resource: u32, at: i64, view: &dyn View, now: &mut [Value]) {
-        for (cells, value) in self.metrics.iter().zip(now.iter_mut()) {
-            *value = cells.get(resource);
+        let metrics = self.metrics.iter().zip(&table.places);
+        for ((cells, place), value) in metrics.zip(now.iter_mut()) {
+            *value = cells.get_aged(resource, at, place.max_age);
         }
         let others = table.places.iter().zip(now).skip(self.metrics.len());
         for (place, value) in others {

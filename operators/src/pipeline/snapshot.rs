@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidegate_proto::Selector;
 
 use super::graphs::{GraphState, GraphUnit};
 use super::group::{Begun, Group, GroupState, identity};
 use super::patterns::{PatternState, PatternUnit};
 use super::unit::{Unit, UnitState};
+use super::wide::{WideSaved, WideUnit};
 use super::windows::{WindowState, WindowUnit};
 use super::{Pipeline, PipelineSettings, RestoreError, Seat};
 use crate::condition::Borders;
@@ -34,6 +36,7 @@ struct Saved<'a> {
     windows: Vec<Seated<&'a WindowState>>,
     patterns: Vec<Seated<&'a PatternState>>,
     graphs: Vec<Seated<&'a GraphState>>,
+    wides: Vec<Seated<WideSaved>>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +49,7 @@ struct Loaded {
     windows: Vec<Seated<WindowState>>,
     patterns: Vec<Seated<PatternState>>,
     graphs: Vec<Seated<GraphState>>,
+    wides: Vec<Seated<WideSaved>>,
 }
 
 /// The state of a pipeline as bytes.
@@ -70,6 +74,10 @@ pub(crate) fn write(pipeline: &Pipeline) -> Vec<u8> {
         let unit = unit.as_ref()?;
         Some((Arc::clone(&unit.plan.name), &unit.state))
     });
+    let wides = pipeline.wides.iter().map(|unit| {
+        let unit = unit.as_ref()?;
+        Some((Arc::clone(&unit.plan.name), unit.save()))
+    });
     let saved = Saved {
         clock: pipeline.clock,
         sequence: pipeline.sequence,
@@ -79,6 +87,7 @@ pub(crate) fn write(pipeline: &Pipeline) -> Vec<u8> {
         windows: windows.collect(),
         patterns: patterns.collect(),
         graphs: graphs.collect(),
+        wides: wides.collect(),
     };
     // Writing to memory fails only for a sequence of unknown length, and there is none.
     postcard::to_extend(&saved, vec![VERSION]).unwrap_or_default()
@@ -143,6 +152,7 @@ impl Plans {
             seen: None,
             plan: Arc::clone(plan),
             window: Arc::clone(window),
+            everything: plan.rule().selector == Selector::Everything,
             state,
         })
     }
@@ -173,6 +183,19 @@ impl Plans {
             graph: Arc::clone(graph),
             state,
         })
+    }
+
+    fn wide(
+        &self,
+        name: &str,
+        saved: WideSaved,
+        settings: PipelineSettings,
+    ) -> Result<WideUnit, RestoreError> {
+        let plan = self.take(name)?;
+        let PlanBody::Wide(wide) = &plan.body else {
+            return Err(RestoreError::Plan(name.to_owned()));
+        };
+        WideUnit::restore(plan, wide, saved, settings)
     }
 }
 
@@ -222,6 +245,12 @@ pub(crate) fn read(
             .map(|(name, state)| plans.graph(&name, state))
             .transpose()?;
         pipeline.graphs.push(unit);
+    }
+    for unit in loaded.wides {
+        let unit = unit
+            .map(|(name, saved)| plans.wide(&name, saved, settings))
+            .transpose()?;
+        pipeline.wides.push(unit);
     }
     pipeline.count_seats();
     pipeline.count_members();
@@ -281,6 +310,12 @@ impl Pipeline {
             if let Some(unit) = unit {
                 self.rules
                     .insert(Arc::clone(&unit.plan.name), Seat::Graph(index));
+            }
+        }
+        for (index, unit) in self.wides.iter().enumerate() {
+            if let Some(unit) = unit {
+                self.rules
+                    .insert(Arc::clone(&unit.plan.name), Seat::Wide(index));
             }
         }
     }

@@ -92,9 +92,8 @@ impl Group {
                 scratch.touched.push(tick.resource);
                 self.leave(tick.resource, *water, (trigger, push.view), scratch);
             }
-            let taken = mask
-                .as_ref()
-                .is_none_or(|mask| mask.get(index) == Some(&true));
+            let passes = |mask: &Vec<bool>| mask.get(index) == Some(&true);
+            let taken = !push.is_quiet(index) && mask.as_ref().is_none_or(passes);
             let point = taken && self.read(&mut cursors, row, scratch);
             let step = Step {
                 resource: tick.resource,

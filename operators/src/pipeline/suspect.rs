@@ -13,6 +13,7 @@ use super::graphs::GraphUnit;
 use super::group::Group;
 use super::patterns::PatternUnit;
 use super::unit::Unit;
+use super::wide::WideUnit;
 use super::windows::WindowUnit;
 use super::{Pipeline, PipelineBreaks, Seat};
 
@@ -32,6 +33,7 @@ pub(crate) enum Part {
     Window(usize),
     Pattern(usize),
     Graph(usize),
+    Wide(usize),
 }
 
 /// What is being done right now.
@@ -54,6 +56,7 @@ struct Aside {
     windows: Vec<(usize, WindowUnit)>,
     patterns: Vec<(usize, PatternUnit)>,
     graphs: Vec<(usize, GraphUnit)>,
+    wides: Vec<(usize, WideUnit)>,
 }
 
 impl Pipeline {
@@ -73,7 +76,7 @@ impl Pipeline {
         };
         let single = match part {
             Part::Group(group) => self.groups.get(group).and_then(Option::as_ref),
-            Part::Window(_) | Part::Pattern(_) | Part::Graph(_) => None,
+            Part::Window(_) | Part::Pattern(_) | Part::Graph(_) | Part::Wide(_) => None,
         };
         let single = single.and_then(|group| group.at_work);
         let sits = |seat: &Seat| match (part, *seat) {
@@ -83,6 +86,7 @@ impl Pipeline {
             (Part::Window(at), Seat::Window(window)) => at == window,
             (Part::Pattern(at), Seat::Pattern(pattern)) => at == pattern,
             (Part::Graph(at), Seat::Graph(graph)) => at == graph,
+            (Part::Wide(at), Seat::Wide(wide)) => at == wide,
             _ => false,
         };
         let named = self.rules.iter().filter(|(_, seat)| sits(seat));
@@ -112,6 +116,7 @@ impl Pipeline {
             Some(Seat::Window(window)) => self.remove_window(window),
             Some(Seat::Pattern(pattern)) => self.expel_pattern(pattern),
             Some(Seat::Graph(graph)) => self.expel_graph(graph),
+            Some(Seat::Wide(wide)) => self.expel_wide(wide),
             None => {}
         }
     }
@@ -123,6 +128,7 @@ impl Pipeline {
             windows: Vec::new(),
             patterns: Vec::new(),
             graphs: Vec::new(),
+            wides: Vec::new(),
         };
         for rule in rules {
             match self.rules.get(rule).copied() {
@@ -139,6 +145,10 @@ impl Pipeline {
                 Some(Seat::Graph(index)) => {
                     let graph = self.graphs.get_mut(index).and_then(Option::take);
                     aside.graphs.extend(graph.map(|graph| (index, graph)));
+                }
+                Some(Seat::Wide(index)) => {
+                    let wide = self.wides.get_mut(index).and_then(Option::take);
+                    aside.wides.extend(wide.map(|wide| (index, wide)));
                 }
                 Some(Seat::Condition { group, unit }) => {
                     let taken = self.groups.get_mut(group).and_then(Option::as_mut);
@@ -191,6 +201,11 @@ impl Pipeline {
         for (index, pattern) in aside.patterns {
             if let Some(place) = self.patterns.get_mut(index) {
                 *place = Some(pattern);
+            }
+        }
+        for (index, wide) in aside.wides {
+            if let Some(place) = self.wides.get_mut(index) {
+                *place = Some(wide);
             }
         }
     }

@@ -7,6 +7,7 @@ mod graphs;
 mod laws;
 mod naive;
 mod revisions;
+mod wide;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -215,7 +216,11 @@ pub(super) fn print(outcome: &Outcome, house: &House) -> String {
     let mut text = format!(
         "{:012} {} {}",
         outcome.time.0,
-        outcome.task(house.resource(outcome.resource)),
+        outcome.task(if outcome.resource == Outcome::NOWHERE {
+            ""
+        } else {
+            house.resource(outcome.resource)
+        }),
         outcome.kind
     );
     match &outcome.values {
@@ -252,6 +257,7 @@ fn rule_of(name: &str, body: Body) -> Rule {
         selector: Selector::All,
         filter: None,
         timing: Timing::default(),
+        across: tidegate_proto::Across::default(),
         body,
         then: Vec::new(),
         to: Vec::new(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{Names, Outcome, Value};
+use tidegate_proto::{Names, Outcome, Selector, Value};
 
 use super::arguments::{Argument, Taker};
 use super::cells::{Builder, Cursor};
@@ -53,6 +53,8 @@ pub(crate) struct WindowState {
 pub(crate) struct WindowUnit {
     pub(crate) plan: Arc<Plan>,
     pub(crate) window: Arc<WindowPlan>,
+    /// One task over everything.
+    pub(crate) everything: bool,
     pub(crate) state: WindowState,
     /// A task that somebody watches.
     pub(crate) seen: Option<Box<Seen>>,
@@ -119,6 +121,7 @@ impl WindowUnit {
         Self {
             plan: Arc::clone(plan),
             window: Arc::clone(window),
+            everything: plan.rule().selector == Selector::Everything,
             state,
             seen: None,
         }
@@ -127,6 +130,11 @@ impl WindowUnit {
     /// Windows without rows.
     pub(crate) fn no_windows(&self) -> Windows {
         windows(&self.window)
+    }
+
+    /// Whose windows a row of a resource goes to: one task over everything has the number 0.
+    pub(crate) const fn owner(&self, resource: u32) -> u32 {
+        if self.everything { 0 } else { resource }
     }
 
     pub(crate) const fn line(&self) -> usize {
@@ -248,15 +256,19 @@ impl WindowUnit {
                 sequence: push.sequence + index as u64,
                 at: tick.latest,
             };
-            scratch.touched.push(tick.resource);
-            let passes = mask
-                .as_ref()
-                .is_none_or(|mask| mask.get(index) == Some(&true));
+            scratch.touched.push(self.owner(tick.resource));
+            let passes = |mask: &Vec<bool>| mask.get(index) == Some(&true);
+            let passes = !push.is_quiet(index) && mask.as_ref().is_none_or(passes);
             let used = passes && self.read(&mut cursors, number, &mut scratch.gaze);
             let key = if !used {
+                if passes && !self.window.foreign.is_empty() {
+                    // A passive input: its value counts, its row does not.
+                    let (table, gaze) = (&self.window.table, &mut scratch.gaze);
+                    self.state.sight.take(table, &row, push.view, gaze);
+                }
                 None
             } else if simple {
-                Some(self.state.keys.plain(tick.resource))
+                Some(self.state.keys.plain(self.owner(tick.resource)))
             } else {
                 self.look(row, push, &mut scratch.gaze)
             };
@@ -271,7 +283,7 @@ impl WindowUnit {
                     scratch.keep(simple);
                     uses.push(Use::Row(entry));
                 }
-                None => uses.push(Use::Time(tick.resource, *water, number)),
+                None => uses.push(Use::Time(self.owner(tick.resource), *water, number)),
             }
         }
         uses
@@ -312,7 +324,7 @@ impl WindowUnit {
         );
         gaze.overlay();
         if self.window.by.is_empty() {
-            return Some(self.state.keys.plain(row.resource));
+            return Some(self.state.keys.plain(self.owner(row.resource)));
         }
         let mut scratch = Vec::new();
         let by = self.window.by.iter();
@@ -322,13 +334,14 @@ impl WindowUnit {
             })
             .collect();
         if self.window.drop_null_keys && values.iter().any(Value::is_missing) {
-            let counters = self.state.counters.entry(row.resource).or_default();
-            counters.null_keys += 1;
+            let owner = self.owner(row.resource);
+            self.state.counters.entry(owner).or_default().null_keys += 1;
             return None;
         }
-        let key = self.state.keys.grouped(row.resource, values, push.groups);
+        let owner = self.owner(row.resource);
+        let key = self.state.keys.grouped(owner, values, push.groups);
         if key.is_none() {
-            self.state.counters.entry(row.resource).or_default().late += 1;
+            self.state.counters.entry(owner).or_default().late += 1;
         }
         key
     }
@@ -371,7 +384,7 @@ impl WindowUnit {
                     self.single(push, row as usize, &arguments, scratch);
                     let number = scratch.rows.get(row as usize).copied().unwrap_or(CLOCK);
                     let resource = push.batch.resource.get(number as usize);
-                    let resource = resource.copied().unwrap_or_default();
+                    let resource = self.owner(resource.copied().unwrap_or_default());
                     let from = (Some(push.batch), number);
                     self.probe(resource, from, push.view, &mut scratch.output, out);
                 }

@@ -160,10 +160,12 @@ impl Draft {
                 script,
             })
             .collect();
+        let every_row = every_row(&table);
+        table.note_inputs(&rule.across);
         let plan = ConditionPlan {
             shown: shown(&self, &table),
             threshold: threshold(&self, &table),
-            every_row: every_row(&table),
+            every_row,
             alarm: alarm(rule),
             timing: timing(rule),
             rules: self.rules,

@@ -5,6 +5,7 @@ use tidegate_proto::{Order, Span};
 use super::condition::ConditionPlan;
 use super::graph::{Doing, GraphPlan};
 use super::pattern::PatternPlan;
+use super::wide::{WideEngine, WidePlan};
 use super::window::WindowPlan;
 use super::{Plan, PlanBody};
 use crate::pattern::{Node, NodeKind};
@@ -29,6 +30,7 @@ fn selector(plan: &Plan) -> String {
     use tidegate_proto::Selector;
     match &plan.rule().selector {
         Selector::All => "every resource".to_owned(),
+        Selector::Everything => "everything, in one task".to_owned(),
         Selector::Ids(ids) => format!("{} named resources", ids.len()),
         Selector::Match { kind, labels } => {
             let mut text = match kind {
@@ -193,9 +195,46 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
         PlanBody::Window(plan) => window(plan, &mut lines),
         PlanBody::Pattern(plan) => pattern(plan, &mut lines),
         PlanBody::Graph(plan) => graph(plan, &mut lines),
+        PlanBody::Wide(wide) => self::wide(plan, wide, &mut lines),
     }
     for template in &plan.templates {
         lines.push(format!("text {}", template.path));
     }
     lines
+}
+
+fn wide(plan: &Plan, wide: &WidePlan, lines: &mut Vec<String>) {
+    use tidegate_proto::TaskClock;
+    lines.push(match wide.clock {
+        TaskClock::Least => format!(
+            "time: the least of all members, without those more than {} behind",
+            Span(wide.max_skew)
+        ),
+        TaskClock::Newest => "time: the furthest of all members".to_owned(),
+        TaskClock::Own => "time: that of the task's own resource".to_owned(),
+    });
+    for input in &plan.rule().across.inputs {
+        let passive = if input.passive { ", passive" } else { "" };
+        lines.push(format!(
+            "input {}: {} of {}{passive}",
+            input.name, input.metric, input.resource.source
+        ));
+    }
+    match &wide.engine {
+        WideEngine::Inner(inner) => match &inner.body {
+            PlanBody::Condition(plan) => condition(plan, lines),
+            PlanBody::Window(plan) => window(plan, lines),
+            PlanBody::Pattern(_) | PlanBody::Graph(_) | PlanBody::Wide(_) => {}
+        },
+        WideEngine::Join(join) => {
+            let (left, right) = (&join.join.left.name, &join.join.right.name);
+            lines.push(format!(
+                "join {:?} of {left} and {right}, {:?}",
+                join.join.kind, join.join.within
+            ));
+            for (name, emit) in &join.emit {
+                lines.push(format!("emit {name}: {}", emit.formula.normal_text()));
+            }
+        }
+    }
 }

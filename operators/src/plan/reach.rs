@@ -1,25 +1,26 @@
-//! [`Reach`]: whether a rule looks at each resource by itself, or at several in one task.
+//! [`Reach`]: whether rows of several resources meet in one task of a rule.
 
-use tidegate_proto::Body;
+use super::{Plan, PlanBody};
 
-use super::Plan;
-
-/// Which resources' rows one task of a rule needs.
+/// Whose rows a task of a rule reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Every resource by itself.
     Own,
-    /// Rows of several resources in one task.
+    /// Rows of several resources meet in one task.
     Wide,
 }
 
 impl Plan {
-    /// Which resources' rows one task of the rule needs.
+    /// Whose rows the rule's tasks read.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        match &self.rule.body {
-            Body::Graph(graph) if graph.looks_elsewhere() => Reach::Wide,
-            _ => Reach::Own,
+        match self.body {
+            PlanBody::Wide(_) => Reach::Wide,
+            PlanBody::Condition(_)
+            | PlanBody::Window(_)
+            | PlanBody::Pattern(_)
+            | PlanBody::Graph(_) => Reach::Own,
         }
     }
 }

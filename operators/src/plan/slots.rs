@@ -94,6 +94,8 @@ pub(crate) struct Place {
     pub(crate) form: Form,
     /// Whether a condition asks for it: rows that carry it are judged.
     pub(crate) judged: bool,
+    /// A value older than this is none, in ms.
+    pub(crate) max_age: i64,
 }
 
 /// All places in the order of their keys.
@@ -191,6 +193,7 @@ impl Gatherer {
                 label: label_of(&slot),
                 form,
                 judged,
+                max_age: i64::MAX,
             });
         }
         table

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_proto::{
-    Emission, Fill, FormulaText, Issue, Issues, Rule, Span, WindowForm, WindowRule,
+    Across, Emission, Fill, FormulaText, Issue, Issues, Rule, Span, WindowForm, WindowRule,
 };
 use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction};
 
@@ -77,6 +77,8 @@ pub(crate) struct WindowPlan {
     pub(crate) every_row: bool,
     /// Whether group keys and filters look at metrics that a row may not carry.
     pub(crate) looks: bool,
+    /// Places of the inputs.
+    pub(crate) foreign: Vec<usize>,
 }
 
 /// Formulas of windows, compiled one by one.
@@ -155,7 +157,7 @@ impl Draft {
         })
     }
 
-    pub(crate) fn finish(self, texts: Vec<Script>) -> WindowPlan {
+    pub(crate) fn finish(self, across: &Across, texts: Vec<Script>) -> WindowPlan {
         let mut resolver = Resolver::new(&self, &texts);
         for signal in &self.signals {
             resolver.signal(signal);
@@ -182,16 +184,24 @@ impl Draft {
         });
         let texts = texts.collect();
         let Resolver {
-            table, aggregates, ..
+            mut table,
+            mut aggregates,
+            ..
         } = resolver;
+        let foreign = foreign(&table, across);
+        let every_row = every_row(&table);
+        table.note_inputs(across);
+        for aggregate in &mut aggregates {
+            super::wide::keep_leading(&mut aggregate.metrics, &foreign);
+        }
         let by = self.by.into_iter();
-        let used = |place: &super::slots::Place| place.judged && is_metric(&place.form);
         WindowPlan {
             by: by
                 .map(|(name, formula)| (name, table.bind(formula)))
                 .collect(),
-            every_row: !table.places.iter().any(used),
-            looks: looks(&table, &aggregates, !self.rule.by.is_empty()),
+            every_row,
+            looks: looks(&table, &aggregates, !self.rule.by.is_empty()) || !foreign.is_empty(),
+            foreign,
             form: self.rule.form,
             lateness: self.rule.lateness,
             mode: mode(&self.rule, self.signals.len()),
@@ -209,6 +219,19 @@ impl Draft {
 }
 
 impl WindowPlan {
+    /// What of a resource the results ask for, if they do.
+    pub(crate) fn nameless(&self) -> Option<String> {
+        let results = self.emit.iter().map(|(_, formula)| formula);
+        let results = results.chain(&self.having).chain(&self.when);
+        let sources = results.flat_map(|formula| &formula.sources);
+        let texts = self.texts.iter().flat_map(|text| &text.places);
+        sources.chain(texts).find_map(|source| match source {
+            Source::Trait(path) => Some(path.to_string()),
+            Source::Resource => Some("resource".to_owned()),
+            _ => None,
+        })
+    }
+
     /// What each aggregate takes of a row: those of one argument and filter take the same.
     pub(crate) fn arguments(&self) -> Vec<Argument> {
         let taken = |a: &AggregatePlan| {
@@ -257,6 +280,21 @@ fn mode(rule: &WindowRule, signals: usize) -> WindowMode {
 
 fn is_metric(form: &Form) -> bool {
     matches!(form, Form::Metric(_))
+}
+
+fn every_row(table: &SlotTable) -> bool {
+    let used = |place: &super::slots::Place| place.judged && is_metric(&place.form);
+    !table.places.iter().any(used)
+}
+
+/// Places of the inputs.
+fn foreign(table: &SlotTable, across: &Across) -> Vec<usize> {
+    let places = table.places.iter().enumerate();
+    let foreign = places.filter(|(_, place)| match &place.form {
+        Form::Metric(name) => across.inputs.iter().any(|input| input.name == *name),
+        _ => false,
+    });
+    foreign.map(|(index, _)| index).collect()
 }
 
 fn looks(table: &SlotTable, aggregates: &[AggregatePlan], by: bool) -> bool {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::document::across;
 use crate::document::action;
 use crate::document::canonical;
 use crate::document::graph;
+use crate::document::join;
 use crate::document::pattern;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
@@ -41,18 +43,14 @@ const RULE: Allowed = Allowed {
         "null_keys",
         "pattern",
         "graph",
+        "join",
+        "inputs",
+        "clock",
+        "max_skew",
         "then",
         "to",
     ],
-    later: &[
-        "clock",
-        "from",
-        "inputs",
-        "join",
-        "judge_on_apply",
-        "max_skew",
-        "warmup",
-    ],
+    later: &["from", "judge_on_apply", "warmup"],
 };
 
 const SELECTOR: Allowed = Allowed {
@@ -79,6 +77,7 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
         .get("where")
         .and_then(|field| formula(field, report));
     let timing = timing(&section, report);
+    let across = across::read(&section, selector.as_ref(), report);
     let body = body(root, &section, report);
     let then = match section.get("graph") {
         Some(field) => graph::actuators(field, report),
@@ -100,6 +99,7 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
         selector: selector?,
         filter,
         timing,
+        across,
         body: body?,
         then,
         to,
@@ -117,6 +117,9 @@ fn has(root: &Field<'_>, name: &str) -> bool {
 
 fn selector(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<Selector> {
     let Some(field) = section.get("for") else {
+        if !has(root, "for") && !["pattern", "graph"].iter().any(|body| has(root, body)) {
+            return Some(Selector::Everything);
+        }
         if !has(root, "for") {
             let problem = "a rule without `for` (one task over everything) is not available yet in this version";
             let hint = "write `for: all` for a task per resource";
@@ -124,6 +127,16 @@ fn selector(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Opt
         }
         return None;
     };
+    if let Some(join) = section.get("join") {
+        let problem = "a join has no `for`: its streams say whose rows they take";
+        let hint = format!("write `from` in `{}.streams`", join.path);
+        report.hint(&field.path, field.mark, problem, hint);
+    }
+    selected(field, report)
+}
+
+/// Which resources a field names.
+pub(super) fn selected(field: &Field<'_>, report: &mut Report) -> Option<Selector> {
     match &field.node.kind {
         NodeKind::Text(text) if text == "all" => Some(Selector::All),
         NodeKind::Seq(_) => ids(field, report),
@@ -214,7 +227,7 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
     let bodies: Vec<&str> = BODIES.into_iter().filter(|name| has(root, name)).collect();
     match bodies.as_slice() {
         [] => {
-            let hint = "one of `when` (a condition), `window` (aggregates), `pattern` (rows in order) and `graph`";
+            let hint = "one of `when` (a condition), `window` (aggregates), `pattern` (rows in order), `graph` (nodes and triggers) and `join` (rows in pairs)";
             report.hint(section.path(), section.mark(), "the rule has no body", hint);
             // What belongs to a body is looked at all the same, so that all problems come at once.
             when::read(section, report);
@@ -233,7 +246,14 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             misplaced(section, &when::FIELDS, "when", report);
             window::read(section, report).map(Body::Window)
         }
+        ["join"] => {
+            misplaced(section, &when::FIELDS, "when", report);
+            misplaced(section, &["by", "having", "null_keys"], "window", report);
+            misplaced(section, &["where", "inputs"], "when", report);
+            join::read(section, report).map(|join| Body::Join(Box::new(join)))
+        }
         ["pattern"] => {
+            misplaced(section, &across::FIELDS, "when", report);
             misplaced(section, &when::FIELDS, "when", report);
             misplaced(section, &OF_WINDOW, "window", report);
             let field = section.get("pattern")?;

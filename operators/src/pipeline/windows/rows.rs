@@ -97,7 +97,7 @@ impl WindowUnit {
         };
         let resource = push.batch.resource.get(number as usize);
         self.advance(
-            resource.copied().unwrap_or_default(),
+            self.owner(resource.copied().unwrap_or_default()),
             water,
             number,
             &mut scratch.output,

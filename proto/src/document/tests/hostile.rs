@@ -66,7 +66,7 @@ fn a_broken_document_does_not_hide_the_others() {
     );
     assert_eq!(
         lines[1],
-        "6:1: rule b: the rule has no body (one of `when` (a condition), `window` (aggregates), `pattern` (rows in order) and `graph`)"
+        "6:1: rule b: the rule has no body (one of `when` (a condition), `window` (aggregates), `pattern` (rows in order), `graph` (nodes and triggers) and `join` (rows in pairs))"
     );
     assert_eq!(
         lines[2],

@@ -1,5 +1,6 @@
 //! Documents with mistakes, and every line that is told about them.
 
+mod across;
 mod documents;
 mod windows;
 
@@ -44,7 +45,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "hold: five",
         &[
-            "1:1: rule r: the rule has no body (one of `when` (a condition), `window` (aggregates), `pattern` (rows in order) and `graph`)",
+            "1:1: rule r: the rule has no body (one of `when` (a condition), `window` (aggregates), `pattern` (rows in order), `graph` (nodes and triggers) and `join` (rows in pairs))",
             "4:7: rule r: hold: `five` is not a duration: write `90s`, `5m`, `1h30m`, `250ms` or ISO 8601 such as `PT5M`",
         ],
     ),
@@ -279,11 +280,19 @@ fn check(text: &str, expected: &[&str]) {
 
 #[test]
 fn every_problem_of_a_rule_is_told_at_once() {
-    for (fields, expected) in RULES.iter().chain(windows::WINDOWS) {
+    let all = RULES.iter().chain(windows::WINDOWS).chain(across::ACROSS);
+    for (fields, expected) in all {
         check(
             &format!("kind: Rule\nname: r\nfor: all\n{fields}"),
             expected,
         );
+    }
+}
+
+#[test]
+fn every_problem_of_a_rule_over_several_resources_is_told_at_once() {
+    for (fields, expected) in across::JOINS {
+        check(&format!("kind: Rule\nname: r\n{fields}"), expected);
     }
 }
 

@@ -1,0 +1,147 @@
+//! Rules over several resources: no cut changes an answer, nor does the order of arrival within the disorder.
+
+use proptest::prelude::*;
+use tidegate_proto::rule::Rule;
+
+use super::laws::{acts, run};
+use super::{Event, World, event};
+
+fn rule(text: &str) -> Rule {
+    let text = format!("kind: Rule\n{text}");
+    match tidegate_proto::document::parse(&text).unwrap().pop() {
+        Some(tidegate_proto::Document::Rule(rule)) => rule,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn everything() -> Vec<Rule> {
+    [
+        "name: all\nwindow: { tumbling: 5s, lateness: 2s }\nemit: { n: count(), sum: sum(a), last: last(b) }",
+        "name: grouped\nby: [ b ]\nwindow: { hopping: { size: 4s, every: 2s } }\nmax_skew: 4s\nemit: { n: count(a) }",
+        "name: sessions\nby: { r: resource }\nwhere: a > 2\nwindow: { session: 3s }\nemit: { n: count(a), first: first(a) }",
+        "name: counted\nwindow: { count: 3 }\nclock: newest\nemit: { all: collect(a) }",
+        "name: hot\nwhen: avg(a, \"4s\") > 4\nhold: 2s\nthen: [ { alarm: { severity: MAJOR, text: '${a} ${b}' } } ]",
+        "name: sorted\norder: time\nwhere: b > 2\nwhen: a > prev(a) && count(a, \"6s\") > 2",
+    ].map(rule).into()
+}
+
+fn inputs() -> Vec<Rule> {
+    [
+        "name: beside\nfor: all\ninputs: { x: { resource: r2, metric: a } }\nwhen: a > x && corr(b, x, \"9s\") < 0.5 || x > 7",
+        "name: aged\nfor: [ r1, r3 ]\ninputs: { x: { resource: r2, metric: a, max_age: 2s, passive: true } }\nwhen: b > x\nhold: 3s",
+        "name: typed\nfor: { type: hot }\norder: time\ninputs: { x: { resource: r1, metric: b } }\nwhere: a > 1\nwhen: a > x || avg(x, \"5s\") > 6\nhold: 1s",
+        "name: windows\nfor: all\ninputs: { x: { resource: r3, metric: b }, y: { resource: \"${resource}\", metric: b, passive: true } }\nwindow: { tumbling: 4s, lateness: 1s }\nemit: { n: count(), r: cov(a, x), y: sum(a * y) }",
+        "name: own\nfor: r1\nclock: own\ninputs: { x: { resource: r2, metric: a } }\nwindow: { sliding: 3s }\nemit: { m: max(a), x: last(x) }",
+    ].map(rule).into()
+}
+
+fn joins() -> Vec<Rule> {
+    [
+        "name: interval\njoin: { kind: full, streams: { l: { from: all, where: has(a) }, r: { from: { type: hot } } }, on: [ [ l.a, r.b ] ], within: { before: 2s, after: 3s } }\nemit: { a: l.a, b: r.b, gap: time(r) - time(l) }",
+        "name: timed\norder: time\njoin: { kind: left, lateness: 2s, streams: { l: { from: [ r1, r2 ] }, r: { from: r3, where: b > 2 } }, on: [ [ l.a, r.a ] ], within: { after: 6s } }\nemit: { a: l.a, b: r.b }",
+        "name: same\njoin: { kind: right, unmatched: eager, streams: { l: { from: all, where: a > 4 }, r: { from: all, where: b > 4 } }, within: { before: 4s } }\nemit: { a: l.a, b: r.b, who: resource(r) }",
+        "name: minutes\njoin: { kind: full, streams: { l: { from: r1 }, r: { from: r2 } }, on: [ [ l.a, r.a ] ], within: { window: { tumbling: 6s } } }\nemit: { a: l.b, b: r.b }",
+        "name: near\norder: time\njoin: { kind: left, streams: { l: { from: r1 }, r: { from: r2 } }, on: [ [ l.a > 4, r.a > 4 ] ], within: { asof: { tolerance: 4s, direction: nearest } } }\nemit: { a: l.a, b: r.a }",
+        "name: known\njoin: { streams: { l: { from: r1 }, r: { from: r2 } }, on: [ [ true, true ] ], within: { asof: {} } }\nemit: { a: l.a, b: r.a }",
+    ].map(rule).into()
+}
+
+fn rules() -> Vec<Rule> {
+    let mut rules = everything();
+    rules.extend(inputs());
+    rules.extend(joins());
+    rules
+}
+
+fn world(rules: &[Rule]) -> World {
+    let mut world = World::new();
+    for rule in rules {
+        world.apply(rule);
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn cuts_and_snapshots_change_nothing(acts in acts(), cut in 2..20_usize, restore in 1..9_usize) {
+        let whole = run(&mut world(&rules()), &acts, usize::MAX, 0);
+        prop_assert_eq!(&run(&mut world(&rules()), &acts, 1, 0), &whole);
+        prop_assert_eq!(&run(&mut world(&rules()), &acts, cut, restore), &whole);
+    }
+
+    #[test]
+    fn a_rule_alone_says_the_same(acts in acts(), which in 0..17_usize) {
+        let all = rules();
+        let name = all[which].name.to_string();
+        let of = |lines: Vec<String>| {
+            let mine = |line: &String| {
+                let task = line.split(' ').nth(1).unwrap_or_default();
+                task.split('/').next() == Some(name.as_str())
+            };
+            lines.into_iter().filter(mine).collect::<Vec<_>>()
+        };
+        let together = run(&mut world(&all), &acts, 7, 0);
+        let alone = run(&mut world(&all[which..=which]), &acts, 7, 0);
+        prop_assert_eq!(of(alone), of(together));
+    }
+
+    #[test]
+    fn time_order_and_windows_forget_the_order_of_arrival(
+        rows in proptest::collection::vec((0..3_usize, 0..10_u8, 0..10_u8), 1..60),
+        keys in proptest::collection::vec(0..4_900_i64, 60)
+    ) {
+        let ordered = rules().into_iter().filter(|rule| {
+            !["hot", "beside", "aged", "interval", "same", "known"].contains(&rule.name.as_str())
+        });
+        let ordered: Vec<Rule> = ordered.collect();
+        let events: Vec<Event> = (0..).zip(&rows).map(|(index, (resource, a, b))| {
+            // Now and then two rows of one instant.
+            let time = 10_000 + index / 2 * 301;
+            event(["r1", "r2", "r3"][*resource], time, &[("a", f64::from(*a)), ("b", f64::from(*b))])
+        }).collect();
+        let mut shuffled: Vec<(i64, usize, Event)> = events.iter().zip(&keys).enumerate()
+            .map(|(index, (e, key))| (e.time + key, index, e.clone())).collect();
+        shuffled.sort_by_key(|(arrival, index, _)| (*arrival, *index));
+        // Rows of one resource and instant keep their order: that is the log's.
+        let mut same = shuffled.iter().map(|(_, index, e)| (e.resource.clone(), e.time, *index));
+        let mut seen = std::collections::BTreeMap::new();
+        let in_order = same.all(|(resource, time, index)| {
+            let last = seen.insert((resource, time), index);
+            last.is_none_or(|last| last < index)
+        });
+        prop_assume!(in_order);
+        let shuffled: Vec<Event> = shuffled.into_iter().map(|(_, _, event)| event).collect();
+        let told = |events: &[Event]| {
+            let mut world = world(&ordered);
+            world.push(events);
+            world.until(1_000_000);
+            world.lines().into_iter().map(|line| {
+                line.split(" [").next().unwrap_or_default().to_owned()
+            }).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(told(&shuffled), told(&events));
+    }
+}
+
+#[test]
+fn a_revision_keeps_what_is_equal_and_a_removed_rule_clears_what_it_raised() {
+    let text = |more: &str| rule(&format!("name: hot\nwhen: sum(a, \"60s\") > 4\n{more}"));
+    let mut world = World::new();
+    world.apply(&text(""));
+    world.push(&[
+        event("r1", 1_000, &[("a", 3.0)]),
+        event("r2", 2_000, &[("a", 3.0)]),
+    ]);
+    assert_eq!(world.kinds("hot"), [("raised", 2_000)]);
+    let report = world.apply(&text("clear: sum(a, \"60s\") < 2"));
+    let states: Vec<_> = report.parts.iter().map(|part| part.state).collect();
+    assert_eq!(states[0], crate::PartState::Kept);
+    assert_eq!(world.kinds("hot").len(), 1);
+    world.remove("hot");
+    assert_eq!(
+        world.kinds("hot").last().map(|line| line.0),
+        Some("cleared")
+    );
+}

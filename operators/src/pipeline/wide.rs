@@ -1,0 +1,394 @@
+//! [`WideUnit`]: one running rule whose tasks read several resources. It finds out whose rows go to which task, how far the
+//! task's time is, and in which order rows are taken; what is computed of them is the part of an engine inside.
+
+mod change;
+mod delivery;
+mod intake;
+mod joined;
+mod least;
+mod links;
+mod saved;
+
+pub(crate) use self::intake::push_all;
+pub(crate) use self::saved::WideSaved;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::{EventRef, Names, Outcome, OutcomeKind, Timestamp, Traits, Trigger, Value};
+
+use self::delivery::Delivery;
+use self::joined::JoinedState;
+use self::least::{Least, Member, Reign, Standing};
+use self::links::Links;
+use super::members::Members;
+use super::sight::{Gaze, Sight};
+use super::steps::{Blame, Cause};
+use super::unit::{Tale, line};
+use super::{Pipeline, TaskCounters, TaskState, View};
+use crate::plan::Plan;
+use crate::plan::wide::{Feed, WideEngine, WidePlan};
+use crate::timer::{IDLE, Timers};
+use crate::watermark::{Clocks, Line, NEVER};
+
+/// The clock, in the place of a record.
+const CLOCK: u32 = u32::MAX;
+
+/// The only task of a rule over everything.
+const ONE: u32 = 0;
+
+/// A row that was taken from a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Taken {
+    resource: u32,
+    time: i64,
+    event: EventRef,
+    /// Values by column, then what `where` asks for.
+    values: Vec<Value>,
+    /// Whether it is a row of the task's own resource, or of everything.
+    own: bool,
+}
+
+/// Row order: event time, id of the resource in byte order, place in the log.
+type Place = (i64, Arc<str>, u64);
+
+/// Time and waiting rows of one task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct TaskTime {
+    water: i64,
+    /// How far time was given to the engine.
+    given: i64,
+    held: BTreeMap<Place, Taken>,
+}
+
+impl Default for TaskTime {
+    fn default() -> Self {
+        Self {
+            water: NEVER,
+            given: NEVER,
+            held: BTreeMap::new(),
+        }
+    }
+}
+
+/// All of a wide rule that a snapshot keeps, without its engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WideState {
+    line: usize,
+    /// Resources that have a task, or all.
+    members: Members,
+    /// What `where` sees: every row of the task's own resource.
+    filter: Option<Sight>,
+    /// Time of every resource, of rules with a task per resource.
+    seen: Vec<Option<Member>>,
+    /// Time of every resource that the one task over everything reads.
+    least: Least,
+    tasks: BTreeMap<u32, TaskTime>,
+    links: Links,
+    /// What the engine calls its metrics.
+    names: Names,
+    /// Numbers of the columns' metrics for the shard.
+    reads: Vec<u32>,
+    /// Numbers of the columns' metrics for the engine.
+    metrics: Vec<u32>,
+    /// Rows that were held, for their order.
+    sequence: u64,
+    timers: Timers,
+    counters: BTreeMap<u32, TaskCounters>,
+    /// Hour of the last error line per task.
+    hours: BTreeMap<u32, i64>,
+}
+
+/// What runs on the rows.
+#[derive(Debug)]
+enum Engine {
+    Inner(Box<Pipeline>),
+    Join(Box<JoinedState>),
+}
+
+/// One running rule over several resources.
+#[derive(Debug)]
+pub(crate) struct WideUnit {
+    pub(crate) plan: Arc<Plan>,
+    wide: Arc<WidePlan>,
+    pub(crate) state: WideState,
+    engine: Engine,
+}
+
+/// Vectors used again by every call.
+#[derive(Debug, Default)]
+pub(crate) struct WideScratch {
+    gaze: Gaze,
+    blames: Vec<Blame>,
+    touched: Vec<u32>,
+    delivery: Delivery,
+}
+
+/// What reads the time of resources, at a clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Now<'a> {
+    pub(crate) clocks: &'a Clocks,
+    pub(crate) line: &'a Line,
+    pub(crate) clock: i64,
+    pub(crate) waiting_rows: usize,
+}
+
+/// The view of a rule that begins with what it reads: twins of other shards are not known.
+struct Fresh<'a>(&'a dyn View);
+
+impl View for Fresh<'_> {
+    fn resource(&self, resource: u32) -> &str {
+        self.0.resource(resource)
+    }
+    fn traits(&self, resource: u32) -> &Traits {
+        self.0.traits(resource)
+    }
+    fn last(&self, _: u32, _: u32) -> Option<(Timestamp, Value)> {
+        None
+    }
+    fn resources(&self) -> u32 {
+        self.0.resources()
+    }
+}
+
+impl WideUnit {
+    pub(crate) const fn line(&self) -> usize {
+        self.state.line
+    }
+
+    pub(crate) fn next_clock(&self) -> Option<i64> {
+        self.state.timers.next()
+    }
+
+    fn reign(&self) -> Reign {
+        Reign {
+            clock: self.wide.clock,
+            max_skew: self.wide.max_skew,
+        }
+    }
+
+    /// Where the time of a task stands.
+    fn standing(&mut self, task: u32, now: Now<'_>) -> Option<Standing> {
+        let reign = self.reign();
+        if self.wide.everything {
+            return self.state.least.standing(now.clock, reign);
+        }
+        let member = |resource: u32| {
+            let known = self.state.seen.get(resource as usize).copied().flatten();
+            // Without any row it is as if silence had always been.
+            known.unwrap_or_else(|| Member {
+                mark: NEVER,
+                lead: -now.line.idle(now.clocks, resource),
+            })
+        };
+        let mut members = vec![member(task)];
+        members.extend(self.state.links.sources(task).map(member));
+        Standing::of(&members, now.clock, reign)
+    }
+
+    /// Brings the time of a task to where it stands, never back.
+    fn move_on(&mut self, task: u32, now: Now<'_>) -> i64 {
+        let water = self.standing(task, now).map_or(NEVER, |s| s.water);
+        let time = self.state.tasks.entry(task).or_default();
+        time.water = time.water.max(water);
+        time.water
+    }
+
+    /// Sets the timers of the tasks that were touched.
+    fn rearm(&mut self, tasks: &[u32], now: Now<'_>) {
+        for task in tasks {
+            let held = self.state.tasks.get(task);
+            let held = held.and_then(|time| time.held.first_key_value());
+            let held = held.map_or(IDLE, |(place, _)| place.0.saturating_add(1));
+            let due = match &self.engine {
+                Engine::Inner(inner) => inner.deadline(*task),
+                Engine::Join(join) => join.deadline(),
+            };
+            let deadline = due.min(held);
+            if deadline == IDLE {
+                continue;
+            }
+            if let Some(standing) = self.standing(*task, now) {
+                let clock = standing.due(deadline, self.reign());
+                self.state.timers.arm(*task, clock.max(NEVER + 1));
+            }
+        }
+    }
+
+    /// Lets the clock move time.
+    pub(crate) fn wake(
+        &mut self,
+        now: Now<'_>,
+        view: &dyn View,
+        scratch: &mut WideScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        let mut due = Vec::new();
+        while let Some(task) = self.state.timers.pop(now.clock) {
+            due.push(task);
+        }
+        if due.is_empty() {
+            return;
+        }
+        due.sort_unstable();
+        self.open(scratch);
+        for task in &due {
+            let water = self.move_on(*task, now);
+            self.pass((*task, water), CLOCK, view, scratch);
+        }
+        self.flush(view, scratch, out);
+        self.rearm(&due, now);
+    }
+
+    /// Moves the time of every task to a time.
+    pub(crate) fn until(
+        &mut self,
+        time: i64,
+        view: &dyn View,
+        scratch: &mut WideScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.open(scratch);
+        let tasks: Vec<u32> = self.state.tasks.keys().copied().collect();
+        for task in tasks {
+            let known = self.state.tasks.entry(task).or_default();
+            known.water = known.water.max(time);
+            let water = known.water;
+            self.pass((task, water), CLOCK, view, scratch);
+        }
+        self.flush(view, scratch, out);
+    }
+
+    fn open(&self, scratch: &mut WideScratch) {
+        scratch.blames.clear();
+        scratch.touched.clear();
+        scratch.delivery.open(&self.state.metrics);
+        if let (Some(plan), Some(sight)) = (&self.plan.filter, &self.state.filter) {
+            scratch.gaze.open(&plan.table, sight.metrics.len());
+        }
+    }
+
+    /// The engine takes what was delivered; its lines are those of the rule.
+    fn flush(&mut self, view: &dyn View, scratch: &mut WideScratch, out: &mut Vec<Outcome>) {
+        let from = out.len();
+        match &mut self.engine {
+            Engine::Inner(inner) => {
+                inner.push_given(&scratch.delivery.given(), &Fresh(view), out);
+            }
+            Engine::Join(join) => join.tell(&self.plan, view, out),
+        }
+        let nowhere = self.wide.everything && matches!(self.engine, Engine::Inner(_));
+        for outcome in out.iter_mut().skip(from) {
+            if outcome.trigger == Trigger::Record(CLOCK) {
+                outcome.trigger = Trigger::Clock;
+            }
+            if nowhere {
+                outcome.resource = Outcome::NOWHERE;
+            }
+        }
+        for blame in std::mem::take(&mut scratch.blames) {
+            out.extend(self.fail(&blame));
+        }
+    }
+
+    /// Counts a failed formula; a line about it at most once per task and hour.
+    fn fail(&mut self, blame: &Blame) -> Option<Outcome> {
+        let task = if self.wide.everything {
+            ONE
+        } else {
+            blame.resource
+        };
+        self.state.counters.entry(task).or_default().errors += 1;
+        let hour = blame.time.div_euclid(3_600_000);
+        let last = self.state.hours.get(&task).copied();
+        if last.is_some_and(|last| last >= hour) {
+            return None;
+        }
+        self.state.hours.insert(task, hour);
+        let tale = Tale {
+            kind: OutcomeKind::Error,
+            resource: self.named(task),
+            time: blame.time,
+            cause: None,
+            trigger: blame.trigger,
+        };
+        debug_assert!(matches!(blame.cause, Cause::None));
+        let values = vec![(Arc::from("message"), Value::text(&blame.message))];
+        Some(line(&self.plan.name, &tale, values))
+    }
+
+    /// The resource that lines of a task name.
+    fn named(&self, task: u32) -> u32 {
+        if self.wide.everything {
+            Outcome::NOWHERE
+        } else {
+            task
+        }
+    }
+
+    /// The number of the task that people ask for by its resource.
+    fn task_of(&self, resource: u32) -> Option<u32> {
+        if self.wide.everything {
+            (resource == Outcome::NOWHERE).then_some(ONE)
+        } else {
+            self.state.members.has(resource).then_some(resource)
+        }
+    }
+
+    pub(crate) fn counters(&self, resource: u32) -> TaskCounters {
+        let Some(task) = self.task_of(resource) else {
+            return TaskCounters::default();
+        };
+        let mut counters = match &self.engine {
+            Engine::Inner(inner) => inner.counters(&self.plan.name, task),
+            Engine::Join(join) => join.counters(),
+        };
+        let own = self.state.counters.get(&task).copied().unwrap_or_default();
+        counters.late += own.late;
+        counters.errors += own.errors;
+        counters.forced += own.forced;
+        counters
+    }
+
+    pub(crate) fn active(&self, resource: u32) -> Option<TaskState> {
+        let task = self.task_of(resource)?;
+        let mut state = match &self.engine {
+            Engine::Inner(inner) => inner.active(&self.plan.name, task).unwrap_or_default(),
+            Engine::Join(_) => TaskState::default(),
+        };
+        let water = self.state.tasks.get(&task).map(|time| time.water);
+        state.watermark = water.filter(|water| *water != NEVER).map(Timestamp);
+        Some(state)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let state = &self.state;
+        let held: usize = state.tasks.values().map(|time| time.held.len()).sum();
+        let engine = match &self.engine {
+            Engine::Inner(inner) => inner.bytes(),
+            Engine::Join(join) => join.bytes(),
+        };
+        engine
+            + state.least.bytes()
+            + state.links.bytes()
+            + state.members.bytes()
+            + state.timers.bytes()
+            + state.seen.capacity() * size_of::<Option<Member>>()
+            + state.tasks.len() * size_of::<TaskTime>()
+            + held * (size_of::<Taken>() + 64)
+    }
+
+    /// Which columns of a row belong to a task.
+    fn feeds(&self, column: usize, resource: u32, task: u32) -> bool {
+        match self.wide.columns.get(column).map(|column| column.feed) {
+            Some(Feed::Own) => self.wide.everything || resource == task,
+            Some(Feed::Input(input)) => self.state.links.feeds(input, resource, task),
+            None => false,
+        }
+    }
+
+    fn is_join(&self) -> bool {
+        matches!(self.wide.engine, WideEngine::Join(_))
+    }
+}

@@ -1,0 +1,443 @@
+//! Rows come: to which tasks they go, how far time is with each, and when they are given to the engine.
+
+use std::sync::Arc;
+
+use tidegate_proto::{Outcome, OutcomeKind, Trigger, Value};
+
+use super::least::Member;
+use super::links::Latest;
+use super::{CLOCK, Engine, Now, ONE, Taken, WideScratch, WideUnit};
+use crate::pipeline::cells::Cursor;
+use crate::pipeline::group::Push;
+use crate::pipeline::sight::Row;
+use crate::pipeline::suspect::{Part, Working, break_if};
+use crate::pipeline::times::Times;
+use crate::pipeline::unit::{Tale, line};
+use crate::pipeline::{View, filter};
+use crate::plan::wide::Feed;
+use crate::watermark::{Tick, cell};
+
+/// Units, who is at work, and whether brittle rules break.
+type Units<'a> = ((&'a mut [Option<WideUnit>], &'a mut Working), bool);
+
+/// Pushes rows to every unit.
+pub(crate) fn push_all(
+    ((units, working), hit): Units<'_>,
+    (times, clock): (&Times<'_>, i64),
+    push: &Push<'_>,
+    scratch: &mut WideScratch,
+    out: &mut Vec<Outcome>,
+) {
+    for (index, unit) in units.iter_mut().enumerate() {
+        let Some(unit) = unit else {
+            continue;
+        };
+        *working = Working::Judging(Part::Wide(index));
+        break_if(hit, std::iter::once(&unit.plan.name));
+        let (Some(water), Some((line, _))) =
+            (times.water.get(unit.line()), times.lines.get(unit.line()))
+        else {
+            continue;
+        };
+        let push = Push {
+            water,
+            picked: None,
+            ..push.clone()
+        };
+        let now = Now {
+            clocks: times.clocks,
+            line,
+            clock,
+            waiting_rows: push.waiting_rows,
+        };
+        unit.push(&push, now, scratch, out);
+    }
+}
+
+/// A row that comes.
+struct Come<'a> {
+    tick: &'a Tick,
+    mark: i64,
+    record: u32,
+    row: Taken,
+}
+
+impl WideUnit {
+    /// Takes the rows of a push.
+    fn push(
+        &mut self,
+        push: &Push<'_>,
+        now: Now<'_>,
+        scratch: &mut WideScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.open(scratch);
+        let cursor = |metric: &u32| Cursor::new(push.batch, push.columns, *metric, push.rows.start);
+        let mut cursors: Vec<Cursor<'_>> = self.state.reads.iter().map(cursor).collect();
+        for (index, number) in push.each() {
+            let (Some(tick), Some(mark)) = (push.ticks.get(index), push.water.get(index)) else {
+                break;
+            };
+            let row = u32::try_from(number).unwrap_or(u32::MAX);
+            let values = cursors.iter_mut().map(|cursor| cursor.value(row));
+            let come = Come {
+                tick,
+                mark: *mark,
+                record: push.batch.record.get(number).copied().unwrap_or_default(),
+                row: Taken {
+                    resource: tick.resource,
+                    time: push.batch.time.get(number).copied().unwrap_or_default(),
+                    event: push.batch.event_ref(number),
+                    values: values.collect(),
+                    own: true,
+                },
+            };
+            self.come(come, now, push.view, scratch, out);
+        }
+        self.flush(push.view, scratch, out);
+        let mut touched = std::mem::take(&mut scratch.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        self.rearm(&touched, now);
+        scratch.touched = touched;
+    }
+
+    /// A resource's time with its row.
+    fn member(&self, come: &Come<'_>, now: Now<'_>) -> Member {
+        let tick = come.tick;
+        let arrived = if tick.latest > tick.before.0 {
+            tick.now
+        } else {
+            tick.before.1
+        };
+        let idle = now.line.idle(now.clocks, tick.resource);
+        Member {
+            mark: come.mark,
+            lead: tick.latest.saturating_sub(arrived).saturating_sub(idle),
+        }
+    }
+
+    /// Whether a row carries one of the columns `from..`.
+    fn carries(row: &Taken, range: std::ops::Range<usize>) -> bool {
+        let values = row.values.get(range).unwrap_or_default();
+        values.iter().any(|value| !value.is_missing())
+    }
+
+    fn come(
+        &mut self,
+        come: Come<'_>,
+        now: Now<'_>,
+        view: &dyn View,
+        scratch: &mut WideScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        let resource = come.row.resource;
+        let member = self.member(&come, now);
+        let columns = self.wide.columns.len();
+        if self.wide.everything {
+            let used = match &self.engine {
+                Engine::Inner(_) => self.wide.every_row || Self::carries(&come.row, 0..columns),
+                Engine::Join(join) => join.reads(resource),
+            };
+            let asked = Self::carries(&come.row, columns..come.row.values.len());
+            if used || self.state.least.has(resource) {
+                self.state.least.set(resource, member, now.clock);
+            } else if !asked || self.is_join() {
+                return;
+            }
+            let wanted = used || (asked && !self.is_join());
+            self.enter(ONE, (come, wanted), now, view, (scratch, out));
+            return;
+        }
+        let first = cell(&mut self.state.seen, resource, None).replace(member);
+        self.note(&come.row);
+        if first.is_none() && self.state.members.has(resource) {
+            self.begin(resource, come.row.time, view);
+        }
+        let mut tasks = Vec::new();
+        if self.state.members.has(resource) {
+            tasks.push(resource);
+        }
+        self.state.links.tasks(resource, &mut tasks);
+        tasks.sort_unstable();
+        tasks.dedup();
+        let begun = |task: &u32| {
+            self.state
+                .seen
+                .get(*task as usize)
+                .is_some_and(Option::is_some)
+        };
+        tasks.retain(begun);
+        for task in tasks {
+            let row = self.share(&come.row, task);
+            let used = (self.wide.every_row && row.own)
+                || row.values.iter().any(|value| !value.is_missing());
+            let come = Come { row, ..come };
+            self.enter(task, (come, used), now, view, (scratch, out));
+        }
+    }
+
+    /// A task begins with the first row of its own resource: it takes what its inputs said last. What lies behind that row
+    /// waits for its time.
+    fn begin(&mut self, task: u32, time: i64, view: &dyn View) {
+        let wide = Arc::clone(&self.wide);
+        let all = self.state.reads.len();
+        for (place, column) in wide.columns.iter().enumerate() {
+            let Feed::Input(input) = column.feed else {
+                continue;
+            };
+            let known = self.state.links.latest(input, task).cloned();
+            let source = self.state.links.source_of(input, task);
+            let (Some(known), Some(source)) = (known, source) else {
+                continue;
+            };
+            if source == task {
+                continue;
+            }
+            if wide.ordered && known.time >= time {
+                let mut values = vec![Value::Missing; all];
+                if let Some(value) = values.get_mut(place) {
+                    *value = known.value;
+                }
+                let row = Taken {
+                    resource: source,
+                    time: known.time,
+                    event: known.event,
+                    values,
+                    own: false,
+                };
+                self.hold(task, row, view);
+            } else if let (Engine::Inner(inner), Some(metric)) =
+                (&mut self.engine, self.state.metrics.get(place))
+            {
+                inner.replace(task, *metric, Some(&(known.time, known.value)));
+            }
+        }
+    }
+
+    /// Keeps the values of inputs for tasks that come to them later.
+    fn note(&mut self, row: &Taken) {
+        for (column, value) in self.wide.columns.iter().zip(&row.values) {
+            if let Feed::Input(input) = column.feed
+                && !value.is_missing()
+            {
+                let links = &mut self.state.links;
+                let noted = || Latest {
+                    time: row.time,
+                    value: value.clone(),
+                    event: row.event.clone(),
+                };
+                links.note(input, row.resource, noted, row.time);
+            }
+        }
+    }
+
+    /// The part of a row that belongs to a task.
+    fn share(&self, row: &Taken, task: u32) -> Taken {
+        let own = row.resource == task;
+        let columns = self.wide.columns.len();
+        let values = row.values.iter().enumerate().map(|(index, value)| {
+            let belongs = if index < columns {
+                self.feeds(index, row.resource, task)
+            } else {
+                own
+            };
+            if belongs {
+                value.clone()
+            } else {
+                Value::Missing
+            }
+        });
+        Taken {
+            resource: row.resource,
+            time: row.time,
+            event: row.event.clone(),
+            values: values.collect(),
+            own,
+        }
+    }
+
+    /// A row comes to a task: its time moves first, then what is due, then the row.
+    fn enter(
+        &mut self,
+        task: u32,
+        (come, used): (Come<'_>, bool),
+        now: Now<'_>,
+        view: &dyn View,
+        (scratch, out): (&mut WideScratch, &mut Vec<Outcome>),
+    ) {
+        scratch.touched.push(task);
+        let water = self.move_on(task, now);
+        let record = come.record;
+        let late = come.row.time < water;
+        if self.wide.ordered && used && !late {
+            self.hold(task, come.row, view);
+            self.force(task, record, (now.waiting_rows, view), scratch);
+            self.pass((task, water), record, view, scratch);
+            return;
+        }
+        self.pass((task, water), record, view, scratch);
+        if !used {
+            return;
+        }
+        if self.wide.ordered && self.wide.drops_late {
+            self.tell_late(task, &come.row, record, out);
+            return;
+        }
+        self.give((task, water), &come.row, record, view, scratch);
+    }
+
+    fn hold(&mut self, task: u32, row: Taken, view: &dyn View) {
+        let id: Arc<str> = match self.state.links.id(row.resource) {
+            Some(id) => Arc::clone(id),
+            None => Arc::from(view.resource(row.resource)),
+        };
+        self.state.sequence += 1;
+        let place = (row.time, id, self.state.sequence);
+        let time = self.state.tasks.entry(task).or_default();
+        time.held.insert(place, row);
+    }
+
+    /// Takes the oldest row early when too many wait.
+    fn force(
+        &mut self,
+        task: u32,
+        record: u32,
+        (most, view): (usize, &dyn View),
+        scratch: &mut WideScratch,
+    ) {
+        let time = self.state.tasks.entry(task).or_default();
+        if time.held.len() <= most {
+            return;
+        }
+        let given = time.given;
+        if let Some((_, row)) = time.held.pop_first() {
+            self.state.counters.entry(task).or_default().forced += 1;
+            let water = given.max(row.time);
+            self.give((task, water), &row, record, view, scratch);
+        }
+    }
+
+    /// Gives the rows that a task's time has passed, then the time itself.
+    pub(super) fn pass(
+        &mut self,
+        (task, water): (u32, i64),
+        record: u32,
+        view: &dyn View,
+        scratch: &mut WideScratch,
+    ) {
+        loop {
+            let time = self.state.tasks.entry(task).or_default();
+            let first = time.held.first_key_value();
+            if first.is_none_or(|(place, _)| place.0 >= water) {
+                break;
+            }
+            let given = time.given;
+            if let Some((_, row)) = time.held.pop_first() {
+                let at = given.max(row.time);
+                self.give((task, at), &row, record, view, scratch);
+            }
+        }
+        let time = self.state.tasks.entry(task).or_default();
+        if time.given < water {
+            time.given = water;
+            match &mut self.engine {
+                Engine::Inner(_) => scratch.delivery.time(task, water, record),
+                Engine::Join(join) => join.pass(water, record),
+            }
+        }
+    }
+
+    /// Gives one row to the engine.
+    fn give(
+        &mut self,
+        (task, water): (u32, i64),
+        row: &Taken,
+        record: u32,
+        view: &dyn View,
+        scratch: &mut WideScratch,
+    ) {
+        let time = self.state.tasks.entry(task).or_default();
+        time.given = time.given.max(water);
+        if let Engine::Join(join) = &mut self.engine {
+            join.take(row, (water, record), view);
+            return;
+        }
+        if row.own && !self.passes(row, record, view, scratch) {
+            return;
+        }
+        let columns = self.wide.columns.len();
+        let own = if self.wide.everything && !self.windows() {
+            ONE
+        } else if self.wide.everything {
+            row.resource
+        } else {
+            task
+        };
+        let values = row.values.iter().take(columns).cloned().enumerate();
+        let values = values.filter(|(_, value)| !value.is_missing());
+        let when = (water, record);
+        scratch
+            .delivery
+            .row((own, row.time), when, &row.event, values);
+    }
+
+    /// Windows over everything look at rows by their resources; a condition has one task.
+    fn windows(&self) -> bool {
+        matches!(self.plan.rule().body, tidegate_proto::Body::Window(_))
+    }
+
+    /// Whether `where` lets a row of the task's own resource pass.
+    fn passes(
+        &mut self,
+        row: &Taken,
+        record: u32,
+        view: &dyn View,
+        scratch: &mut WideScratch,
+    ) -> bool {
+        let (Some(plan), Some(sight)) = (&self.plan.filter, &mut self.state.filter) else {
+            return true;
+        };
+        let own = row
+            .values
+            .get(self.wide.columns.len()..)
+            .unwrap_or_default();
+        scratch.gaze.own.clone_from_slice(own);
+        let seen = Row {
+            resource: row.resource,
+            time: row.time,
+            sequence: 0,
+            at: row.time,
+        };
+        let context = (trigger(record), &super::Fresh(view) as &dyn View);
+        let (gaze, blames) = (&mut scratch.gaze, &mut scratch.blames);
+        filter::passes(plan, sight, &seen, context, gaze, blames)
+    }
+
+    /// A row of `order: time` whose time had passed: a line, if the rule would have judged it.
+    fn tell_late(&mut self, task: u32, row: &Taken, record: u32, out: &mut Vec<Outcome>) {
+        let mut columns = self.wide.columns.iter().zip(&row.values);
+        let judged = columns.any(|(column, value)| column.judged && !value.is_missing());
+        if !judged && !(self.wide.every_row && row.own) {
+            return;
+        }
+        self.state.counters.entry(task).or_default().late += 1;
+        let tale = Tale {
+            kind: OutcomeKind::Late,
+            resource: self.named(task),
+            time: row.time,
+            cause: Some(row.event.clone()),
+            trigger: trigger(record),
+        };
+        out.push(line(&self.plan.name, &tale, Vec::new()));
+    }
+}
+
+/// What a line names as its trigger.
+pub(super) const fn trigger(record: u32) -> Trigger {
+    if record == CLOCK {
+        Trigger::Clock
+    } else {
+        Trigger::Record(record)
+    }
+}

@@ -1,0 +1,401 @@
+//! [`JoinedState`]: a join inside of a rule: rows to sides and keys, pairs to lines.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tidegate_proto::{EventRef, Names, Outcome, OutcomeKind, Timestamp, Value};
+use tidegate_scripts::Column;
+
+use super::Taken;
+use super::intake::trigger;
+use crate::join::{Coming, Findings, JoinKey, JoinRow, JoinRules, Joined, Pair};
+use crate::pipeline::keys::{escaped, identity};
+use crate::pipeline::members::{Members, matches};
+use crate::pipeline::sight::{Sight, evaluate};
+use crate::pipeline::unit::{Tale, line};
+use crate::pipeline::{TaskCounters, View};
+use crate::plan::join::{JoinFormula, JoinPlan, JoinSource, RowField, SidePlan};
+use crate::plan::slots::Form;
+use crate::plan::{FilterPlan, Plan};
+
+/// Left, then right.
+const SIDES: [bool; 2] = [true, false];
+
+/// All of a join that a snapshot keeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct JoinedSaved {
+    members: [Members; 2],
+    joined: Joined,
+    /// Rows so far.
+    number: u64,
+    counters: TaskCounters,
+    /// Hour of the last error line.
+    hour: Option<i64>,
+}
+
+/// A join at work.
+#[derive(Debug)]
+pub(crate) struct JoinedState {
+    plan: Arc<JoinPlan>,
+    rules: JoinRules,
+    pub(super) saved: JoinedSaved,
+    found: Findings,
+    /// What failed, at which time, by which record.
+    faults: Vec<(String, i64, u32)>,
+}
+
+fn rules(plan: &JoinPlan, ordered: bool, most: usize) -> JoinRules {
+    let join = &plan.join;
+    JoinRules {
+        kind: join.kind,
+        within: join.within,
+        eager: join.eager,
+        own_pairs: join.own_pairs,
+        lateness: join.lateness.0,
+        ordered,
+        most,
+    }
+}
+
+/// Names of everything that is read of a row: metrics of the sides, then what their filters ask for.
+pub(super) fn reads(plan: &JoinPlan, metrics: &mut Names) -> Vec<u32> {
+    let mut reads: Vec<u32> = Vec::new();
+    for side in &plan.sides {
+        reads.extend(side.metrics.iter().map(|name| metrics.intern(name)));
+    }
+    for filter in plan.sides.iter().filter_map(|side| side.filter.as_ref()) {
+        let sight = Sight::new(&filter.table, metrics);
+        reads.extend(sight.metrics.iter().map(|cells| cells.metric));
+    }
+    reads
+}
+
+impl JoinedState {
+    pub(super) fn new(
+        plan: &Arc<JoinPlan>,
+        (ordered, most): (bool, usize),
+        view: &dyn View,
+    ) -> Self {
+        let members = |side: &SidePlan| Members::of(&side.from, view);
+        let [left, right] = &plan.sides;
+        let saved = JoinedSaved {
+            members: [members(left), members(right)],
+            joined: Joined::default(),
+            number: 0,
+            counters: TaskCounters::default(),
+            hour: None,
+        };
+        Self::resume(plan, (ordered, most), saved)
+    }
+
+    /// Goes on from what was saved.
+    pub(super) fn resume(
+        plan: &Arc<JoinPlan>,
+        (ordered, most): (bool, usize),
+        saved: JoinedSaved,
+    ) -> Self {
+        Self {
+            rules: rules(plan, ordered, most),
+            plan: Arc::clone(plan),
+            saved,
+            found: Findings::default(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Whether any stream has the rows of a resource.
+    pub(super) fn reads(&self, resource: u32) -> bool {
+        self.saved
+            .members
+            .iter()
+            .any(|members| members.has(resource))
+    }
+
+    /// A resource comes, changes or goes; answers whether any stream has its rows.
+    pub(super) fn describe(&mut self, resource: u32, exists: bool, view: &dyn View) -> bool {
+        let (id, traits) = (view.resource(resource), view.traits(resource));
+        let mut fits = false;
+        for (side, members) in self.plan.sides.iter().zip(&mut self.saved.members) {
+            let member = exists && matches(&side.from, id, traits);
+            members.set(resource, member);
+            fits |= member;
+        }
+        fits
+    }
+
+    pub(super) fn deadline(&self) -> i64 {
+        self.saved.joined.deadline()
+    }
+
+    pub(super) const fn counters(&self) -> TaskCounters {
+        self.saved.counters
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.saved.joined.rows() * (size_of::<JoinRow>() + 160)
+    }
+
+    /// Takes a row on every side that has it.
+    pub(super) fn take(&mut self, row: &Taken, (water, record): (i64, u32), view: &dyn View) {
+        self.saved.number += 1;
+        let mut from = 0;
+        let plan = Arc::clone(&self.plan);
+        for (index, (side, left)) in plan.sides.iter().zip(SIDES).enumerate() {
+            let values = row.values.get(from..from + side.metrics.len());
+            from += side.metrics.len();
+            let members = self.saved.members.get(index);
+            if !members.is_some_and(|members| members.has(row.resource))
+                || !self.passes(index, row, record, view)
+            {
+                continue;
+            }
+            let row = JoinRow {
+                time: row.time,
+                number: self.saved.number,
+                resource: row.resource,
+                event: row.event.clone(),
+                values: values.unwrap_or_default().to_vec(),
+            };
+            let key = self.key(side, &row, record, view);
+            let coming = Coming {
+                left,
+                water,
+                record,
+            };
+            let joined = &mut self.saved.joined;
+            joined.take(&self.rules, (key, row), coming, &mut self.found);
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&mut self, water: i64, record: u32) {
+        let joined = &mut self.saved.joined;
+        joined.pass(&self.rules, water, record, &mut self.found);
+    }
+
+    /// Whether a stream's `where` lets a row pass: it sees what the row itself carries, as the pair will.
+    fn passes(&mut self, index: usize, row: &Taken, record: u32, view: &dyn View) -> bool {
+        let plan = Arc::clone(&self.plan);
+        let filter = plan.sides.get(index).and_then(|side| side.filter.as_ref());
+        let Some(filter) = filter else {
+            return true;
+        };
+        let metrics = |filter: &FilterPlan| {
+            let places = filter.table.places.iter();
+            places
+                .filter(|place| matches!(place.form, Form::Metric(_)))
+                .count()
+        };
+        let mut from: usize = plan.sides.iter().map(|side| side.metrics.len()).sum();
+        if index > 0 {
+            let first = plan.sides.first().and_then(|side| side.filter.as_ref());
+            from += first.map_or(0, metrics);
+        }
+        let own = row.values.iter().skip(from).take(metrics(filter)).cloned();
+        let mut now: Vec<Value> = own.collect();
+        for place in filter.table.places.iter().skip(now.len()) {
+            now.push(match &place.form {
+                Form::Trait(path) => {
+                    let text = view.traits(row.resource).path(path);
+                    text.map_or(Value::Missing, Value::Text)
+                }
+                Form::Resource => Value::text(view.resource(row.resource)),
+                Form::Time => time(row.time),
+                Form::Metric(_) | Form::Bound | Form::Stream(_) => Value::Missing,
+            });
+        }
+        let (mut arguments, mut faults) = (Vec::new(), Vec::new());
+        let said = evaluate(&filter.bound, &now, &mut arguments, &mut faults);
+        let faults = faults.into_iter().map(|fault| (fault, row.time, record));
+        self.faults.extend(faults);
+        said == Value::Bool(true)
+    }
+
+    /// What a row must have in common with its partners.
+    fn key(&mut self, side: &SidePlan, row: &JoinRow, record: u32, view: &dyn View) -> JoinKey {
+        if side.keys.is_empty() {
+            return JoinKey::Resource(row.resource);
+        }
+        let mut values: Vec<Value> = Vec::with_capacity(side.keys.len());
+        for key in &side.keys {
+            let asked = key.sources.iter();
+            let asked: Vec<Value> = asked.map(|source| of_row(source, row, view)).collect();
+            match key.formula.evaluate_row(&asked) {
+                Ok(value) => values.push(value),
+                Err(error) => {
+                    self.faults.push((error.to_string(), row.time, record));
+                    values.push(Value::Missing);
+                }
+            }
+        }
+        let text: Vec<String> = values.iter().map(escaped).collect();
+        let text: Arc<str> = Arc::from(text.join(","));
+        if values.iter().any(Value::is_missing) {
+            return JoinKey::Nothing(row.number, text);
+        }
+        JoinKey::Values(Arc::from(identity(&values)), text)
+    }
+
+    /// Lines for everything that was found.
+    pub(super) fn tell(&mut self, plan: &Plan, view: &dyn View, out: &mut Vec<Outcome>) {
+        let found = std::mem::take(&mut self.found);
+        self.saved.counters.rows_dropped += found.dropped;
+        for (key, row, record) in &found.late {
+            self.saved.counters.late += 1;
+            let (resource, group) = task(key);
+            let tale = Tale {
+                kind: OutcomeKind::Late,
+                resource,
+                time: row.time,
+                cause: Some(row.event.clone()),
+                trigger: trigger(*record),
+            };
+            let mut late = line(&plan.name, &tale, Vec::new());
+            late.group = group;
+            out.push(late);
+        }
+        if !found.pairs.is_empty() {
+            self.tell_pairs(plan, &found.pairs, view, out);
+        }
+        for (message, time, record) in std::mem::take(&mut self.faults) {
+            self.saved.counters.errors += 1;
+            let hour = time.div_euclid(3_600_000);
+            if self.saved.hour.is_some_and(|last| last >= hour) {
+                continue;
+            }
+            self.saved.hour = Some(hour);
+            let tale = Tale {
+                kind: OutcomeKind::Error,
+                resource: Outcome::NOWHERE,
+                time,
+                cause: None,
+                trigger: trigger(record),
+            };
+            let values = vec![(Arc::from("message"), Value::text(&message))];
+            out.push(line(&plan.name, &tale, values));
+        }
+    }
+
+    fn tell_pairs(&mut self, plan: &Plan, pairs: &[Pair], view: &dyn View, out: &mut Vec<Outcome>) {
+        let join = Arc::clone(&self.plan);
+        let holds = join.filter.as_ref();
+        let holds = holds.map(|formula| self.column(formula, pairs, &[], view));
+        let emit = join.emit.iter();
+        let emit: Vec<Column> = emit
+            .map(|(_, formula)| self.column(formula, pairs, &[], view))
+            .collect();
+        for (index, pair) in pairs.iter().enumerate() {
+            if holds.as_ref().is_some_and(|holds| !holds.is_true(index)) {
+                continue;
+            }
+            let columns: Vec<Value> = emit.iter().map(|column| column.value(index)).collect();
+            let texts = join.texts.iter().map(|text| {
+                let values = text.places.iter();
+                let values: Vec<Value> = values
+                    .map(|source| of_pair(source, pair, &columns, view))
+                    .collect();
+                Arc::from(text.script.render(&values).unwrap_or_default())
+            });
+            let texts = texts.collect();
+            let names = join.emit.iter().map(|(name, _)| Arc::clone(name));
+            let values = names.zip(columns).collect();
+            let (resource, group) = task(&pair.key);
+            out.push(Outcome {
+                rule: Arc::clone(&plan.name),
+                resource,
+                group,
+                time: Timestamp(pair.time),
+                kind: OutcomeKind::Result,
+                values: Some(values),
+                window: pair.window.map(|(a, b)| (Timestamp(a), Timestamp(b))),
+                revision: 1,
+                cause: causes(pair),
+                texts,
+                trigger: trigger(pair.record),
+            });
+        }
+    }
+
+    /// A formula over all pairs.
+    fn column(
+        &mut self,
+        formula: &JoinFormula,
+        pairs: &[Pair],
+        columns: &[Value],
+        view: &dyn View,
+    ) -> Column {
+        let asked = formula.sources.iter().map(|source| {
+            let values = pairs
+                .iter()
+                .map(|pair| of_pair(source, pair, columns, view));
+            Column::from_values(values.collect())
+        });
+        let asked: Vec<Column> = asked.collect();
+        let result = formula.formula.evaluate(&asked, pairs.len());
+        for (row, error) in result.errors {
+            if let Some(pair) = pairs.get(row as usize) {
+                self.faults
+                    .push((error.to_string(), pair.time, pair.record));
+            }
+        }
+        result.column
+    }
+
+    /// Most rows per key and side.
+    pub(super) const fn most(&self) -> usize {
+        self.rules.most
+    }
+}
+
+fn causes(pair: &Pair) -> SmallVec<[EventRef; 2]> {
+    let rows = [&pair.left, &pair.right].into_iter().flatten();
+    let mut causes: SmallVec<[EventRef; 2]> = rows.map(|row| row.event.clone()).collect();
+    causes.dedup();
+    causes
+}
+
+/// Resource and group of a key's task.
+fn task(key: &JoinKey) -> (u32, Arc<str>) {
+    match key {
+        JoinKey::Resource(resource) => (*resource, Arc::from("")),
+        JoinKey::Values(_, text) | JoinKey::Nothing(_, text) => {
+            (Outcome::NOWHERE, Arc::clone(text))
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "times are exact in a float for 285,000 years"
+)]
+fn time(at: i64) -> Value {
+    Value::Number(at as f64)
+}
+
+fn field(field: RowField, row: &JoinRow, view: &dyn View) -> Value {
+    match field {
+        RowField::Metric(place) => row.values.get(place).cloned().unwrap_or_default(),
+        RowField::Time => time(row.time),
+        RowField::Resource => Value::text(view.resource(row.resource)),
+        RowField::Id => row.event.id.clone().map_or(Value::Missing, Value::Text),
+    }
+}
+
+fn of_row(source: &JoinSource, row: &JoinRow, view: &dyn View) -> Value {
+    match source {
+        JoinSource::Row(_, asked) => field(*asked, row, view),
+        JoinSource::Column(_) => Value::Missing,
+    }
+}
+
+fn of_pair(source: &JoinSource, pair: &Pair, columns: &[Value], view: &dyn View) -> Value {
+    match source {
+        JoinSource::Row(left, asked) => {
+            let row = if *left { &pair.left } else { &pair.right };
+            row.as_ref()
+                .map_or(Value::Missing, |row| field(*asked, row, view))
+        }
+        JoinSource::Column(column) => columns.get(*column).cloned().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,265 @@
+//! [`JoinPlan`]: a compiled `join`: its two sides, their keys, and what is told of a pair.
+
+use std::sync::Arc;
+
+use tidegate_proto::{
+    FormulaText, Issue, Issues, Join, JoinStream, MAX_SKEW, Order, Rule, Selector, TaskClock,
+};
+use tidegate_scripts::{
+    AliasField, AliasKind, AliasPick, AliasScope, Formula, FormulaContext, Slot, name_problem,
+};
+
+use super::slots::Gatherer;
+use super::texts::{Script, TextPlan, Texts};
+use super::wide::{WideEngine, WidePlan, identity};
+use super::{FilterPlan, Plan};
+
+/// Where a slot of a join's formula gets its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum JoinSource {
+    /// Of the left row, or of the right one.
+    Row(bool, RowField),
+    /// A column of `emit`.
+    Column(usize),
+}
+
+/// What of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowField {
+    /// The value of a metric, by its place in the side's list.
+    Metric(usize),
+    Time,
+    Resource,
+    /// The event's own id.
+    Id,
+}
+
+/// A formula and where its slots get their values.
+#[derive(Debug)]
+pub(crate) struct JoinFormula {
+    pub(crate) formula: Formula,
+    pub(crate) sources: Vec<JoinSource>,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct SidePlan {
+    pub(crate) from: Selector,
+    pub(crate) filter: Option<FilterPlan>,
+    /// Metrics that formulas ask for.
+    pub(crate) metrics: Vec<Arc<str>>,
+    pub(crate) keys: Vec<JoinFormula>,
+}
+
+/// A join, compiled.
+#[derive(Debug)]
+pub(crate) struct JoinPlan {
+    pub(crate) join: Join,
+    /// Left and right.
+    pub(crate) sides: [SidePlan; 2],
+    pub(crate) filter: Option<JoinFormula>,
+    pub(crate) emit: Vec<(Arc<str>, JoinFormula)>,
+    pub(crate) texts: Vec<TextPlan<JoinSource>>,
+}
+
+/// Finds sources for slots, and the metrics that each side has to keep.
+struct Resolver<'a> {
+    names: [&'a str; 2],
+    metrics: [Vec<Arc<str>>; 2],
+    columns: Vec<Arc<str>>,
+}
+
+impl Resolver<'_> {
+    fn source(&mut self, slot: &Slot) -> Result<JoinSource, String> {
+        let Slot::Alias(asked) = slot else {
+            if let Slot::Metric(name) = slot
+                && let Some(column) = self.columns.iter().position(|column| column == name)
+            {
+                return Ok(JoinSource::Column(column));
+            }
+            return Err(format!("`{slot}` is of no stream"));
+        };
+        let side = self
+            .names
+            .iter()
+            .position(|name| *name == asked.alias.as_ref());
+        let Some(side) = side.filter(|_| asked.pick == AliasPick::One) else {
+            return Err(format!("`{slot}` is no value of one row"));
+        };
+        let field = match &asked.field {
+            AliasField::Metric(name) => RowField::Metric(self.metric(side, name)),
+            AliasField::Time => RowField::Time,
+            AliasField::Resource => RowField::Resource,
+            AliasField::Id => RowField::Id,
+            AliasField::Row => return Err(format!("`{slot}` is a whole row, not a value of it")),
+        };
+        Ok(JoinSource::Row(side == 0, field))
+    }
+
+    fn metric(&mut self, side: usize, name: &Arc<str>) -> usize {
+        let Some(metrics) = self.metrics.get_mut(side) else {
+            return 0;
+        };
+        metrics
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or_else(|| {
+                metrics.push(Arc::clone(name));
+                metrics.len() - 1
+            })
+    }
+
+    fn sources(
+        &mut self,
+        slots: &[Slot],
+        text: &FormulaText,
+        issues: &mut Issues,
+    ) -> Vec<JoinSource> {
+        let mut sources = Vec::with_capacity(slots.len());
+        for slot in slots {
+            match self.source(slot) {
+                Ok(source) => sources.push(source),
+                Err(problem) => {
+                    let [left, right] = self.names;
+                    let hint = format!("write `{left}.NAME` or `{right}.NAME`");
+                    issues.push(Issue::new(text.path.as_ref(), text.mark, problem).hint(hint));
+                }
+            }
+        }
+        sources
+    }
+
+    fn formula(
+        &mut self,
+        text: &FormulaText,
+        scope: &AliasScope,
+        issues: &mut Issues,
+    ) -> Option<JoinFormula> {
+        match Formula::compile_aliased(text, FormulaContext::RowFilter, scope) {
+            Ok(formula) => {
+                let sources = self.sources(formula.slots(), text, issues);
+                Some(JoinFormula { formula, sources })
+            }
+            Err(found) => {
+                issues.extend(found);
+                None
+            }
+        }
+    }
+}
+
+fn scope(names: &[&Arc<str>]) -> AliasScope {
+    let names = names.iter().map(|name| (Arc::clone(name), AliasKind::Row));
+    AliasScope {
+        names: names.collect(),
+    }
+}
+
+fn filter(stream: &JoinStream, issues: &mut Issues) -> Option<FilterPlan> {
+    let text = stream.filter.as_ref()?;
+    let formula = super::condition(text, FormulaContext::RowFilter, issues)?;
+    let mut gatherer = Gatherer::default();
+    gatherer.add(formula.slots(), false);
+    let table = gatherer.finish();
+    let bound = table.bind(formula);
+    Some(FilterPlan { table, bound })
+}
+
+fn check_names(join: &Join, issues: &mut Issues) {
+    for stream in [&join.left, &join.right] {
+        if let Some(problem) = name_problem(&stream.name) {
+            let path = format!("join.streams.{}", stream.name);
+            let issue = Issue::new(path, Default::default(), problem);
+            issues.push(issue.hint("give the stream another name"));
+        }
+    }
+}
+
+/// Compiles a join.
+pub(crate) fn compile(rule: &Rule, join: &Join, mut issues: Issues) -> Result<Plan, Issues> {
+    check_names(join, &mut issues);
+    let mut resolver = Resolver {
+        names: [&join.left.name, &join.right.name],
+        metrics: [Vec::new(), Vec::new()],
+        columns: Vec::new(),
+    };
+    let (left, right) = (scope(&[&join.left.name]), scope(&[&join.right.name]));
+    let both = scope(&[&join.left.name, &join.right.name]);
+    let mut keys = [Vec::new(), Vec::new()];
+    let [left_keys, right_keys] = &mut keys;
+    for (of_left, of_right) in &join.on {
+        left_keys.extend(resolver.formula(of_left, &left, &mut issues));
+        right_keys.extend(resolver.formula(of_right, &right, &mut issues));
+    }
+    let filters = [&join.left, &join.right].map(|stream| filter(stream, &mut issues));
+    let condition = join.filter.as_ref();
+    let condition = condition.and_then(|text| resolver.formula(text, &both, &mut issues));
+    let emit = join.emit.iter().filter_map(|(name, text)| {
+        let formula = resolver.formula(text, &both, &mut issues)?;
+        Some((Arc::clone(name), formula))
+    });
+    let emit: Vec<_> = emit.collect();
+    resolver.columns = join.emit.iter().map(|(name, _)| Arc::clone(name)).collect();
+    let texts = Texts::compile(rule, (FormulaContext::RowFilter, &both), &mut issues);
+    let place = join.emit.first().map(|(_, text)| text.clone());
+    let texts = bind_texts(texts.list, place.as_ref(), &mut resolver, &mut issues);
+    if !issues.is_empty() {
+        return Err(issues);
+    }
+    let [left_metrics, right_metrics] = resolver.metrics;
+    let [left_keys, right_keys] = keys;
+    let [left_filter, right_filter] = filters;
+    let side = |stream: &JoinStream, filter, metrics, keys| SidePlan {
+        from: stream.from.clone(),
+        filter,
+        metrics,
+        keys,
+    };
+    let plan = JoinPlan {
+        sides: [
+            side(&join.left, left_filter, left_metrics, left_keys),
+            side(&join.right, right_filter, right_metrics, right_keys),
+        ],
+        filter: condition,
+        emit,
+        texts,
+        join: join.clone(),
+    };
+    Ok(Plan::of_wide(rule, None, wide(rule, plan)))
+}
+
+fn bind_texts(
+    scripts: Vec<Script>,
+    place: Option<&FormulaText>,
+    resolver: &mut Resolver<'_>,
+    issues: &mut Issues,
+) -> Vec<TextPlan<JoinSource>> {
+    let at = FormulaText {
+        path: Arc::from("then"),
+        source: Arc::from(""),
+        mark: place.map(|text| text.mark).unwrap_or_default(),
+    };
+    let texts = scripts.into_iter().map(|script| TextPlan {
+        places: resolver.sources(script.slots(), &at, issues),
+        script,
+    });
+    texts.collect()
+}
+
+fn wide(rule: &Rule, plan: JoinPlan) -> WidePlan {
+    let ordered = rule.timing.order == Some(Order::Time);
+    WidePlan {
+        identity: format!("{}\n{:?}", identity(rule, false), plan.join),
+        engine: WideEngine::Join(Arc::new(plan)),
+        everything: true,
+        inputs: Vec::new(),
+        columns: Vec::new(),
+        ordered,
+        drops_late: false,
+        every_row: true,
+        // Rows wait for partners anyway: how far they may be out of order stays what it is.
+        timing: (rule.timing.disorder, rule.timing.idle),
+        clock: rule.across.clock.unwrap_or(TaskClock::Least),
+        max_skew: rule.across.max_skew.unwrap_or(MAX_SKEW).0,
+    }
+}

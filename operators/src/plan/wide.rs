@@ -1,0 +1,311 @@
+//! [`WidePlan`]: a rule whose tasks read several resources: whose rows go where, whose time counts, and what runs on them.
+
+use std::sync::Arc;
+
+use tidegate_proto::{
+    Across, Body, FormulaText, Input, Issue, Issues, MAX_SKEW, Order, Rule, Selector, Span,
+    TaskClock, Timing,
+};
+use tidegate_scripts::{FormulaContext, Slot, Template, name_problem};
+
+use super::join::JoinPlan;
+use super::slots::{Form, SlotTable};
+use super::{Plan, PlanBody, join};
+use crate::watermark::OwnTiming;
+
+/// What runs on the rows of a task.
+#[derive(Debug)]
+pub(crate) enum WideEngine {
+    /// A condition or windows, as of a rule of its own.
+    Inner(Arc<Plan>),
+    /// A join.
+    Join(Arc<JoinPlan>),
+}
+
+/// Where the values of a name come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feed {
+    /// The task's own resource, or everything.
+    Own,
+    /// An input, by its number.
+    Input(usize),
+}
+
+/// One name that the engine asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnPlan {
+    /// What the engine calls it.
+    pub(crate) name: Arc<str>,
+    /// What the rows call it.
+    pub(crate) metric: Arc<str>,
+    pub(crate) feed: Feed,
+    /// Whether a row that carries it is judged.
+    pub(crate) judged: bool,
+}
+
+/// One input, compiled.
+#[derive(Debug)]
+pub(crate) struct InputPlan {
+    /// The other resource, over the traits of the task's own.
+    pub(crate) resource: Template,
+}
+
+/// A rule over several resources, compiled.
+#[derive(Debug)]
+pub(crate) struct WidePlan {
+    pub(crate) engine: WideEngine,
+    /// One task over everything, instead of one per resource.
+    pub(crate) everything: bool,
+    pub(crate) inputs: Vec<InputPlan>,
+    pub(crate) columns: Vec<ColumnPlan>,
+    /// Rows wait until the task's time has passed them, and are taken in row order.
+    pub(crate) ordered: bool,
+    /// Whether a row that waits is late once its time has passed, instead of the engine's saying so.
+    pub(crate) drops_late: bool,
+    /// Whether every row counts, whatever it carries.
+    pub(crate) every_row: bool,
+    pub(crate) timing: OwnTiming,
+    pub(crate) clock: TaskClock,
+    pub(crate) max_skew: i64,
+    /// Equal for revisions that go on with each other's state.
+    pub(crate) identity: String,
+}
+
+/// Whether rows of several resources meet in a task.
+pub(crate) fn is_wide(rule: &Rule) -> bool {
+    rule.selector == Selector::Everything
+        || !rule.across.inputs.is_empty()
+        || matches!(rule.body, Body::Join(_))
+}
+
+/// The rule that runs inside: rows come to it in their order, and time is given to it.
+fn inner(rule: &Rule) -> Rule {
+    let mut inner = rule.clone();
+    inner.filter = None;
+    inner.timing = Timing {
+        disorder: None,
+        idle: None,
+        order: Some(Order::Arrival),
+    };
+    inner
+}
+
+fn timing(rule: &Rule, ordered: bool) -> OwnTiming {
+    if ordered {
+        (rule.timing.disorder, rule.timing.idle)
+    } else {
+        (Some(Span::ZERO), rule.timing.idle)
+    }
+}
+
+/// Compiles a rule over several resources.
+pub(crate) fn compile(rule: &Rule) -> Result<Plan, Issues> {
+    let mut issues = Issues::new();
+    let filter = super::filter(rule, &mut issues);
+    let inputs = inputs(rule, &mut issues);
+    if let Body::Join(body) = &rule.body {
+        return join::compile(rule, body, issues);
+    }
+    let later = match rule.body {
+        Body::Pattern(_) => Some("pattern"),
+        Body::Graph(_) => Some("graph"),
+        _ => None,
+    };
+    if let Some(what) = later {
+        let problem =
+            format!("a {what} over several resources is not available yet in this version");
+        let hint = "derive what the pattern needs with a rule of its own";
+        let mark = rule.across.inputs.first().map(|input| input.resource.mark);
+        issues.push(Issue::new("inputs", mark.unwrap_or_default(), problem).hint(hint));
+    }
+    let plan = match Plan::compile_own(&inner(rule)) {
+        Ok(plan) => plan,
+        Err(found) => {
+            issues.extend(found);
+            return Err(issues);
+        }
+    };
+    let everything = rule.selector == Selector::Everything;
+    let (table, every_row) = match &plan.body {
+        PlanBody::Condition(condition) => (&condition.table, condition.every_row),
+        PlanBody::Window(window) => (&window.table, window.every_row),
+        PlanBody::Pattern(_) | PlanBody::Graph(_) | PlanBody::Wide(_) => return Err(issues),
+    };
+    if everything {
+        refuse_traits(rule, &plan, &mut issues);
+    }
+    let columns = columns(&rule.across, table);
+    refuse_idle(rule, &columns, every_row, &mut issues);
+    if !issues.is_empty() {
+        return Err(issues);
+    }
+    let windows = matches!(rule.body, Body::Window(_));
+    let ordered = windows || rule.timing.order == Some(Order::Time);
+    let wide = WidePlan {
+        everything,
+        inputs,
+        ordered,
+        drops_late: !windows,
+        every_row,
+        timing: timing(rule, ordered),
+        clock: rule.across.clock.unwrap_or(TaskClock::Least),
+        max_skew: rule.across.max_skew.unwrap_or(MAX_SKEW).0,
+        identity: identity(rule, windows),
+        columns,
+        engine: WideEngine::Inner(Arc::new(plan)),
+    };
+    Ok(Plan::of_wide(rule, filter, wide))
+}
+
+/// What revisions must have in common to go on: whose rows are read, and in what order.
+pub(crate) fn identity(rule: &Rule, windows: bool) -> String {
+    let filter = rule.filter.as_ref().map(|filter| &filter.source);
+    let inputs = rule.across.inputs.iter().map(|input| {
+        let source = &input.resource.source;
+        (&input.name, source, &input.metric)
+    });
+    format!(
+        "{:?}\n{filter:?}\n{:?}\n{:?}\n{:?}\n{windows}\n{:?}",
+        rule.selector,
+        rule.timing,
+        rule.across.clock,
+        rule.across.max_skew,
+        inputs.collect::<Vec<_>>()
+    )
+}
+
+fn inputs(rule: &Rule, issues: &mut Issues) -> Vec<InputPlan> {
+    let inputs = rule.across.inputs.iter();
+    inputs
+        .filter_map(|input| self::input(input, issues))
+        .collect()
+}
+
+fn input(input: &Input, issues: &mut Issues) -> Option<InputPlan> {
+    let text = &input.resource;
+    if let Some(problem) = name_problem(&input.name) {
+        let path = format!("inputs.{}", input.name);
+        let issue = Issue::new(path, text.mark, problem);
+        issues.push(issue.hint("give the input another name"));
+    }
+    let template = match Template::compile(text, FormulaContext::RowFilter) {
+        Ok(template) => template,
+        Err(found) => {
+            issues.extend(found);
+            return None;
+        }
+    };
+    let foreign = |slot: &&Slot| !matches!(slot, Slot::Trait(_) | Slot::Resource);
+    if let Some(slot) = template.slots().iter().find(foreign) {
+        let problem = format!("`{slot}` is no trait of the task's resource");
+        let hint =
+            "an input is found by `resource`, `type`, `parent`, `labels.NAME` and `meta.NAME`";
+        issues.push(Issue::new(text.path.as_ref(), text.mark, problem).hint(hint));
+        return None;
+    }
+    Some(InputPlan { resource: template })
+}
+
+fn columns(across: &Across, table: &SlotTable) -> Vec<ColumnPlan> {
+    let places = table.places.iter();
+    let columns = places.filter_map(|place| {
+        let Form::Metric(name) = &place.form else {
+            return None;
+        };
+        let number = across.inputs.iter().position(|input| input.name == *name);
+        let input = number.and_then(|number| across.inputs.get(number));
+        Some(ColumnPlan {
+            name: Arc::clone(name),
+            metric: Arc::clone(input.map_or(name, |input| &input.metric)),
+            feed: number.map_or(Feed::Own, Feed::Input),
+            judged: place.judged,
+        })
+    });
+    columns.collect()
+}
+
+/// A rule that no row makes judge anything.
+fn refuse_idle(rule: &Rule, columns: &[ColumnPlan], every_row: bool, issues: &mut Issues) {
+    let Some(first) = rule.across.inputs.first() else {
+        return;
+    };
+    if !every_row && !columns.iter().any(|column| column.judged) {
+        let problem = "the rule asks for passive inputs alone: no row would ever be judged";
+        let hint = "leave `passive` out, or ask for a metric of the resource itself";
+        issues.push(Issue::new("inputs", first.resource.mark, problem).hint(hint));
+    }
+    for input in &rule.across.inputs {
+        if !columns.iter().any(|column| column.name == input.name) {
+            let path = format!("inputs.{}", input.name);
+            let problem = "no formula of the rule asks for this input";
+            let hint = "leave it out, or use its name in a formula";
+            issues.push(Issue::new(path, input.resource.mark, problem).hint(hint));
+        }
+    }
+}
+
+/// Everything has no traits.
+fn refuse_traits(rule: &Rule, plan: &Plan, issues: &mut Issues) {
+    let nameless = |form: &Form| matches!(form, Form::Trait(_) | Form::Resource);
+    let first: Option<&FormulaText> = match &rule.body {
+        Body::When(when) => when.levels.first().map(|level| &level.when),
+        Body::Window(window) => window.emit.first().map(|(_, text)| text),
+        _ => None,
+    };
+    let slot = match &plan.body {
+        PlanBody::Condition(condition) => {
+            let mut places = condition.table.places.iter();
+            let found = places.find(|place| nameless(&place.form));
+            found.map(|place| place.label.to_string())
+        }
+        PlanBody::Window(window) => window.nameless(),
+        _ => None,
+    };
+    if let Some(slot) = slot {
+        let problem = format!("`{slot}` is of one resource, and this task is over everything");
+        let hint = match rule.body {
+            Body::Window(_) => "group by it: `by: { line: meta.line }`",
+            _ => "ask for it in `where`, or write `for: all` for a task per resource",
+        };
+        let (path, mark) = first.map_or(("for", Default::default()), |text| {
+            (text.path.as_ref(), text.mark)
+        });
+        issues.push(Issue::new(path, mark, problem).hint(hint));
+    }
+}
+
+impl SlotTable {
+    /// Notes which metrics are inputs: their age, whether their rows are judged, and that a row of the resource is paired
+    /// with an input's value as of its time.
+    pub(crate) fn note_inputs(&mut self, across: &Across) {
+        if across.inputs.is_empty() {
+            return;
+        }
+        let named = |name: &str| across.inputs.iter().find(|i| i.name.as_ref() == name);
+        let mut foreign = Vec::new();
+        for (index, place) in self.places.iter_mut().enumerate() {
+            let Form::Metric(name) = &place.form else {
+                continue;
+            };
+            if let Some(input) = named(name) {
+                place.judged &= !input.passive;
+                place.max_age = input.max_age.map_or(i64::MAX, |age| age.0);
+                foreign.push(index);
+            }
+        }
+        for place in &mut self.places {
+            if let Form::Stream(plan) = &mut place.form {
+                keep_leading(&mut plan.metrics, &foreign);
+            }
+        }
+    }
+}
+
+/// Which metrics a row must carry itself: those that are no inputs, or the first if all are.
+pub(crate) fn keep_leading(metrics: &mut Vec<usize>, foreign: &[usize]) {
+    if metrics.iter().all(|place| foreign.contains(place)) {
+        metrics.truncate(1);
+    } else {
+        metrics.retain(|place| !foreign.contains(place));
+    }
+}
