@@ -24,6 +24,7 @@ mod group;
 mod judge;
 mod keys;
 mod members;
+mod outlook;
 mod patterns;
 mod picker;
 mod plain;
@@ -467,22 +468,6 @@ impl Pipeline {
         self.working = Working::Nobody;
     }
 
-    /// The earliest clock at which [`Pipeline::advance`] would do something; may be too early, never too late.
-    #[must_use]
-    pub fn next_clock(&self) -> Option<Timestamp> {
-        let groups = self.groups.iter().flatten();
-        let groups = groups.filter_map(|group| group.state.timers.next());
-        let windows = self.windows.iter().flatten();
-        let windows = windows.filter_map(WindowUnit::next_clock);
-        let patterns = self.patterns.iter().flatten();
-        let patterns = patterns.filter_map(PatternUnit::next_clock);
-        let graphs = self.graphs.iter().flatten();
-        let graphs = graphs.filter_map(GraphUnit::next_clock);
-        let wides = self.wides.iter().flatten().filter_map(WideUnit::next_clock);
-        let all = groups.chain(windows).chain(patterns).chain(graphs);
-        all.chain(wides).min().map(Timestamp)
-    }
-
     /// Names of the running rules in byte order.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
         self.rules.keys()
@@ -504,22 +489,6 @@ impl Pipeline {
         settings: PipelineSettings,
     ) -> Result<Self, RestoreError> {
         snapshot::read(bytes, plans, settings)
-    }
-
-    /// Bytes of memory that the state holds, estimated.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let groups: usize = self.groups.iter().flatten().map(Group::bytes).sum();
-        let windows: usize = self.windows.iter().flatten().map(WindowUnit::bytes).sum();
-        let lines: usize = self.lines.iter().map(|(line, _)| line.bytes()).sum();
-        let patterns: usize = self.patterns.iter().flatten().map(PatternUnit::bytes).sum();
-        let graphs: usize = self.graphs.iter().flatten().map(GraphUnit::bytes).sum();
-        let wides: usize = self.wides.iter().flatten().map(WideUnit::bytes).sum();
-        let pickers = self.group_picker.bytes()
-            + self.window_picker.bytes()
-            + self.pattern_picker.bytes()
-            + self.graph_picker.bytes();
-        self.clocks.bytes() + lines + groups + windows + patterns + graphs + wides + pickers
     }
 
     fn find_columns(&mut self, batch: &EventBatch) {

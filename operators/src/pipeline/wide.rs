@@ -60,6 +60,8 @@ struct TaskTime {
     /// How far time was given to the engine.
     given: i64,
     held: BTreeMap<Place, Taken>,
+    /// Whether a row of its own resource was taken.
+    lives: bool,
 }
 
 impl Default for TaskTime {
@@ -68,6 +70,7 @@ impl Default for TaskTime {
             water: NEVER,
             given: NEVER,
             held: BTreeMap::new(),
+            lives: false,
         }
     }
 }

@@ -217,7 +217,7 @@ impl WideUnit {
                 if column.feed == Feed::Input(index)
                     && let Engine::Inner(inner) = &mut self.engine
                 {
-                    let latest = self.state.links.latest(index, resource);
+                    let latest = self.state.links.recent(index, resource).last();
                     let latest = latest.map(|known| (known.time, known.value.clone()));
                     inner.replace(resource, *metric, latest.as_ref());
                 }

@@ -150,9 +150,10 @@ impl WideUnit {
             return;
         }
         let first = cell(&mut self.state.seen, resource, None).replace(member);
-        self.note(&come.row);
+        let mark = if self.wide.ordered { come.mark } else { i64::MAX };
+        self.note(&come.row, mark);
         if first.is_none() && self.state.members.has(resource) {
-            self.begin(resource, come.row.time, view);
+            self.begin(resource, now, view);
         }
         let mut tasks = Vec::new();
         if self.state.members.has(resource) {
@@ -170,31 +171,31 @@ impl WideUnit {
         tasks.retain(begun);
         for task in tasks {
             let row = self.share(&come.row, task);
-            let used = (self.wide.every_row && row.own)
+            let used = (row.own && (self.wide.every_row || !self.lives(task)))
                 || row.values.iter().any(|value| !value.is_missing());
             let come = Come { row, ..come };
             self.enter(task, (come, used), now, view, (scratch, out));
         }
     }
 
-    /// A task begins with the first row of its own resource: it takes what its inputs said last. What lies behind that row
-    /// waits for its time.
-    fn begin(&mut self, task: u32, time: i64, view: &dyn View) {
+    /// A task begins with the first row of its own resource: it takes what its inputs said last.
+    fn begin(&mut self, task: u32, now: Now<'_>, view: &dyn View) {
         let wide = Arc::clone(&self.wide);
         let all = self.state.reads.len();
+        let water = self.move_on(task, now);
         for (place, column) in wide.columns.iter().enumerate() {
             let Feed::Input(input) = column.feed else {
                 continue;
             };
-            let known = self.state.links.latest(input, task).cloned();
             let source = self.state.links.source_of(input, task);
-            let (Some(known), Some(source)) = (known, source) else {
+            let Some(source) = source.filter(|source| *source != task) else {
                 continue;
             };
-            if source == task {
-                continue;
-            }
-            if wide.ordered && known.time >= time {
+            for known in self.state.links.recent(input, task).to_vec() {
+                if !wide.ordered || known.time < water {
+                    self.replace(task, place, known.time, known.value);
+                    continue;
+                }
                 let mut values = vec![Value::Missing; all];
                 if let Some(value) = values.get_mut(place) {
                     *value = known.value;
@@ -207,27 +208,32 @@ impl WideUnit {
                     own: false,
                 };
                 self.hold(task, row, view);
-            } else if let (Engine::Inner(inner), Some(metric)) =
-                (&mut self.engine, self.state.metrics.get(place))
-            {
-                inner.replace(task, *metric, Some(&(known.time, known.value)));
             }
         }
     }
 
+    /// An input has a value without a row.
+    fn replace(&mut self, task: u32, column: usize, time: i64, value: Value) {
+        if let (Engine::Inner(inner), Some(metric)) =
+            (&mut self.engine, self.state.metrics.get(column))
+        {
+            inner.replace(task, *metric, Some(&(time, value)));
+        }
+    }
+
     /// Keeps the values of inputs for tasks that come to them later.
-    fn note(&mut self, row: &Taken) {
+    fn note(&mut self, row: &Taken, mark: i64) {
         for (column, value) in self.wide.columns.iter().zip(&row.values) {
             if let Feed::Input(input) = column.feed
                 && !value.is_missing()
             {
                 let links = &mut self.state.links;
-                let noted = || Latest {
+                let noted = Latest {
                     time: row.time,
                     value: value.clone(),
                     event: row.event.clone(),
                 };
-                links.note(input, row.resource, noted, row.time);
+                links.note(input, row.resource, noted, mark);
             }
         }
     }
@@ -363,8 +369,20 @@ impl WideUnit {
             join.take(row, (water, record), view);
             return;
         }
-        if row.own && !self.passes(row, record, view, scratch) {
+        if !row.own && !self.lives(task) {
+            // Rows of the inputs before the first of the resource itself only bring values.
+            for (column, value) in row.values.iter().enumerate() {
+                if !value.is_missing() && row.time >= water {
+                    self.replace(task, column, row.time, value.clone());
+                }
+            }
             return;
+        }
+        if row.own {
+            self.state.tasks.entry(task).or_default().lives = true;
+            if !self.passes(row, record, view, scratch) {
+                return;
+            }
         }
         let columns = self.wide.columns.len();
         let own = if self.wide.everything && !self.windows() {
@@ -380,6 +398,11 @@ impl WideUnit {
         scratch
             .delivery
             .row((own, row.time), when, &row.event, values);
+    }
+
+    /// Whether a task has taken a row of its own resource.
+    fn lives(&self, task: u32) -> bool {
+        self.state.tasks.get(&task).is_some_and(|time| time.lives)
     }
 
     /// Windows over everything look at rows by their resources; a condition has one task.

@@ -8,7 +8,10 @@ use tidegate_proto::{EventRef, Value};
 
 use crate::watermark::cell;
 
-/// Latest value of a source.
+/// Most values of a source that are kept for tasks that come to it.
+const MOST_RECENT: usize = 1_000;
+
+/// A value of a source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Latest {
     pub(super) time: i64,
@@ -23,8 +26,8 @@ struct Link {
     source: BTreeMap<u32, Arc<str>>,
     /// Tasks by id of the source, known or not.
     tasks: BTreeMap<Arc<str>, BTreeSet<u32>>,
-    /// Latest value by number of the source: a task that comes to it later begins with it.
-    latest: Vec<Option<Latest>>,
+    /// Last values by number of the source: a task that comes to it later begins with them.
+    recent: Vec<Vec<Latest>>,
 }
 
 /// All inputs of a rule.
@@ -59,8 +62,8 @@ impl Links {
                     self.numbers.remove(&id);
                 }
                 for link in &mut self.inputs {
-                    if let Some(latest) = link.latest.get_mut(resource as usize) {
-                        *latest = None;
+                    if let Some(recent) = link.recent.get_mut(resource as usize) {
+                        recent.clear();
                     }
                 }
             }
@@ -123,20 +126,17 @@ impl Links {
         }
     }
 
-    /// Notes a value of a source.
-    pub(super) fn note(
-        &mut self,
-        input: usize,
-        resource: u32,
-        noted: impl FnOnce() -> Latest,
-        time: i64,
-    ) {
-        if let Some(link) = self.inputs.get_mut(input) {
-            let latest = cell(&mut link.latest, resource, None);
-            if latest.as_ref().is_none_or(|known| known.time <= time) {
-                *latest = Some(noted());
-            }
-        }
+    /// Notes a value of a source; those before `mark` are kept no longer than there is a later one.
+    pub(super) fn note(&mut self, input: usize, resource: u32, noted: Latest, mark: i64) {
+        let Some(link) = self.inputs.get_mut(input) else {
+            return;
+        };
+        let recent = cell(&mut link.recent, resource, Vec::new());
+        let place = recent.partition_point(|known| known.time <= noted.time);
+        recent.insert(place, noted);
+        let over = recent.iter().skip(1).take_while(|next| next.time < mark);
+        let over = over.count().max(recent.len().saturating_sub(MOST_RECENT));
+        recent.drain(..over);
     }
 
     /// The number of the source of a task's input, if it is known.
@@ -144,17 +144,19 @@ impl Links {
         self.source(self.inputs.get(input)?, task)
     }
 
-    /// The latest value of a task's source.
-    pub(super) fn latest(&self, input: usize, task: u32) -> Option<&Latest> {
-        let link = self.inputs.get(input)?;
-        let source = self.source(link, task)?;
-        link.latest.get(source as usize)?.as_ref()
+    /// Values of a task's source, by time: the latest before its time has passed, and those after it.
+    pub(super) fn recent(&self, input: usize, task: u32) -> &[Latest] {
+        let link = self.inputs.get(input);
+        let source = link.and_then(|link| self.source(link, task));
+        let recent = link.zip(source);
+        let recent = recent.and_then(|(link, source)| link.recent.get(source as usize));
+        recent.map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn bytes(&self) -> usize {
         let links = self.inputs.iter();
         let links: usize = links
-            .map(|link| link.source.len() * 96 + link.latest.capacity() * 40)
+            .map(|link| link.source.len() * 96 + link.recent.capacity() * 96)
             .sum();
         links + self.numbers.len() * 96 + self.ids.capacity() * 16
     }
