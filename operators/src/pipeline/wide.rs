@@ -177,16 +177,10 @@ impl WideUnit {
         if self.wide.everything {
             return self.state.least.standing(now.clock, reign);
         }
-        let member = |resource: u32| {
-            let known = self.state.seen.get(resource as usize).copied().flatten();
-            // Without any row it is as if silence had always been.
-            known.unwrap_or_else(|| Member {
-                mark: NEVER,
-                lead: -now.line.idle(now.clocks, resource),
-            })
-        };
-        let mut members = vec![member(task)];
-        members.extend(self.state.links.sources(task).map(member));
+        // A source that has said nothing yet is not waited for.
+        let member = |resource: u32| self.state.seen.get(resource as usize).copied().flatten();
+        let mut members = vec![member(task)?];
+        members.extend(self.state.links.sources(task).filter_map(member));
         Standing::of(&members, now.clock, reign)
     }
 
