@@ -2,12 +2,12 @@
 
 use tidegate_proto::Timestamp;
 
+use super::Pipeline;
 use super::graphs::GraphUnit;
 use super::group::Group;
 use super::patterns::PatternUnit;
 use super::wide::WideUnit;
 use super::windows::WindowUnit;
-use super::Pipeline;
 
 impl Pipeline {
     /// The earliest clock at which [`Pipeline::advance`] would do something; may be too early, never too late.

@@ -249,7 +249,12 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
         ["join"] => {
             misplaced(section, &when::FIELDS, "when", report);
             misplaced(section, &["by", "having", "null_keys"], "window", report);
-            misplaced(section, &["where", "inputs"], "when", report);
+            misplaced(section, &["inputs"], "when", report);
+            if let Some(field) = section.get("where") {
+                let problem = "a join filters each stream, and its pairs";
+                let hint = "write `where` in a stream, or in `join`";
+                report.hint(&field.path, field.mark, problem, hint);
+            }
             join::read(section, report).map(|join| Body::Join(Box::new(join)))
         }
         ["pattern"] => {

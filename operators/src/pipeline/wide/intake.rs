@@ -150,7 +150,11 @@ impl WideUnit {
             return;
         }
         let first = cell(&mut self.state.seen, resource, None).replace(member);
-        let mark = if self.wide.ordered { come.mark } else { i64::MAX };
+        let mark = if self.wide.ordered {
+            come.mark
+        } else {
+            i64::MAX
+        };
         self.note(&come.row, mark);
         if first.is_none() && self.state.members.has(resource) {
             self.begin(resource, now, view);
@@ -441,7 +445,8 @@ impl WideUnit {
     fn tell_late(&mut self, task: u32, row: &Taken, record: u32, out: &mut Vec<Outcome>) {
         let mut columns = self.wide.columns.iter().zip(&row.values);
         let judged = columns.any(|(column, value)| column.judged && !value.is_missing());
-        if !judged && !(self.wide.every_row && row.own) {
+        let counts = self.wide.every_row && row.own;
+        if !(judged || counts) {
             return;
         }
         self.state.counters.entry(task).or_default().late += 1;

@@ -15,7 +15,7 @@ use crate::plan::wide::{WideEngine, WidePlan};
 enum EngineSaved {
     /// A snapshot of the pipeline inside.
     Inner(Vec<u8>),
-    Join(JoinedSaved),
+    Join(Box<JoinedSaved>),
 }
 
 /// All of a wide rule that a snapshot keeps.
@@ -31,7 +31,7 @@ impl WideUnit {
             state: self.state.clone(),
             engine: match &self.engine {
                 Engine::Inner(inner) => EngineSaved::Inner(inner.snapshot()),
-                Engine::Join(join) => EngineSaved::Join(join.saved.clone()),
+                Engine::Join(join) => EngineSaved::Join(Box::new(join.saved.clone())),
             },
         }
     }
@@ -51,7 +51,7 @@ impl WideUnit {
             }
             (EngineSaved::Join(saved), WideEngine::Join(join)) => {
                 let how = (wide.ordered, settings.limits.join_rows);
-                Engine::Join(Box::new(JoinedState::resume(join, how, saved)))
+                Engine::Join(Box::new(JoinedState::resume(join, how, *saved)))
             }
             _ => return Err(other()),
         };

@@ -181,6 +181,22 @@ fn the_fields_of_a_message_are_those_of_the_document() {
 }
 
 #[test]
+fn rules_over_several_resources_survive_the_message() {
+    for text in [
+        "kind: Rule\nname: beside\nfor: all\ninputs: { load: { resource: \"${meta.line}\", metric: load, max_age: 1m, passive: true } }\nmax_skew: 30s\nwhen: t > load\n",
+        "kind: Rule\nname: all\nclock: newest\nby: [ meta.line ]\nwindow: { tumbling: 5m }\nemit: { n: count(t) }\n",
+        "kind: Rule\nname: paid\njoin: { kind: left, streams: { o: { from: { type: order } }, p: { from: [ a, b ], where: x > 1.0 } }, on: [ [ o.k, p.k ] ], within: { before: -1s, after: 5m }, unmatched: eager }\nemit: { k: o.k }\n",
+        "kind: Rule\nname: known\norder: time\njoin: { streams: { t: { from: all }, q: { from: q } }, within: { asof: { tolerance: 30s, direction: nearest } } }\nemit: { p: q.p }\n",
+    ] {
+        let message = to_message(text).expect("it is a map");
+        let bytes = message.encode_to_vec();
+        let message = Definition::decode(bytes.as_slice()).expect("own bytes");
+        assert!(said(text).is_ok(), "{:?}", said(text));
+        assert_eq!(said(&from_message(&message)), said(text));
+    }
+}
+
+#[test]
 fn what_stands_bare_must_be_a_number() {
     use crate::wire::rule::v1::{Member, Tree, tree::Kind};
     let sly = Member {

@@ -143,8 +143,7 @@ const RULES: &[(&str, &[&str])] = &[
         "graph: {}\ninputs: {}\nclock: own",
         &[
             "4:8: rule r: graph: `nodes` is missing",
-            "5:1: rule r: inputs: `inputs` is not available yet in this version",
-            "6:1: rule r: clock: `clock` is not available yet in this version",
+            "5:1: rule r: inputs: no input is named",
         ],
     ),
     (
@@ -264,7 +263,7 @@ const RULES: &[(&str, &[&str])] = &[
         "when: x\ndescription: 5\nenabled: true",
         &[
             "5:14: rule r: description: `5` is not a text (write \"5\")",
-            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, levels, hold, clear, clear_hold, dampen, again, flapping, active, never_lower, window, by, emit, having, null_keys, pattern, graph, then, to)",
+            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, levels, hold, clear, clear_hold, dampen, again, flapping, active, never_lower, window, by, emit, having, null_keys, pattern, graph, join, inputs, clock, max_skew, then, to)",
         ],
     ),
 ];
@@ -361,7 +360,6 @@ graph:
     check(
         text,
         &[
-            "4:1: rule boiler-overheats: inputs: `inputs` is not available yet in this version",
             "11:5: rule boiler-overheats: then[1].set: `set` is not available yet in this version",
             "19:16: rule means: to[1]: `series` is not available yet in this version",
             "32:1: rule both-hot: a rule without `for` (one task over everything) is not available yet in this version (write `for: all` for a task per resource)",

@@ -35,7 +35,6 @@ pub(super) const DOCUMENTS: &[(&str, &[&str])] = &[
     (
         "kind: Rule\nname: a b\nwhen: x",
         &[
-            "1:1: rule a b: a rule without `for` (one task over everything) is not available yet in this version (write `for: all` for a task per resource)",
             "2:7: rule a b: name: `a b` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit",
         ],
     ),
