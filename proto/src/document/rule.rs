@@ -246,17 +246,7 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             misplaced(section, &when::FIELDS, "when", report);
             window::read(section, report).map(Body::Window)
         }
-        ["join"] => {
-            misplaced(section, &when::FIELDS, "when", report);
-            misplaced(section, &["by", "having", "null_keys"], "window", report);
-            misplaced(section, &["inputs"], "when", report);
-            if let Some(field) = section.get("where") {
-                let problem = "a join filters each stream, and its pairs";
-                let hint = "write `where` in a stream, or in `join`";
-                report.hint(&field.path, field.mark, problem, hint);
-            }
-            join::read(section, report).map(|join| Body::Join(Box::new(join)))
-        }
+        ["join"] => joined(section, report),
         ["pattern"] => {
             misplaced(section, &across::FIELDS, "when", report);
             misplaced(section, &when::FIELDS, "when", report);
@@ -264,17 +254,7 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             let field = section.get("pattern")?;
             pattern::read(field, report).map(Body::Pattern)
         }
-        ["graph"] => {
-            misplaced(section, &when::FIELDS, "when", report);
-            misplaced(section, &OF_WINDOW, "window", report);
-            if let Some(field) = section.get("then") {
-                let problem = "a graph acts by its triggers";
-                let hint = "name what is done in `graph.actuators` and fire it with `do`";
-                report.hint(&field.path, field.mark, problem, hint);
-            }
-            let field = section.get("graph")?;
-            graph::read(field, report).map(Body::Graph)
-        }
+        ["graph"] => graphed(section, report),
         // The section has told that it is not available yet.
         [_] => None,
         several => {
@@ -291,6 +271,29 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             None
         }
     }
+}
+
+fn joined(section: &Section<'_>, report: &mut Report) -> Option<Body> {
+    misplaced(section, &when::FIELDS, "when", report);
+    misplaced(section, &["by", "having", "null_keys"], "window", report);
+    misplaced(section, &["inputs"], "when", report);
+    if let Some(field) = section.get("where") {
+        let problem = "a join filters each stream, and its pairs";
+        let hint = "write `where` in a stream, or in `join`";
+        report.hint(&field.path, field.mark, problem, hint);
+    }
+    join::read(section, report).map(|join| Body::Join(Box::new(join)))
+}
+
+fn graphed(section: &Section<'_>, report: &mut Report) -> Option<Body> {
+    misplaced(section, &when::FIELDS, "when", report);
+    misplaced(section, &OF_WINDOW, "window", report);
+    if let Some(field) = section.get("then") {
+        let problem = "a graph acts by its triggers";
+        let hint = "name what is done in `graph.actuators` and fire it with `do`";
+        report.hint(&field.path, field.mark, problem, hint);
+    }
+    graph::read(section.get("graph")?, report).map(Body::Graph)
 }
 
 /// Tells fields that belong to the other body.

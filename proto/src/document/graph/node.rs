@@ -265,7 +265,7 @@ fn billionths(text: &str) -> Option<u64> {
         value.checked_mul(10_u128.checked_pow(shift.unsigned_abs())?)?
     } else {
         let over = 10_u128.checked_pow(shift.unsigned_abs())?;
-        (value % over == 0).then_some(value / over)?
+        value.is_multiple_of(over).then_some(value / over)?
     };
     u64::try_from(value).ok().filter(|value| *value <= ONE)
 }
