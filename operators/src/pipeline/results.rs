@@ -197,14 +197,23 @@ impl WindowUnit {
         for result in results {
             let fills = &mut self.state.fills;
             for (row, columns) in fills.take(fill, &result.row, result.columns) {
+                // What was held back comes with the row that let it go.
+                let trigger = result.row.trigger;
                 out.push(Result {
-                    row: Cow::Owned(row),
+                    row: Cow::Owned(WindowRow { trigger, ..row }),
                     key: result.key.clone(),
                     columns,
                 });
             }
         }
         out
+    }
+
+    /// Whether what was told of each window is not for the windows to know.
+    pub(super) fn keeps_book(&self) -> bool {
+        let plan = &self.window;
+        let moves = plan.lateness.0 > 0 || plan.mode.emit != EmitMode::OnClose;
+        (plan.having.is_some() && moves) || plan.when.is_some()
     }
 
     /// What to tell of a row: revisions, and whether each has values.
@@ -215,9 +224,7 @@ impl WindowUnit {
         shown: (bool, bool),
     ) -> SmallVec<[Told; 2]> {
         let plan = &self.window;
-        let moves = plan.lateness.0 > 0 || plan.mode.emit != EmitMode::OnClose;
-        let hides = plan.having.is_some() && moves;
-        if hides || plan.when.is_some() {
+        if self.keeps_book() {
             let book = Book::of(plan);
             return self.state.told.revise(&book, kind, row, shown);
         }

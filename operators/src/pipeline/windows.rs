@@ -261,8 +261,8 @@ impl WindowUnit {
             let passes = !push.is_quiet(index) && mask.as_ref().is_none_or(passes);
             let used = passes && self.read(&mut cursors, number, &mut scratch.gaze);
             let key = if !used {
-                if passes && !self.window.foreign.is_empty() {
-                    // A passive input: its value counts, its row does not.
+                if passes && !simple {
+                    // Its values count for rows to come (filters, keys, passive inputs), its row does not.
                     let (table, gaze) = (&self.window.table, &mut scratch.gaze);
                     self.state.sight.take(table, &row, push.view, gaze);
                 }
@@ -366,7 +366,8 @@ impl WindowUnit {
         let arguments: Vec<Argument> = aggregates.map(|a| taker.take(a)).collect();
         let probes = self.window.mode.emit == EmitMode::When;
         let numbers = arguments.iter().all(|a| a.odd.is_none());
-        let numeric = numbers && self.window.by.is_empty() && !probes;
+        let booked = self.keeps_book();
+        let numeric = numbers && self.window.by.is_empty() && !probes && !booked;
         let mut from = 0;
         let mut pending = i64::MAX;
         for (entry, used) in uses.iter().enumerate() {
@@ -387,10 +388,19 @@ impl WindowUnit {
                     let resource = self.owner(resource.copied().unwrap_or_default());
                     let from = (Some(push.batch), number);
                     self.probe(resource, from, push.view, &mut scratch.output, out);
+                    if booked {
+                        // What this row takes back must have been told by then.
+                        self.tell(Some(push.batch), push.view, &mut scratch.output, out);
+                    }
                 }
                 Use::Time(resource, water, number) => {
                     let last = entry + 1 == uses.len();
-                    if numeric && (pending < water || last) {
+                    // Rows that are pending close what they close before time alone does.
+                    let due = || {
+                        let mut keys = self.state.keys.of(resource).iter();
+                        keys.any(|key| self.state.windows.deadline(*key) <= water)
+                    };
+                    if numeric && (pending < water || last || due()) {
                         let to = rows_before(uses, entry);
                         self.flush(push, (from, to), &arguments, scratch);
                         from = to;
