@@ -279,3 +279,23 @@ impl Graph {
             .any(|node| matches!(&node.kind, GraphNodeKind::Sensor(sensor) if sensor.of.is_some()))
     }
 }
+
+/// What is wrong with the numbers of a table: how many there are, or what a column of them sums to.
+#[must_use]
+pub fn table_problem(weights: &[u64], own: usize, columns: usize) -> Option<String> {
+    let wanted = own.saturating_mul(columns);
+    if weights.len() != wanted {
+        return Some(format!("{} numbers, the table has {wanted}", weights.len()));
+    }
+    (0..columns).find_map(|column| {
+        let sum: u64 = weights.iter().skip(column).step_by(columns).sum();
+        (sum.abs_diff(ONE) > 1).then(|| {
+            let shown = (sum / ONE, sum % ONE);
+            let number = column + 1;
+            format!(
+                "the numbers of column {number} sum to {}.{:09}, not to 1",
+                shown.0, shown.1
+            )
+        })
+    })
+}

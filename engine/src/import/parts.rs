@@ -60,6 +60,19 @@ fn need<'v>(
     found
 }
 
+/// The resource that a sensor looks at, if it is not the task's.
+fn of(map: &Map<String, Value>, task: &Task) -> Option<String> {
+    match text(map, "resource") {
+        None | Some("$") => None,
+        Some("$taskId") => {
+            let rule = task.name.as_deref().unwrap_or("imported");
+            Some(format!("{rule}/${{resource}}"))
+        }
+        other if other == task.resource.as_deref() => None,
+        Some(other) => Some(other.to_owned()),
+    }
+}
+
 /// Puts the fields of a sensor beside those of its plug.
 pub(super) fn options(
     map: &Map<String, Value>,
@@ -68,29 +81,23 @@ pub(super) fn options(
     findings: &mut Findings,
 ) {
     let delay = node.contains_key("delay");
+    let call = node.contains_key("call");
     let mut set = |key: &str, value: Value| {
         // A delay has nothing but its time.
         if !delay {
             node.insert(key.to_owned(), value);
         }
     };
-    match text(map, "resource") {
-        None | Some("$") => {}
-        Some("$taskId") => {
-            let rule = task.name.as_deref().unwrap_or("imported");
-            set("of", json!(format!("{rule}/${{resource}}")));
-        }
-        other if other == task.resource.as_deref() => {}
-        Some(other) => set("of", json!(other)),
+    if let Some(of) = of(map, task) {
+        set("of", json!(of));
     }
     if map.get("pauseExecution").and_then(Value::as_bool) == Some(true) {
         findings.problem(&format!("{path}.pauseExecution"), "has no equal here");
     }
     for (from, to) in [("dataTrigger", "data"), ("tickTrigger", "tick")] {
         if let Some(flag) = map.get(from).and_then(Value::as_bool) {
-            // Functions run after what they name: that is not said again.
-            let said = node_default(from, flag);
-            if !said {
+            // What is so anyway is not said again.
+            if !flag {
                 set(to, json!(flag));
             }
         }
@@ -108,16 +115,21 @@ pub(super) fn options(
     if let Some(sequence) = sequence.filter(|sequence| *sequence != 1 && !task.parallel) {
         set("sequence", json!(sequence));
     }
-    for (from, to) in [
-        ("schedule", "schedule"),
-        ("timeout", "timeout"),
-        ("timeoutState", "timeout_state"),
-        ("loopDef", "loop"),
-        ("retryConfig", "retry"),
-        ("priors", "priors"),
+    for (from, to, of_calls) in [
+        ("schedule", "schedule", false),
+        ("timeout", "timeout", true),
+        ("timeoutState", "timeout_state", true),
+        ("loopDef", "loop", false),
+        ("retryConfig", "retry", true),
+        ("priors", "priors", false),
     ] {
-        if let Some(value) = map.get(from) {
-            set(to, value.clone());
+        match map.get(from) {
+            Some(_) if of_calls && !call => {
+                let warning = "a formula takes no time: it is left out";
+                findings.warn(&format!("{path}.{from}"), warning);
+            }
+            Some(value) => set(to, value.clone()),
+            None => {}
         }
     }
     let mut ui = shown(map);
@@ -127,11 +139,6 @@ pub(super) fn options(
     if !ui.is_empty() {
         node.insert("ui".to_owned(), Value::Object(ui));
     }
-}
-
-/// Whether a flag says what is so anyway.
-fn node_default(key: &str, flag: bool) -> bool {
-    matches!(key, "dataTrigger" | "tickTrigger") && flag
 }
 
 /// `sensors`.

@@ -89,12 +89,12 @@ impl Belief {
             parts: Vec::new(),
             part_of: vec![0; nodes],
         };
-        belief.divide(builder.factors)?;
+        belief.divide(&builder.factors)?;
         Ok(belief)
     }
 
     /// Makes a part of all variables that factors connect.
-    fn divide(&mut self, factors: Vec<Factor>) -> Result<(), TooLarge> {
+    fn divide(&mut self, factors: &[Factor]) -> Result<(), TooLarge> {
         let mut group: Vec<usize> = (0..self.sizes.len()).collect();
         let find = |group: &[usize], mut at: usize| {
             while let Some(next) = group.get(at).copied().filter(|next| *next != at) {
@@ -102,7 +102,7 @@ impl Belief {
             }
             at
         };
-        for factor in &factors {
+        for factor in factors {
             for pair in factor.of.windows(2) {
                 let [a, b] = pair else { continue };
                 let (a, b) = (find(&group, *a), find(&group, *b));
@@ -252,6 +252,9 @@ fn linked(mut cliques: Vec<Clique>) -> Vec<Clique> {
     cliques
 }
 
+/// Places of some variables among others, and their sizes.
+type Strides = (Vec<usize>, Vec<usize>);
+
 /// Messages between cliques, over the variables of the child without its first.
 type Messages = Vec<Vec<Natural>>;
 
@@ -282,7 +285,7 @@ impl Solver<'_> {
         let place_of = |of: &[usize]| (places(of, &own.variables), self.sizes(of));
         let factors = own.factors.iter();
         let factors: Vec<_> = factors.map(|f| (&f.weights, place_of(&f.of))).collect();
-        let mut messages: Vec<(&Vec<Natural>, (Vec<usize>, Vec<usize>))> = Vec::new();
+        let mut messages: Vec<(&Vec<Natural>, Strides)> = Vec::new();
         for child in own.children.iter().filter(|child| Some(**child) != without) {
             let over = self.part.cliques.get(*child);
             let over = over.and_then(|child| child.variables.get(1..));

@@ -191,7 +191,7 @@ impl<S: Scene> Machine<'_, S> {
         let runs = order.len();
         let mut done: BTreeSet<usize> = ran.iter().copied().collect();
         for batch in self.batches(ran, &order) {
-            self.batch(at, batch, (nodes, &mut done), &mut fired);
+            self.batch(at, &batch, (nodes, &mut done), &mut fired);
         }
         if !starts.is_empty() && runs == 0 {
             self.record(at, false, &BTreeSet::new());
@@ -271,12 +271,12 @@ impl<S: Scene> Machine<'_, S> {
     fn batch(
         &mut self,
         at: i64,
-        batch: Batch,
+        batch: &Batch,
         (asked, done): (&BTreeSet<usize>, &mut BTreeSet<usize>),
         fired: &mut BTreeSet<usize>,
     ) {
         if !batch.each {
-            let ran = self.run(at, &batch, (asked, done), None);
+            let ran = self.run(at, batch, (asked, done), None);
             self.evaluate(at, &ran, fired);
             return;
         }
@@ -291,7 +291,7 @@ impl<S: Scene> Machine<'_, S> {
             items.clear();
         }
         for item in &items {
-            let ran = self.run(at, &batch, (asked, done), Some(item));
+            let ran = self.run(at, batch, (asked, done), Some(item));
             self.evaluate(at, &ran, fired);
         }
     }

@@ -134,8 +134,15 @@ impl Sheet {
         multiple(beat, at)
     }
 
-    /// What is past due at a time is due then.
-    pub(crate) fn hurry(&mut self, at: i64) {
+    /// The plan was changed: ticks that are not counted yet are from now on, what is past due is due now.
+    pub(crate) fn settle(&mut self, plan: &GraphPlan, at: i64) {
+        let every = |beat: Beat| multiple(beat, at);
+        self.tick = self.tick.or_else(|| plan.tick.and_then(every));
+        for (node, sheet) in plan.nodes.iter().zip(&mut self.nodes) {
+            if let Some(beat) = node.sensor().and_then(|sensor| sensor.beat) {
+                sheet.due = sheet.due.or_else(|| every(beat));
+            }
+        }
         let nodes = self.nodes.iter_mut();
         let dues = nodes.flat_map(|node| [&mut node.evicts, &mut node.due]);
         for due in dues.flatten() {

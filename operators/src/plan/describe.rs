@@ -1,5 +1,6 @@
 //! A plan for people: one node per line, children indented, and what equal rules share.
 
+use tidegate_proto::graph::GraphTarget;
 use tidegate_proto::{Order, Span};
 
 use super::condition::ConditionPlan;
@@ -182,7 +183,16 @@ fn graph(plan: &GraphPlan, lines: &mut Vec<String>) {
         lines.push(format!("  {} [{states}]: {what}", node.name));
     }
     for trigger in &plan.triggers {
-        lines.push(format!("  trigger {}", trigger.identity));
+        let from = plan.nodes.get(trigger.from).map_or("", |node| &node.name);
+        let to = trigger.to.iter().filter_map(|target| match target {
+            GraphTarget::Node(node) => plan.nodes.get(*node).map(|node| node.name.as_ref()),
+            GraphTarget::Actuator(actuator) => {
+                let actuator = plan.actuators.get(*actuator);
+                actuator.map(|actuator| actuator.name.as_ref())
+            }
+        });
+        let to: Vec<&str> = to.collect();
+        lines.push(format!("  trigger {from}: {}", to.join(", ")));
     }
 }
 

@@ -132,7 +132,7 @@ impl Lowering<'_> {
     fn rows_slot(&mut self, named: &Named, pick: AliasPick, field: AliasField) -> Node {
         let name = &named.name;
         if matches!(named.kind, AliasKind::Node | AliasKind::Still) {
-            return self.node_slot(named, pick, field);
+            return self.node_slot(named, pick, &field);
         }
         if self.inside_function || self.inside_stream {
             let problem =
@@ -179,7 +179,7 @@ impl Lowering<'_> {
     }
 
     /// What a formula may ask of a node of a graph.
-    fn node_slot(&mut self, named: &Named, pick: AliasPick, field: AliasField) -> Node {
+    fn node_slot(&mut self, named: &Named, pick: AliasPick, field: &AliasField) -> Node {
         let name = &named.name;
         if self.inside_function || self.inside_stream {
             let problem = format!("`{name}` is a node and cannot stand inside a function here");
@@ -188,7 +188,7 @@ impl Lowering<'_> {
             );
             return self.problem(named.at, problem, hint);
         }
-        let asked = match &field {
+        let asked = match field {
             AliasField::Metric(asked) => asked.as_ref(),
             AliasField::Time => "time",
             _ => "",
@@ -238,7 +238,7 @@ impl Lowering<'_> {
             return Some(self.problem(named.at, problem, "write `prev(a.value, 2)`"));
         };
         let field = AliasField::Metric(property.2.as_str().into());
-        Some(self.node_slot(&named, AliasPick::At(-1 - back), field))
+        Some(self.node_slot(&named, AliasPick::At(-1 - back), &field))
     }
 
     /// `time(a)`, `resource(a)`, `id(a)`, `sum(a.x)`: functions of bound rows; `None` when the call is another one.

@@ -44,7 +44,7 @@ impl Pipeline {
                     change.out,
                 );
             }
-            unit.inherit(was);
+            unit.inherit(&was);
         }
         let free = old.or_else(|| self.graphs.iter().position(Option::is_none));
         let index = free.unwrap_or_else(|| {
@@ -57,7 +57,7 @@ impl Pipeline {
             }
         }
         if old.is_some() {
-            self.hurry(&mut unit, change);
+            self.settle_graph(&mut unit, change);
         }
         self.graph_picker.set_all(index, &unit.state.members, true);
         if let Some(place) = self.graphs.get_mut(index) {
@@ -68,12 +68,12 @@ impl Pipeline {
     }
 
     /// What a revision has made past due happens at once, at the watermark of each task.
-    fn hurry(&mut self, unit: &mut GraphUnit, change: &mut Change<'_>) {
+    fn settle_graph(&mut self, unit: &mut GraphUnit, change: &mut Change<'_>) {
         let mut due = Vec::new();
         for resource in 0..change.view.resources() {
             let mark = self.mark(unit.line(), resource);
-            if unit.state.members.has(resource) && unit.deadline(resource) <= mark {
-                unit.hurry(resource, mark);
+            if mark != NEVER && unit.state.members.has(resource) && unit.is_born(resource) {
+                unit.settle(resource, mark);
                 due.push(resource);
             }
         }
@@ -290,9 +290,9 @@ impl GraphUnit {
         sheet.is_some_and(|sheet| sheet.born)
     }
 
-    fn hurry(&mut self, resource: u32, at: i64) {
+    fn settle(&mut self, resource: u32, at: i64) {
         if let Some(sheet) = self.state.sheets.get_mut(resource as usize) {
-            sheet.hurry(at);
+            sheet.settle(&self.graph, at);
         }
     }
 
@@ -314,7 +314,7 @@ impl GraphUnit {
 
     /// Goes on with the observations of equal nodes and the memory of equal triggers when the last revision saw the same
     /// rows; due times are counted anew. Alarms stay raised in any case.
-    fn inherit(&mut self, old: Self) {
+    fn inherit(&mut self, old: &Self) {
         let mut raised = old.state.raised.clone();
         if self.plan.input_identity() != old.plan.input_identity() {
             raised.retain(|resource, _| self.state.members.has(*resource));

@@ -203,6 +203,11 @@ pub(super) fn run(world: &mut World, acts: &[Act], cut: usize, restore: usize) -
 fn world(rules: &[Rule], thresholds: bool) -> World {
     let settings = PipelineSettings {
         thresholds,
+        // Few ticks without a row: all of them up to the end would only take time.
+        limits: crate::pipeline::Limits {
+            graph_ticks: 9,
+            ..Default::default()
+        },
         ..PipelineSettings::default()
     };
     let mut world = World::with(settings);

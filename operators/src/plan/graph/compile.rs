@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_proto::graph::{
-    DATA, FALSE, Graph, GraphNode, GraphNodeKind, Prior, Sensor, States, TRUE,
+    DATA, FALSE, Graph, GraphNode, GraphNodeKind, Prior, Sensor, States, TRUE, table_problem,
 };
 use tidegate_proto::{ActionKind, FormulaText, Issue, Issues, Order, Rule};
 use tidegate_scripts::{AliasScope, Formula, FormulaContext, name_problem};
@@ -145,10 +145,18 @@ fn source(
                 }
                 NetSource::Prior(weights.clone())
             }
-            Prior::Table { of, weights } => NetSource::Table {
-                of: of.clone(),
-                weights: weights.clone(),
-            },
+            Prior::Table { of, weights } => {
+                let sizes = of.iter().map(|parent| all.get(*parent).map_or(1, Vec::len));
+                let columns = sizes.fold(1, usize::saturating_mul);
+                if let Some(problem) = table_problem(weights, own, columns) {
+                    let hint = "own state slowest, last parent fastest";
+                    issues.push(issue(node, problem, hint));
+                }
+                NetSource::Table {
+                    of: of.clone(),
+                    weights: weights.clone(),
+                }
+            }
         },
         GraphNodeKind::Gate(gate) => {
             let mut hits = |parent: usize, pick: &Pick| {
@@ -320,12 +328,13 @@ impl Draft {
     pub(crate) fn finish(self, rule: &Rule, texts: Vec<Script>) -> GraphPlan {
         let resolver = Resolver::new(&self.graph);
         let table = self.table(&resolver, &texts);
-        let nodes = self.graph.nodes.iter().zip(&self.formulas).enumerate();
-        let nodes = nodes.map(|(index, (node, formulas))| NodePlan {
+        let nodes = self.graph.nodes.iter().zip(&self.formulas);
+        let nodes = nodes.zip(&self.net.nodes).enumerate();
+        let nodes = nodes.map(|(index, ((node, formulas), own))| NodePlan {
             name: Arc::clone(&node.name),
             doing: self.doing(index, &resolver, &table),
             history: resolver.history(&self.formulas, &texts, &node.name),
-            identity: identity(node, formulas, self.net.nodes.get(index)),
+            identity: identity(&self.graph, node, formulas, own),
         });
         let nodes: Vec<NodePlan> = nodes.collect();
         let (triggers, bits) = resolver.triggers(&self.net);
@@ -414,7 +423,7 @@ fn check_cues(graph: &Graph, all: &[Vec<Arc<str>>], issues: &mut Issues) {
 }
 
 /// All that decides what a node observes: not how long that is valid, nor how long a delay lasts.
-fn identity(node: &GraphNode, formulas: &Formulas, states: Option<&NetNode>) -> String {
+fn identity(graph: &Graph, node: &GraphNode, formulas: &Formulas, own: &NetNode) -> String {
     let text = |formula: &Formula| formula.normal_text().to_string();
     let conditions: Vec<String> = formulas.conditions.iter().map(text).collect();
     let (of, delay) = match &node.kind {
@@ -422,11 +431,22 @@ fn identity(node: &GraphNode, formulas: &Formulas, states: Option<&NetNode>) -> 
         GraphNodeKind::Delay { .. } => (None, true),
         GraphNodeKind::Gate(_) => (None, false),
     };
+    // Parents by their names: their places change when other nodes come and go.
+    let parents = own.source.parents().iter();
+    let parents = parents.filter_map(|place| graph.nodes.get(*place));
+    let parents: Vec<&str> = parents.map(|node| node.name.as_ref()).collect();
+    let source = match &own.source {
+        NetSource::Prior(weights) | NetSource::Table { weights, .. } => format!("{weights:?}"),
+        NetSource::Gate(gate) => {
+            let (form, hits) = (gate.form, &gate.combinations);
+            format!("{form:?} {hits:?} {}", gate.hits_are_false)
+        }
+    };
     format!(
-        "{delay} {of:?} {:?} {:?} {conditions:?} {:?}",
+        "{delay} {of:?} {:?} {:?} {conditions:?} {:?} {source} {parents:?}",
         formulas.formula.as_ref().map(text),
         formulas.each.as_ref().map(text),
-        states.map(|node| (&node.states, &node.source)),
+        own.states,
     )
 }
 

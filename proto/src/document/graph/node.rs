@@ -8,6 +8,7 @@ use crate::document::tree::NodeKind;
 use crate::document::value::{flag, formula, span};
 use crate::graph::{
     FALSE, GraphNode, GraphNodeKind, MOST_STATES, ONE, Prior, Sensor, States, TRIGGERED, TRUE,
+    table_problem,
 };
 use crate::rule::FormulaText;
 
@@ -26,7 +27,15 @@ const SENSOR: Allowed = Allowed {
         "loop",
         "ui",
     ],
-    later: &["schedule", "call", "rule", "node"],
+    later: &[
+        "schedule",
+        "call",
+        "rule",
+        "node",
+        "timeout",
+        "timeout_state",
+        "retry",
+    ],
 };
 const TABLE: Allowed = Allowed {
     known: &[
@@ -323,57 +332,27 @@ fn table(section: &Section<'_>, known: &Known<'_>, report: &mut Report) -> Optio
     let own = sensor.states.names().map_or(0, |names| names.len());
     let of = section.get("of");
     let parents = of.map_or_else(Vec::new, |field| parents(field, known, report));
-    let mut columns: usize = 1;
-    for parent in &parents {
-        let states = known.states.get(*parent).and_then(Option::as_ref);
-        match (states, of) {
-            (Some(states), _) => columns = columns.saturating_mul(states.len()),
-            (None, Some(field)) => {
-                let name = known.names.get(*parent).copied().unwrap_or_default();
-                let problem = format!("the states of `{name}` are not written");
-                let hint = "write its `states`, so that the table can be read";
-                report.hint(&field.path, field.mark, problem, hint);
-            }
-            _ => {}
-        }
-    }
+    // Where a parent's states are those of its formula, whoever knows the formula looks at the numbers.
+    let columns = parents.iter().try_fold(1_usize, |columns, parent| {
+        let states = known.states.get(*parent)?.as_ref()?;
+        Some(columns.saturating_mul(states.len()))
+    });
     let field = section.need("table", report)?;
     let items = field.items(report);
     let read = items.iter().map(|item| probability(item, report));
     let weights: Vec<Option<u64>> = read.collect();
     let weights: Vec<u64> = weights.into_iter().flatten().collect();
-    if report.issues.len() == before {
-        let wanted = own.saturating_mul(columns);
-        if weights.len() == wanted {
-            check_columns(&weights, columns, field, report);
-        } else {
-            let problem = format!("{} numbers, the table has {wanted}", weights.len());
-            let hint = "own state slowest, last parent fastest";
-            report.hint(&field.path, field.node.mark, problem, hint);
-        }
+    if let (Some(columns), true) = (columns, report.issues.len() == before)
+        && let Some(problem) = table_problem(&weights, own, columns)
+    {
+        let hint = "own state slowest, last parent fastest";
+        report.hint(&field.path, field.node.mark, problem, hint);
     }
     sensor.prior = Prior::Table {
         of: parents,
         weights,
     };
     (report.issues.len() == before).then_some(sensor)
-}
-
-/// Each column of a table is a distribution.
-fn check_columns(weights: &[u64], columns: usize, field: &Field<'_>, report: &mut Report) {
-    for column in 0..columns {
-        let numbers: Vec<u64> = weights
-            .iter()
-            .skip(column)
-            .step_by(columns)
-            .copied()
-            .collect();
-        let sum: u64 = numbers.iter().sum();
-        if sum.abs_diff(ONE) > 1 {
-            let what = format!("the numbers of column {}", column + 1);
-            return sums_to_one(&numbers, field, &what, report);
-        }
-    }
 }
 
 /// Names of parents, each once.
