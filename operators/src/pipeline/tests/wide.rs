@@ -125,6 +125,99 @@ proptest! {
     }
 }
 
+/// Rows by time, then resource, then as they came.
+fn in_row_order(events: &[Event]) -> Vec<&Event> {
+    let mut rows: Vec<&Event> = events.iter().collect();
+    rows.sort_by(|a, b| (a.time, &a.resource).cmp(&(b.time, &b.resource)));
+    rows
+}
+
+fn number(event: &Event, name: &str) -> Option<f64> {
+    let found = event.values.iter().find(|(known, _)| known == name);
+    found.and_then(|(_, value)| value.as_number())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    /// Rows on time: the answer is that of all rows in row order, found by looking at each.
+    #[test]
+    fn an_input_is_read_as_of_its_time(
+        rows in proptest::collection::vec((0..2_usize, 0..10_u8, 0..3_i64, 0..4_900_i64), 1..60)
+    ) {
+        let rule = rule("name: above\nfor: r1\norder: time\ninputs: { x: { resource: r2, metric: b, max_age: 2s } }\nwhen: a > x\n");
+        let mut time = 10_000;
+        // The first row is the task's own.
+        let mut events = vec![(0, event("r1", 9_000, &[("a", 0.0)]))];
+        for (resource, value, step, delay) in rows {
+            time += step * 700;
+            let (id, name) = [("r1", "a"), ("r2", "b")][resource];
+            events.push((time + delay, event(id, time, &[(name, f64::from(value))])));
+        }
+        let straight: Vec<Event> = events.iter().map(|(_, event)| event.clone()).collect();
+        events.sort_by_key(|(arrival, event)| (*arrival, event.time));
+        let arrived: Vec<Event> = events.into_iter().map(|(_, event)| event).collect();
+        // Rows of one resource and instant must not change places.
+        let of = |events: &[Event]| in_row_order(events).into_iter()
+            .map(|e| (e.time, e.resource.clone(), number(e, "a"), number(e, "b"))).collect::<Vec<_>>();
+        prop_assume!(of(&straight) == of(&arrived));
+        let (mut own, mut input, mut raised) = (None, None, false);
+        let mut wanted = Vec::new();
+        for row in in_row_order(&straight) {
+            own = number(row, "a").or(own);
+            input = number(row, "b").map(|value| (row.time, value)).or(input);
+            let known = input.filter(|(at, _)| row.time - at <= 2_000);
+            let Some((own, (_, input))) = own.zip(known) else { continue };
+            if (own > input) != raised {
+                raised = !raised;
+                wanted.push((if raised { "raised" } else { "cleared" }, row.time));
+            }
+        }
+        let mut world = world(&[rule]);
+        for event in &arrived {
+            world.push(std::slice::from_ref(event));
+        }
+        world.until(1_000_000);
+        prop_assert_eq!(world.kinds("above"), wanted);
+    }
+
+    #[test]
+    fn windows_over_everything_hold_the_rows_of_all(
+        rows in proptest::collection::vec((0..3_usize, 0..10_u8, 0..3_i64, 0..4_900_i64), 1..60)
+    ) {
+        let rule = rule("name: all\nby: { r: 'resource == \"r1\"' }\nwindow: { tumbling: 4s }\nemit: { sum: sum(a), last: last(a) }\n");
+        let mut time = 10_000;
+        let mut events = Vec::new();
+        for (resource, value, step, delay) in rows {
+            time += step * 700;
+            let row = event(["r1", "r2", "r3"][resource], time, &[("a", f64::from(value))]);
+            events.push((time + delay, row));
+        }
+        let straight: Vec<Event> = events.iter().map(|(_, event)| event.clone()).collect();
+        events.sort_by_key(|(arrival, event)| (*arrival, event.time));
+        let arrived: Vec<Event> = events.into_iter().map(|(_, event)| event).collect();
+        let of = |events: &[Event]| in_row_order(events).into_iter()
+            .map(|e| (e.time, e.resource.clone(), number(e, "a"))).collect::<Vec<_>>();
+        prop_assume!(of(&straight) == of(&arrived));
+        let mut sums = std::collections::BTreeMap::new();
+        for row in in_row_order(&straight) {
+            let key = (row.time.div_euclid(4_000), row.resource == "r1");
+            let (sum, last) = sums.entry(key).or_insert((0.0, 0.0));
+            *last = number(row, "a").unwrap();
+            *sum += *last;
+        }
+        let wanted: Vec<String> = sums.iter().map(|((window, first), (sum, last))| {
+            format!("{:012} all/{first} window r={first} sum={sum:?} last={last:?}", (window + 1) * 4_000)
+        }).collect();
+        let mut world = world(&[rule]);
+        world.push(&arrived);
+        world.until(1_000_000);
+        let told: Vec<String> = world.lines().into_iter()
+            .map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect();
+        prop_assert_eq!(told, wanted);
+    }
+}
+
 #[test]
 fn a_revision_keeps_what_is_equal_and_a_removed_rule_clears_what_it_raised() {
     let text = |more: &str| rule(&format!("name: hot\nwhen: sum(a, \"60s\") > 4\n{more}"));
