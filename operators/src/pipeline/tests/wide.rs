@@ -219,6 +219,61 @@ proptest! {
 }
 
 #[test]
+fn what_does_not_fit_together_is_refused_with_a_way_to_mend_it() {
+    let beside = |input: &str, condition: &str| {
+        format!("name: r\nfor: all\ninputs: {{ {input} }}\nwhen: {condition}")
+    };
+    for (text, told) in [
+        (
+            "name: r\nwhen: a > 1 && meta.line == \"x\"".to_owned(),
+            "`meta.line` is of one resource, and this task is over everything (ask for it in `where`, or write `for: all` for a task per resource)",
+        ),
+        (
+            "name: r\nwindow: { tumbling: 5s }\nemit: { who: resource, n: count(a) }".to_owned(),
+            "`resource` is of one resource, and this task is over everything (group by it: `by: { line: meta.line }`)",
+        ),
+        (
+            beside("x: { resource: r2, metric: m, passive: true }", "x > 1"),
+            "the rule asks for passive inputs alone: no row would ever be judged",
+        ),
+        (
+            beside("x: { resource: r2, metric: m }", "a > 1"),
+            "inputs.x: no formula of the rule asks for this input",
+        ),
+        (
+            beside("x: { resource: '${a}', metric: m }", "x > 1"),
+            "`a` is no trait of the task's resource",
+        ),
+        (
+            beside("avg: { resource: r2, metric: m }", "a > 1"),
+            "inputs.avg: `avg` is a function of the catalogue",
+        ),
+        (
+            "name: r\njoin: { streams: { l: { from: all }, r: { from: all } }, within: {} }\nemit: { a: x }".to_owned(),
+            "emit.a: `x` is of no stream (write `l.NAME` or `r.NAME`)",
+        ),
+    ] {
+        let issues = crate::Plan::compile(&rule(&text)).unwrap_err();
+        let all: Vec<String> = issues.iter().map(ToString::to_string).collect();
+        assert!(all.iter().any(|line| line.contains(told)), "{text}: {all:?}");
+    }
+}
+
+#[test]
+fn the_plan_of_a_wide_rule_is_told_and_reaches_wide() {
+    for rule in rules() {
+        let plan = crate::Plan::compile(&rule).unwrap();
+        assert_eq!(plan.reach(), crate::Reach::Wide);
+        assert!(plan.lines().iter().any(|line| line.starts_with("time: ")));
+    }
+    let own = rule("name: own\nfor: all\nwhen: a > 1");
+    assert_eq!(
+        crate::Plan::compile(&own).unwrap().reach(),
+        crate::Reach::Own
+    );
+}
+
+#[test]
 fn a_revision_keeps_what_is_equal_and_a_removed_rule_clears_what_it_raised() {
     let text = |more: &str| rule(&format!("name: hot\nwhen: sum(a, \"60s\") > 4\n{more}"));
     let mut world = World::new();
