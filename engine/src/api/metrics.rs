@@ -185,7 +185,7 @@ impl Metric {
             Self::ShardRepeats => "Repeats of requests and signals that were dropped.",
             Self::ShardFailedTurns => "Turns that failed and were rolled back.",
             Self::ShardLag => {
-                "Records of its topics that a shard has not taken yet, of the last second."
+                "Records of its topics that a shard has not taken yet, of the last second; marks of transactions at an end count."
             }
             Self::ClientQueued => "Records that wait for the brokers.",
             Self::ClientQueuedBytes => "Bytes that wait for the brokers.",

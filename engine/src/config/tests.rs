@@ -250,6 +250,7 @@ fn sizes_parse() {
 
 #[test]
 fn brokers_choose_the_log_and_properties_are_passed_through() {
+    use crate::log::kafka::Delivery;
     let load = |lines: &str, variables: &[(&str, &str)]| {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tidegate.toml");
@@ -271,12 +272,20 @@ fn brokers_choose_the_log_and_properties_are_passed_through() {
     );
     assert_eq!(kafka.properties["compression.type"], "lz4");
     assert_eq!(kafka.properties["linger.ms"], "9");
+    assert_eq!(kafka.delivery, Delivery::Identified);
+    let variables = [
+        ("TIDEGATE_KAFKA__BROKERS", "a:9092"),
+        ("TIDEGATE_KAFKA__DELIVERY", "transactional"),
+    ];
+    let kafka = load("", &variables).unwrap().0.kafka.log.unwrap();
+    assert_eq!(kafka.delivery, Delivery::Transactional);
     assert!(!merged.show(true).contains("hush"));
 
-    let lines = "[kafka]\nbrokers = \"nowhere\"\n[kafka.properties]\nacks = 1\n\"enable.idempotence\" = false\n";
+    let lines = "[kafka]\nbrokers = \"nowhere\"\ndelivery = \"once\"\n[kafka.properties]\nacks = 1\n\"enable.idempotence\" = false\n";
     let problems = load(lines, &[]).unwrap_err().to_string();
     for wanted in [
         "`nowhere` is not a broker",
+        "`once` is no delivery: write `identified` or `transactional`",
         "kafka.properties.acks: what is promised",
         "kafka.properties.enable.idempotence",
     ] {

@@ -31,8 +31,10 @@ use super::settings::KafkaSettings;
 
 /// Longest wait for the start of a producer and for offsets.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Wait before a call that may be repeated is repeated, and until the queue to the brokers has room.
+/// Wait before a call that may be repeated is repeated.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long the producer's events are waited for at once.
+const STEP: Duration = Duration::from_millis(1);
 /// How often an epoch is published anew when its transaction had to be aborted.
 const ATTEMPTS: usize = 3;
 /// Epochs without outputs are noted this often: there is nothing in them that could be published twice.
@@ -322,8 +324,19 @@ impl Publisher {
             self.producer
                 .send_offsets_to_transaction(offsets, group, PATIENCE)
         })?;
+        self.deliver();
         // Without a limit of ours the transaction's own holds.
         patiently(|| self.producer.commit_transaction(Timeout::Never))
+    }
+
+    /// Waits until every record is there or given up, which is at most as long as a transaction may take.
+    ///
+    /// Flushing, which the end of a transaction does too, would wait in steps of 100 ms: `poll` of the `rdkafka` crate uses up
+    /// all of the time that it is given, whatever has happened.
+    fn deliver(&self) {
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(STEP);
+        }
     }
 
     fn send(&self, to: &TopicPartition, record: &Record) -> Result<(), KafkaError> {
@@ -345,7 +358,7 @@ impl Publisher {
                 return Err(error);
             }
             out = again;
-            self.producer.poll(PAUSE);
+            self.producer.poll(STEP);
         }
         Ok(())
     }
