@@ -68,7 +68,10 @@ impl Engine {
             command.env_remove(name);
         }
         command
-            .env("RUST_LOG", "warn")
+            .env(
+                "RUST_LOG",
+                std::env::var("RUST_LOG").unwrap_or("warn".to_owned()),
+            )
             .env("TIDEGATE_KAFKA__BROKERS", broker)
             .env("TIDEGATE_KAFKA__GROUP", name)
             .env("TIDEGATE_TOPICS__PREFIX", format!("{name}."))

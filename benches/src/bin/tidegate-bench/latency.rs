@@ -13,6 +13,8 @@ use crate::report::{Delays, Figures, median, print};
 use crate::scenario::Scenario;
 use crate::subject::{Place, Subject};
 
+/// Seconds of load before anybody is measured.
+const WARM: u64 = 8;
 /// How long results are still waited for when all events were taken.
 const REST: Duration = Duration::from_millis(500);
 
@@ -26,6 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     let broker = Broker::at(arguments)?;
+    warm(&broker, arguments)?;
     let mut rows = Vec::new();
     for scenario in &arguments.scenarios {
         for subject in &arguments.subjects {
@@ -46,6 +49,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     print(&rows, arguments)
+}
+
+/// A broker that was just started takes seconds until it is as fast as it will be; whoever came first would pay for it.
+fn warm(broker: &Broker, arguments: &Arguments) -> Result<(), Failure> {
+    const TOPIC: &str = "bench.warm";
+    broker.create(TOPIC, arguments.partitions)?;
+    let count = arguments.rate * WARM;
+    let flow = Flow::live(
+        arguments.resources,
+        arguments.metrics,
+        arguments.rate,
+        count,
+    );
+    broker.produce(TOPIC, &flow, true)?;
+    let mut left = count;
+    each_record(&broker.config(), TOPIC, Take::Batch, |body| {
+        left -= u64::from(body.is_some());
+        left > 0
+    })
 }
 
 fn one(

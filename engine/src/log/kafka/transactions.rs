@@ -33,7 +33,7 @@ use super::settings::KafkaSettings;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Wait before a call that may be repeated is repeated.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long the producer's events are waited for at once.
+/// Wait until the producer is looked at again.
 const STEP: Duration = Duration::from_millis(1);
 /// How often an epoch is published anew when its transaction had to be aborted.
 const ATTEMPTS: usize = 3;
@@ -332,10 +332,16 @@ impl Publisher {
     /// Waits until every record is there or given up, which is at most as long as a transaction may take.
     ///
     /// Flushing, which the end of a transaction does too, would wait in steps of 100 ms: `poll` of the `rdkafka` crate uses up
-    /// all of the time that it is given, whatever has happened.
+    /// all of the time that it is given, whatever has happened, and turns in a circle for its last millisecond.
     fn deliver(&self) {
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(STEP);
+        let mut before = self.producer.in_flight_count();
+        while before > 0 {
+            self.producer.poll(Duration::ZERO);
+            let now = self.producer.in_flight_count();
+            if now >= before {
+                std::thread::park_timeout(STEP);
+            }
+            before = now;
         }
     }
 
@@ -358,7 +364,8 @@ impl Publisher {
                 return Err(error);
             }
             out = again;
-            self.producer.poll(STEP);
+            self.producer.poll(Duration::ZERO);
+            std::thread::park_timeout(STEP);
         }
         Ok(())
     }
