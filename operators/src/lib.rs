@@ -23,7 +23,8 @@ pub mod why;
 pub mod window;
 
 pub use pipeline::{
-    ApplyReport, Limits, PartReport, PartState, Pipeline, PipelineBreaks, PipelineSettings,
-    Portrait, PortraitNode, RestoreError, Sighting, Suspects, TaskCounters, TaskState, View,
+    ApplyReport, AttemptSeen, Limits, PartReport, PartState, Pipeline, PipelineBreaks,
+    PipelineSettings, Portrait, PortraitNode, RestoreError, Sighting, Suspects, TaskCounters,
+    TaskState, View,
 };
 pub use plan::{Plan, PlanTemplate, Reach, TemplateForm};

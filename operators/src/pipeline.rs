@@ -13,6 +13,7 @@ mod api;
 mod apply;
 mod apply_window;
 mod arguments;
+mod attempts;
 mod cells;
 mod describe;
 mod even;
@@ -62,6 +63,7 @@ pub use api::{
     ApplyReport, Limits, PartReport, PartState, PipelineBreaks, PipelineSettings, RestoreError,
     TaskCounters, TaskState, View,
 };
+pub use attempts::AttemptSeen;
 pub use portrait::{Portrait, PortraitNode};
 pub use seen::Sighting;
 pub use suspect::Suspects;

@@ -1,7 +1,8 @@
 //! A shard that is watched while it runs its history again.
 
-use tidegate_operators::{Sighting, TaskState};
+use tidegate_operators::{AttemptSeen, Sighting, TaskState};
 use tidegate_proto::batch::EventRef;
+use tidegate_proto::time::Timestamp;
 
 use super::Shard;
 use crate::why::{Facts, Question};
@@ -27,6 +28,17 @@ impl Shard {
     /// Name of an event as results name it.
     pub(crate) fn cause_name(&self, event: &EventRef) -> String {
         self.settings.causes.name(event)
+    }
+
+    /// How far a pattern's attempts have come, and the task's time; `None` if the rule is no running pattern.
+    pub(crate) fn attempts(
+        &self,
+        question: &Question,
+    ) -> Option<(Vec<AttemptSeen>, Option<Timestamp>)> {
+        let number = self.state.registry.find(&question.resource)?;
+        let attempts = self.pipeline.attempts(&question.rule, number)?;
+        let task = self.pipeline.active(&question.rule, number);
+        Some((attempts, task?.watermark))
     }
 
     /// Whether what is asked about may lie in what this shard has taken already.

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use serde_json::{Number, Value as Json};
-use tidegate_operators::Sighting;
 use tidegate_operators::why::{Branch, BranchKind, Node};
+use tidegate_operators::{AttemptSeen, Sighting};
+use tidegate_proto::batch::EventRef;
 use tidegate_proto::outcome::OutcomeKind;
 use tidegate_proto::time::Timestamp;
 use tidegate_proto::value::Value;
@@ -22,8 +23,9 @@ pub struct NodeAnswer {
     /// Its text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub formula: Option<String>,
-    /// Its value; null: unknown.
-    pub value: Json,
+    /// Its value; null: unknown. An attempt has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Json>,
     /// Both sides of a comparison.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operands: Vec<Json>,
@@ -45,6 +47,28 @@ pub struct NodeAnswer {
     /// Until when it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
+    /// When an attempt of a pattern began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<String>,
+    /// Its rows by element, in the order of taking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+    /// The element that it waits for: `steps[1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// When it ends or goes on without a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// Rows by element, in the order of taking; one JSON object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound(pub Vec<(String, Vec<String>)>);
+
+impl Serialize for Bound {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, rows)| (name, rows)))
+    }
 }
 
 /// Why a rule fired or did not.
@@ -161,12 +185,26 @@ impl Speaker<'_> {
         NodeAnswer {
             path: node.path.clone(),
             formula: Some(node.formula.clone()),
-            value: json(&node.value),
+            value: Some(json(&node.value)),
             operands: node.operands.iter().map(json).collect(),
             missing_by: node.missing_by.map(number),
             rows: node.rows,
             cause: cause.map(|cause| self.shard.cause_name(cause)).collect(),
             reason: node.reason.clone(),
+            ..NodeAnswer::default()
+        }
+    }
+
+    fn attempt(&self, attempt: &AttemptSeen) -> NodeAnswer {
+        let names = |rows: &[EventRef]| rows.iter().map(|row| self.shard.cause_name(row)).collect();
+        let bound = attempt.bound.iter();
+        let bound = bound.map(|(name, rows)| (name.to_string(), names(rows)));
+        NodeAnswer {
+            path: "attempt".to_owned(),
+            began: attempt.began.map(|time| time.to_string()),
+            bound: Some(Bound(bound.collect())),
+            waits_for: Some(format!("steps[{}]", attempt.waits_for)),
+            until: attempt.until.map(|time| time.to_string()),
             ..NodeAnswer::default()
         }
     }
@@ -182,7 +220,7 @@ impl Speaker<'_> {
 fn waiting(path: String, value: bool, times: (Option<Timestamp>, Option<Timestamp>)) -> NodeAnswer {
     NodeAnswer {
         path,
-        value: Json::Bool(value),
+        value: Some(Json::Bool(value)),
         since: times.0.map(|time| time.to_string()),
         due: times.1.map(|time| time.to_string()),
         ..NodeAnswer::default()
@@ -221,6 +259,9 @@ impl Why {
         if facts.revision.is_some() && !facts.runs {
             return simple("disabled");
         }
+        if let Some(answer) = self.attempts(speaker) {
+            return answer;
+        }
         let Some(seen) = self.points.last() else {
             return simple(if facts.matches { "no_data" } else { "no_task" });
         };
@@ -241,6 +282,35 @@ impl Why {
         }
         answer.first_false = part.map(|(part, _)| part);
         answer
+    }
+
+    /// How far the attempts of a pattern have come; of a moment in the past nobody knows.
+    fn attempts(&self, speaker: &Speaker<'_>) -> Option<Answer> {
+        let (attempts, time) = speaker.shard.attempts(&self.question)?;
+        let mut answer = Answer {
+            answer: "near_miss",
+            time: time.map(|time| time.to_string()),
+            ..Answer::default()
+        };
+        if let Some(at) = self.question.at {
+            answer.time = Some(at.to_string());
+            answer.first_false = Some(NodeAnswer {
+                path: "pattern".to_owned(),
+                reason: Some("attempts are known as they stand now, not at a moment".to_owned()),
+                ..NodeAnswer::default()
+            });
+            return Some(answer);
+        }
+        answer.nodes = attempts.iter().map(|one| speaker.attempt(one)).collect();
+        let furthest = attempts.iter().enumerate();
+        let furthest =
+            furthest.max_by_key(|(place, one)| (one.waits_for, std::cmp::Reverse(*place)));
+        answer.first_false = furthest.map(|(_, one)| speaker.attempt(one));
+        answer.decided = answer
+            .first_false
+            .as_ref()
+            .and_then(|one| one.waits_for.clone());
+        Some(answer)
     }
 
     /// The part that keeps it from firing, and whether it stands beside the conditions.

@@ -225,3 +225,40 @@ fn who_has_no_task_no_data_or_a_rule_that_is_off_is_told_so() {
         r#"{"answer":"gone","history_from":"1970-01-01T00:00:00.000Z"}"#
     );
 }
+
+#[test]
+fn attempts_of_a_pattern_say_what_they_have_and_what_they_wait_for() {
+    let rule = "kind: Rule\nname: rise\nfor: all\norder: arrival\npattern:\n  within: 10m\n  after_match: none\n  steps: [ { low: load < 2 }, { high: { where: load > 3, min: 2, max: 2 } }, { end: temperature > 5 } ]\n";
+    let events = [
+        at(1, r#""load":1"#),
+        at(2, r#""load":4"#),
+        at(3, r#""load":1.5"#),
+        at(4, r#""load":5"#),
+    ];
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    let whole = r#"{"answer":"near_miss","rule":"rise","revision":3,"task":"rise/b1","resource":"b1","time":"TIME","decided":"steps[2]","first_false":{"path":"attempt","began":"2026-01-01T00:01:00.000Z","bound":{"low":["line:1"],"high":["line:2","line:4"]},"waits_for":"steps[2]","until":"2026-01-01T00:11:00.001Z"},"nodes":[{"path":"attempt","began":"2026-01-01T00:03:00.000Z","bound":{"low":["line:3"],"high":["line:4"]},"waits_for":"steps[1]","until":"2026-01-01T00:13:00.001Z"},{"path":"attempt","began":"2026-01-01T00:01:00.000Z","bound":{"low":["line:1"],"high":["line:2","line:4"]},"waits_for":"steps[2]","until":"2026-01-01T00:11:00.001Z"}],"history":"complete"}"#;
+    for batch in [1, 100] {
+        let told = ask(rule, &events, ("rise", "b1", None), batch);
+        let time = told.split(r#""time":""#).nth(1).unwrap();
+        let time = time.split('"').next().unwrap();
+        assert_eq!(told, whole.replace("TIME", time));
+    }
+    let past = ask(
+        rule,
+        &events,
+        ("rise", "b1", Some("2026-01-01T00:02:00Z")),
+        1,
+    );
+    assert!(past.contains(r#""answer":"near_miss""#), "{past}");
+    let more = [
+        events,
+        vec![r#"{"resource":"b1","time":"2026-01-01T00:05:00Z","values":{"temperature":6}}"#],
+    ]
+    .concat();
+    let fired = ask(rule, &more, ("rise", "b1", None), 100);
+    assert!(
+        fired.contains(r#""kind":"match""#)
+            && fired.contains(r#""cause":["line:1","line:2","line:4","line:5"]"#),
+        "{fired}"
+    );
+}

@@ -106,8 +106,8 @@ impl Engine {
             };
             let settings = settings.clone();
             let restored = offload(move || {
-                let (generation, body) = open_snapshot(&bytes).map_err(unplayable)?;
-                let shard = Shard::restore(settings, body).map_err(unplayable)?;
+                let (generation, body) = open_snapshot(&bytes).map_err(|why| unplayable(&why))?;
+                let shard = Shard::restore(settings, body).map_err(|why| unplayable(&why))?;
                 Ok((shard, generation))
             });
             let (shard, generation) = restored.await?;
@@ -197,7 +197,7 @@ impl Player {
                 careful: false,
             };
             let epoch = self.shard.step(&intake);
-            let epoch = epoch.map_err(|fault| unplayable(fault.to_string()))?;
+            let epoch = epoch.map_err(|fault| unplayable(&fault.to_string()))?;
             self.why.take(&mut self.shard, &epoch);
         }
         Ok(self)
@@ -211,7 +211,7 @@ fn place(topic: &Topic, partition: Partition) -> TopicPartition {
     }
 }
 
-fn unplayable(why: String) -> PortError {
+fn unplayable(why: &str) -> PortError {
     PortError::new(
         PortErrorKind::Corrupt,
         format!("the history cannot be played again: {why}"),
@@ -219,7 +219,7 @@ fn unplayable(why: String) -> PortError {
 }
 
 fn decoded(record: &Record) -> Result<JournalEntry, PortError> {
-    JournalEntry::decode(record).map_err(|error| unplayable(error.to_string()))
+    JournalEntry::decode(record).map_err(|error| unplayable(&error.to_string()))
 }
 
 /// Records `[at, to)` of one partition.

@@ -92,6 +92,11 @@ impl Attempt {
         (expiry.min(absence), expiry <= absence)
     }
 
+    /// Place of the element that it waits for.
+    pub(crate) fn waits_for(&self, machine: &Machine) -> usize {
+        self.sequence.waits_for(&machine.steps)
+    }
+
     /// The row at hand.
     pub(crate) fn row(
         &mut self,

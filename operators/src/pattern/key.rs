@@ -380,6 +380,11 @@ impl Key {
         }
     }
 
+    /// Its attempts, the oldest first.
+    pub(crate) fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.attempts.iter().map(Attempt::bytes).sum()
     }

@@ -62,6 +62,17 @@ impl Sequence {
         self.entries.first().map_or(0, |entry| entry.index.into())
     }
 
+    /// Place of the element that has to take something before the pattern can go on.
+    pub(crate) fn waits_for(&self, nodes: &[Node]) -> usize {
+        let open = |entry: &&Entry| {
+            let node = nodes.get(usize::from(entry.index));
+            node.is_some_and(|node| !(entry.live.started() && entry.live.satisfied(node)))
+        };
+        let mut entries = self.entries.iter();
+        let entry = entries.find(open).or(self.entries.last());
+        entry.map_or(nodes.len(), |entry| entry.index.into())
+    }
+
     /// Whether an element is in reach and nothing of it is taken.
     pub(crate) fn reaches(&self, index: usize) -> bool {
         let mut entries = self.entries.iter();

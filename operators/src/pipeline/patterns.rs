@@ -39,7 +39,7 @@ pub(crate) struct PatternState {
     pub(super) filter: Option<Sight>,
     pub(super) waiting: Waiting,
     /// Attempts by resource.
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
     /// When the next timer of a resource is due.
     due: Vec<i64>,
     timers: Timers,
