@@ -68,7 +68,8 @@ pub(crate) enum NodeKind {
 pub(crate) enum Copies {
     /// Every row that fits the first element begins an attempt; nothing is left behind.
     Rows,
-    /// A copy from before element `from` is left when element `to` is done.
+    /// A copy from before element `from` is left when element `to` is done, or when the pattern is, if that is past the
+    /// last element.
     Span { from: usize, to: usize },
     /// One attempt ever.
     Never,

@@ -32,6 +32,39 @@ struct Work<'a> {
     broke: bool,
     /// Copies made at this row, and whether they may take it.
     copies: Vec<(Attempt, bool)>,
+    /// The attempt that was to go on was dropped: another begins in its place, and whether it may take this row.
+    anew: Option<bool>,
+}
+
+impl<'a> Work<'a> {
+    const fn new(
+        machine: &'a Machine,
+        at: i64,
+        limits: KeyLimits,
+        scene: &'a mut dyn Scene,
+    ) -> Self {
+        Self {
+            machine,
+            at,
+            limits,
+            scene,
+            matched: false,
+            broke: false,
+            copies: Vec::new(),
+            anew: None,
+        }
+    }
+
+    /// Whether the row at hand may not begin an attempt, because of what it did to others.
+    const fn blocked(&self) -> bool {
+        let reuse = self.machine.reuse;
+        (self.matched && !reuse.matched) || (self.broke && !reuse.broken)
+    }
+
+    /// Whether an attempt that is dropped has to be replaced, or the key would be without one for ever.
+    fn heads(&self, attempt: &Attempt) -> bool {
+        !attempt.left && matches!(self.machine.copies, Copies::Span { .. })
+    }
 }
 
 impl Key {
@@ -70,18 +103,15 @@ impl Key {
     ) {
         self.order += 1;
         self.begin(machine, at);
-        let mut work = Work {
-            machine,
-            at,
-            limits,
-            scene,
-            matched: false,
-            broke: false,
-            copies: Vec::new(),
-        };
+        let mut work = Work::new(machine, at, limits, scene);
         let mut complete = Vec::new();
         let mut index = 0;
         while let Some(attempt) = self.attempts.get_mut(index) {
+            if attempt.begins_anew() && !machine.born_waiting {
+                // Whether the row may begin it depends on what the row does to the others.
+                index += 1;
+                continue;
+            }
             work.scene.turn();
             let fate = attempt.row(machine, (at, self.order), work.scene);
             let long = attempt.rows.len() > limits.rows;
@@ -95,7 +125,10 @@ impl Key {
                 Fate::Complete => complete.extend(self.attempts.get(index).map(|a| a.made)),
                 Fate::Waits | Fate::Moved if long => {
                     work.scene.dropped();
-                    self.attempts.remove(index);
+                    let dropped = self.attempts.remove(index);
+                    if work.heads(&dropped) {
+                        work.anew = Some(false);
+                    }
                     continue;
                 }
                 Fate::Waits | Fate::Moved => {}
@@ -106,7 +139,7 @@ impl Key {
             self.complete(made, &mut work);
         }
         self.births(&mut work);
-        self.sort();
+        self.tidy(&mut work);
     }
 
     /// Leaves a copy behind, if this is the moment.
@@ -119,30 +152,39 @@ impl Key {
         if attempt.left {
             return;
         }
+        let anew = || Attempt::new(machine, number, work.at);
         let copy = match (fate, machine.copies) {
-            (Fate::Moved | Fate::Complete, Copies::Span { to, .. })
-                if attempt.passed(machine, to) =>
-            {
+            (Fate::Complete, Copies::Span { .. }) => {
+                // A row may begin the next attempt, not take the same again; one that only ended a repetition is free.
+                let completes = attempt.last().is_some_and(|(row, _)| row == self.order);
+                let other = machine.reuse.matched && attempt.first() != self.order;
+                let copy = attempt.copy(machine, number, work.at);
+                let copy = copy.unwrap_or_else(anew);
                 attempt.left = true;
-                let matched = fate == Fate::Complete && machine.reuse.matched;
-                attempt
-                    .copy(machine, number, work.at)
-                    .map(|copy| (copy, matched))
+                let may_take = !completes || (other && copy.begins_anew());
+                Some((copy, may_take))
+            }
+            (Fate::Moved, Copies::Span { to, .. }) if attempt.passed(machine, to) => {
+                let copy = attempt.copy(machine, number, work.at);
+                attempt.left = true;
+                Some((copy.unwrap_or_else(anew), false))
             }
             (Fate::Broken, Copies::Span { .. }) if machine.after_break => {
                 let copy = attempt.copy(machine, number, work.at);
-                copy.map(|copy| (copy, machine.reuse.broken))
+                let copy = copy.unwrap_or_else(anew);
+                let may_take = machine.reuse.broken && copy.begins_anew();
+                Some((copy, may_take))
             }
             (Fate::Expired, Copies::Span { .. }) if machine.after_expiry => {
+                // With the rows from before it would expire again.
                 let copy = attempt.copy(machine, number, work.at);
-                copy.filter(Attempt::begins_anew).map(|copy| (copy, true))
+                let copy = copy.filter(Attempt::begins_anew);
+                Some((copy.unwrap_or_else(anew), true))
             }
             (Fate::Broken, Copies::Never) if machine.after_break => {
-                Some((Attempt::new(machine, number, work.at), machine.reuse.broken))
+                Some((anew(), machine.reuse.broken))
             }
-            (Fate::Expired, Copies::Never) if machine.after_expiry => {
-                Some((Attempt::new(machine, number, work.at), true))
-            }
+            (Fate::Expired, Copies::Never) if machine.after_expiry => Some((anew(), true)),
             _ => None,
         };
         if let Some(copy) = copy {
@@ -158,17 +200,18 @@ impl Key {
         };
         let attempt = self.attempts.remove(index);
         let now = work.at;
-        if let Some((order, at)) = attempt.last()
-            && order != self.order
-        {
+        let last = attempt.last().filter(|(order, _)| *order != self.order);
+        if let Some((_, at)) = last {
             // A repetition that could take no more reports at its last row.
             work.at = at;
         }
-        self.tell(&attempt, work);
+        let told = self.tell(&attempt, work);
+        work.matched |= told && last.is_none();
         work.at = now;
     }
 
-    fn tell(&mut self, attempt: &Attempt, work: &mut Work<'_>) {
+    /// Tells a match; answers whether it counts.
+    fn tell(&mut self, attempt: &Attempt, work: &mut Work<'_>) -> bool {
         let found = Found {
             rows: &attempt.rows,
             start: attempt.start(),
@@ -176,14 +219,14 @@ impl Key {
             timeout: false,
         };
         if !work.scene.matched(&found) {
-            return;
+            return false;
         }
-        work.matched = true;
         self.stopped |= work.machine.copies == Copies::Never;
-        self.drop_others(attempt, work.machine.drops);
+        self.drop_others(attempt, work);
+        true
     }
 
-    fn drop_others(&mut self, matched: &Attempt, drops: Drops) {
+    fn drop_others(&mut self, matched: &Attempt, work: &mut Work<'_>) {
         let first = matched.first();
         let row_of = |alias, last: bool| {
             let of = |taken: &&Taken| taken.alias == alias && taken.row.is_some();
@@ -201,23 +244,32 @@ impl Key {
             None => same(other),
         };
         let last = matched.last();
-        self.attempts.retain(|other| match drops {
-            Drops::Nothing => true,
-            Drops::SameFirst => !same(other),
-            Drops::PastLast => last.is_none_or(|last| !other.began_by(last)),
-            Drops::BeforeFirst(alias) => !before(row_of(alias, false), other),
-            Drops::BeforeLast(alias) => !before(row_of(alias, true), other),
+        let drops = |other: &Attempt| match work.machine.drops {
+            Drops::Nothing => false,
+            Drops::SameFirst => same(other),
+            Drops::PastLast => last.is_some_and(|last| other.began_by(last)),
+            Drops::BeforeFirst(alias) => before(row_of(alias, false), other),
+            Drops::BeforeLast(alias) => before(row_of(alias, true), other),
+        };
+        let mut anew = false;
+        self.attempts.retain(|other| {
+            let drop = drops(other);
+            anew |= drop && work.heads(other);
+            !drop
         });
+        if anew {
+            work.anew = Some(work.machine.reuse.matched);
+        }
     }
 
     /// New attempts at the row at hand.
     fn births(&mut self, work: &mut Work<'_>) {
         let machine = work.machine;
-        for (mut copy, may_take) in std::mem::take(&mut work.copies) {
+        for (mut copy, may_take) in self.beginners(work) {
             if self.stopped {
                 break;
             }
-            if may_take {
+            if may_take && !work.blocked() {
                 work.scene.turn();
                 let fate = copy.row(machine, (work.at, self.order), work.scene);
                 self.settle(copy, fate, work);
@@ -225,10 +277,10 @@ impl Key {
                 self.attempts.push(copy);
             }
         }
+        // What is left behind now takes only later rows.
+        self.wait(work);
         let free = matches!(machine.drops, Drops::Nothing | Drops::SameFirst);
-        let blocked =
-            (work.matched && !machine.reuse.matched) || (work.broke && !machine.reuse.broken);
-        if machine.copies != Copies::Rows || (blocked && !free) {
+        if machine.copies != Copies::Rows || (work.blocked() && !free) {
             return;
         }
         work.scene.turn();
@@ -241,44 +293,82 @@ impl Key {
         let mut attempt = Attempt::new(machine, self.number(), work.at);
         let fate = attempt.row(machine, (work.at, self.order), work.scene);
         match fate {
-            Fate::Moved => self.add(attempt, work),
-            Fate::Complete => self.tell(&attempt, work),
+            Fate::Moved => self.attempts.push(attempt),
+            Fate::Complete => {
+                self.tell(&attempt, work);
+            }
             Fate::Waits | Fate::Broken | Fate::Expired => self.made -= 1,
         }
     }
 
-    /// A copy that has looked at the row at hand.
-    fn settle(&mut self, copy: Attempt, fate: Fate, work: &mut Work<'_>) {
+    /// Attempts that the row at hand may begin: the one that waits for a first row, and those made at this row.
+    fn beginners(&mut self, work: &mut Work<'_>) -> Vec<(Attempt, bool)> {
+        let machine = work.machine;
+        let mut found = Vec::new();
+        if machine.copies == Copies::Rows {
+            return found;
+        }
+        let mut place = if machine.born_waiting {
+            self.attempts.len()
+        } else {
+            0
+        };
+        while let Some(attempt) = self.attempts.get(place) {
+            if attempt.begins_anew() {
+                found.push((self.attempts.remove(place), true));
+            } else {
+                place += 1;
+            }
+        }
+        found.append(&mut work.copies);
+        if let Some(may_take) = work.anew.take() {
+            found.push((Attempt::new(machine, self.number(), work.at), may_take));
+        }
+        found
+    }
+
+    /// What was made anew waits for later rows.
+    fn wait(&mut self, work: &mut Work<'_>) {
+        let copies = std::mem::take(&mut work.copies);
+        let anew = work.anew.take();
+        if self.stopped {
+            return;
+        }
+        self.attempts
+            .extend(copies.into_iter().map(|(copy, _)| copy));
+        if anew.is_some() {
+            let attempt = Attempt::new(work.machine, self.number(), work.at);
+            self.attempts.push(attempt);
+        }
+    }
+
+    /// An attempt that has looked at the row at hand.
+    fn settle(&mut self, attempt: Attempt, fate: Fate, work: &mut Work<'_>) {
         match fate {
             Fate::Waits | Fate::Moved | Fate::Complete => {
-                let made = copy.made;
-                self.add(copy, work);
-                let index = self.attempts.iter().position(|a| a.made == made);
-                let Some(index) = index else { return };
+                let made = attempt.made;
+                self.attempts.push(attempt);
+                let index = self.attempts.len() - 1;
                 self.leave(index, fate, work);
                 if fate == Fate::Complete {
                     self.complete(made, work);
                 }
-                // What is left behind now takes only later rows.
-                let copies = std::mem::take(&mut work.copies);
-                if !self.stopped {
-                    self.attempts
-                        .extend(copies.into_iter().map(|(copy, _)| copy));
-                }
             }
-            Fate::Broken | Fate::Expired => {
-                let again = Attempt::new(work.machine, copy.made, work.at);
+            Fate::Broken | Fate::Expired if work.machine.after_break => {
+                let again = Attempt::new(work.machine, attempt.made, work.at);
                 self.attempts.push(again);
             }
+            Fate::Broken | Fate::Expired => {}
         }
     }
 
-    fn add(&mut self, attempt: Attempt, work: &mut Work<'_>) {
-        if self.attempts.len() >= work.limits.attempts && !self.attempts.is_empty() {
+    /// No more attempts than the limit, the oldest first.
+    fn tidy(&mut self, work: &mut Work<'_>) {
+        self.sort();
+        while self.attempts.len() > work.limits.attempts.max(1) {
             self.attempts.remove(0);
             work.scene.dropped();
         }
-        self.attempts.push(attempt);
     }
 
     /// Older first: by first row, those without one last.
@@ -305,25 +395,10 @@ impl Key {
             let Some((due, _, index)) = dues.min().filter(|(due, ..)| *due <= bound) else {
                 return;
             };
-            let mut work = Work {
-                machine,
-                at: due,
-                limits,
-                scene,
-                matched: false,
-                broke: false,
-                copies: Vec::new(),
-            };
+            let mut work = Work::new(machine, due, limits, scene);
             self.timer(index, &mut work);
-            let stopped = self.stopped;
-            for (copy, _) in work.copies.drain(..).filter(|_| !stopped) {
-                self.attempts.push(copy);
-            }
-            while self.attempts.len() > limits.attempts {
-                self.attempts.remove(0);
-                work.scene.dropped();
-            }
-            self.sort();
+            self.wait(&mut work);
+            self.tidy(&mut work);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The machine against a naive model written apart from it: for short patterns of letters the model looks at every way to
 //! choose rows and takes the one that the specification names.
 
+mod again;
 mod model;
 
 use proptest::prelude::*;
@@ -10,6 +11,7 @@ use super::{
     Alias, Copies, Drops, Fit, Found, Key, KeyLimits, Machine, Node, NodeKind, Scene, Taken,
     TakenRow, Test,
 };
+use again::{Again, Every, Ways};
 use model::{Item, Model, What};
 
 /// Rows are letters: test N fits letter N.
@@ -67,7 +69,24 @@ fn node(kind: NodeKind, number: u16, (min, max): (u32, u32), strict: bool) -> No
     }
 }
 
-fn machine(items: &[Item], within: i64, drops: Drops) -> Machine {
+fn ways(every: Every, keeps: bool) -> Ways {
+    Ways {
+        every,
+        keeps,
+        broken: true,
+        matched: false,
+        after_break: true,
+        after_expiry: true,
+    }
+}
+
+fn machine(model: &Model<'_>, ways: Ways) -> Machine {
+    let Model {
+        items,
+        within,
+        longest,
+        ..
+    } = *model;
     let steps = items.iter().zip(0_u16..).map(|(item, number)| {
         let test = u16::from(item.letter as u8 - b'a');
         let kind = match item.what {
@@ -91,17 +110,29 @@ fn machine(items: &[Item], within: i64, drops: Drops) -> Machine {
         steps: steps.collect(),
         within,
         exclusive: false,
-        copies: Copies::Rows,
+        copies: match ways.every {
+            Every::Row => Copies::Rows,
+            Every::Span(from, to) => Copies::Span { from, to },
+            Every::All => Copies::Span {
+                from: 0,
+                to: items.len(),
+            },
+            Every::Never => Copies::Never,
+        },
         begins: None,
         born_waiting: false,
-        drops,
-        reuse: Reuse {
-            broken: true,
-            matched: false,
+        drops: if ways.keeps {
+            Drops::Nothing
+        } else {
+            Drops::PastLast
         },
-        after_break: true,
-        after_expiry: true,
-        longest: false,
+        reuse: Reuse {
+            broken: ways.broken,
+            matched: ways.matched,
+        },
+        after_break: ways.after_break,
+        after_expiry: ways.after_expiry,
+        longest,
         ends_in_not: items.last().is_some_and(|item| item.what == What::Not),
         tell_timeout: false,
     }
@@ -177,28 +208,60 @@ fn cases() -> u32 {
         .unwrap_or(2_000)
 }
 
+fn every() -> impl Strategy<Value = (u8, usize, usize)> {
+    (0..5_u8, 0..4_usize, 0..4_usize)
+}
+
+/// A span of elements that are there; one that does not begin in front begins with a step that any later row may be.
+fn span((kind, from, to): (u8, usize, usize), items: &mut [Item]) -> Every {
+    match kind {
+        0 => Every::Row,
+        1 => Every::All,
+        2 => Every::Never,
+        3 => Every::Span(0, 0),
+        _ => {
+            let to = to % items.len();
+            let from = from.min(to);
+            let steps = items[from].what == What::Step && items[from].min > 0;
+            let from = if steps { from } else { 0 };
+            items[from].strict = false;
+            let end = items.len();
+            Every::Span(from, if to + 1 == end { end } else { to })
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
     fn the_machine_finds_what_the_model_finds(
-        items in items(),
+        mut items in items(),
         rows in rows(),
         within in 3..12_i64,
-        keeps in any::<bool>(),
+        (every, longest) in (every(), any::<bool>()),
+        (keeps, broken, matched) in (any::<bool>(), any::<bool>(), any::<bool>()),
+        (after_break, after_expiry) in (prop::bool::weighted(0.8), prop::bool::weighted(0.8)),
     ) {
-        let drops = if keeps { Drops::Nothing } else { Drops::PastLast };
-        let found = run(&machine(&items, within, drops), &rows, limits(1_000));
-        let mut model = Model { items: &items, rows: &rows, within };
-        let expected = model.matches(keeps);
-        prop_assert_eq!(found.told, expected, "{:?} {:?} within {}", items, rows, within);
+        let every = span(every, &mut items);
+        let ways = Ways { every, keeps, broken, matched, after_break, after_expiry };
+        let model = Model { items: &items, rows: &rows, within, longest };
+        let found = run(&machine(&model, ways), &rows, limits(1_000));
+        let expected = Again::matches(&model, ways);
+        prop_assert_eq!(found.told, expected, "{:?} {:?}", ways, model);
     }
 }
 
 #[test]
 fn the_oldest_attempt_is_dropped_when_there_are_too_many() {
     let items = [Item::step('a'), Item::step('b')];
-    let machine = machine(&items, 100, Drops::Nothing);
     let rows = [('a', 0), ('a', 1), ('a', 2), ('b', 3)];
+    let model = Model {
+        items: &items,
+        rows: &rows,
+        within: 100,
+        longest: false,
+    };
+    let machine = machine(&model, ways(Every::Row, true));
     let found = run(&machine, &rows, limits(2));
     assert_eq!(found.told, [(vec![1, 3], 3), (vec![2, 3], 3)]);
     assert_eq!(found.dropped, 1);

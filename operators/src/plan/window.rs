@@ -77,8 +77,6 @@ pub(crate) struct WindowPlan {
     pub(crate) every_row: bool,
     /// Whether group keys and filters look at metrics that a row may not carry.
     pub(crate) looks: bool,
-    /// Places of the inputs.
-    pub(crate) foreign: Vec<usize>,
 }
 
 /// Formulas of windows, compiled one by one.
@@ -201,7 +199,6 @@ impl Draft {
                 .collect(),
             every_row,
             looks: looks(&table, &aggregates, !self.rule.by.is_empty()) || !foreign.is_empty(),
-            foreign,
             form: self.rule.form,
             lateness: self.rule.lateness,
             mode: mode(&self.rule, self.signals.len()),

@@ -36,24 +36,79 @@ impl Item {
 }
 
 /// A pattern and the rows of one key.
+#[derive(Debug)]
 pub(super) struct Model<'a> {
     pub(super) items: &'a [Item],
     pub(super) rows: &'a [(char, i64)],
     pub(super) within: i64,
+    /// `report: longest`.
+    pub(super) longest: bool,
 }
 
 /// How an attempt ended.
-#[derive(Debug)]
-enum End {
-    /// Rows by index, time of completion, index of the row at which it is known (rows before it have been seen), and
-    /// whether a timer before that row completed it.
-    Match(Vec<usize>, i64, usize, bool),
-    /// At this row.
-    Gone(usize),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Rows by index, and the time that is told.
+    Match(Vec<usize>, i64),
+    Broken,
+    Expired,
+    /// The log ended first.
+    Open,
+}
+
+/// When something is known: before a row, by a timer at a time, or by the row itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) row: usize,
+    pub(super) timer: Option<i64>,
+}
+
+/// All that becomes of an attempt by itself.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    pub(super) end: End,
+    pub(super) at: Point,
+    pub(super) track: Track,
+    absence: bool,
+}
+
+impl Course {
+    const fn new(end: End, at: Point, track: Track) -> Self {
+        Self {
+            end,
+            at,
+            track,
+            absence: false,
+        }
+    }
+
+    /// Its last event is the end of an absence, not a deadline.
+    pub(super) const fn by_absence(&self) -> bool {
+        self.absence
+    }
+}
+
+/// What a span of `every`, elements `from` to `to`, asks of an attempt.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Track {
+    pub(super) span: Option<(usize, usize)>,
+    /// How it stood before element `from`.
+    pub(super) before: Option<Stand>,
+    /// When it was done with element `to`.
+    pub(super) passed: Option<Point>,
+}
+
+/// What a row does to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Lives,
+    Forbidden,
+    NothingLeft,
 }
 
 /// Where an attempt stands.
-struct Stand {
+#[derive(Clone, Debug)]
+pub(super) struct Stand {
     /// The element in hand and how many rows it has.
     at: usize,
     taken: u32,
@@ -61,7 +116,25 @@ struct Stand {
     since: i64,
     /// Index of the row before those that may be next.
     last: usize,
-    rows: Vec<usize>,
+    pub(super) rows: Vec<usize>,
+}
+
+impl Stand {
+    /// The first element has taken a row.
+    pub(super) fn first(row: usize, time: i64) -> Self {
+        Self {
+            at: 0,
+            taken: 1,
+            since: time,
+            last: row,
+            rows: vec![row],
+        }
+    }
+
+    /// An absence next in line waits from a time.
+    pub(super) fn wakes(&mut self, time: i64) {
+        self.since = time;
+    }
 }
 
 impl Model<'_> {
@@ -96,69 +169,96 @@ impl Model<'_> {
         self.satisfied(stand) && self.items[stand.at + 1..].iter().all(left_out)
     }
 
-    /// Plays one attempt that begins with a row.
-    fn play(&self, first: usize) -> End {
-        let mut stand = Stand {
-            at: 0,
-            taken: 1,
-            since: self.rows[first].1,
-            last: first,
-            rows: vec![first],
+    fn ends_in_not(&self) -> bool {
+        self.items.last().is_some_and(|item| item.what == What::Not)
+    }
+
+    /// Whether it could still take a row, or an absence end.
+    fn open(&self, stand: &Stand) -> bool {
+        let hand = self.items[stand.at];
+        let more = hand.what == What::Step && stand.taken < hand.max;
+        more || (self.reach(stand).iter()).any(|at| self.items[*at].what != What::Not)
+    }
+
+    fn complete(&self, stand: &Stand) -> bool {
+        self.at_end(stand) && !self.ends_in_not() && !(self.longest && self.open(stand))
+    }
+
+    fn time(&self, stand: &Stand) -> i64 {
+        self.rows[*stand.rows.last().unwrap()].1
+    }
+
+    /// The absence in reach and when it ends.
+    fn absence(&self, stand: &Stand) -> Option<(i64, usize)> {
+        let mut reach = self.reach(stand).into_iter();
+        reach.find_map(|at| match self.items[at].what {
+            What::Absence(lasts) => Some((stand.since + lasts, at)),
+            _ => None,
+        })
+    }
+
+    /// Plays an attempt from where it stands; the row at `index` is the first that it looks at.
+    pub(super) fn play(&self, mut stand: Stand, mut index: usize, mut track: Track) -> Course {
+        let began = self.rows[stand.rows[0]].1;
+        let mut now = Point {
+            row: stand.last,
+            timer: None,
         };
-        let began = self.rows[first].1;
-        let ends_in_not = self.items.last().is_some_and(|item| item.what == What::Not);
-        let mut index = first + 1;
+        let mut before = None;
         loop {
-            if self.at_end(&stand) && !ends_in_not {
-                let time = self.rows[*stand.rows.last().unwrap()].1;
-                let known = stand.last;
-                return End::Match(stand.rows, time, known, false);
-            }
-            // Timers before the next row.
-            let next = self.rows.get(index).map_or(i64::MAX, |row| row.1);
-            let deadline = if ends_in_not && self.at_end(&stand) {
-                began + self.within
-            } else {
-                began + self.within + 1
-            };
-            let absence = self
-                .reach(&stand)
-                .into_iter()
-                .find_map(|at| match self.items[at].what {
-                    What::Absence(lasts) => Some((stand.since + lasts, at)),
-                    _ => None,
-                });
-            let absent = absence.map_or(i64::MAX, |(due, _)| due);
-            if deadline <= absent && deadline <= next {
-                return if ends_in_not && self.at_end(&stand) {
-                    End::Match(stand.rows, deadline, index, true)
-                } else {
-                    End::Gone(index)
+            self.note(&stand, now, before.as_ref(), &mut track);
+            if self.complete(&stand) {
+                let time = now.timer.unwrap_or_else(|| self.time(&stand));
+                return Course {
+                    absence: now.timer.is_some(),
+                    ..Course::new(End::Match(stand.rows, time), now, track)
                 };
             }
-            if let Some((due, at)) = absence.filter(|(due, _)| *due <= next) {
+            before = Some(stand.clone());
+            let next = self.rows.get(index).map_or(i64::MAX, |row| row.1);
+            let by_time = self.ends_in_not() && self.at_end(&stand);
+            let deadline = began + self.within + i64::from(!by_time);
+            let absence = self.absence(&stand);
+            if deadline <= absence.map_or(i64::MAX, |(due, _)| due) && deadline <= next {
+                let end = match (by_time, self.longest && self.at_end(&stand)) {
+                    (true, _) => End::Match(stand.rows, deadline),
+                    (_, true) => End::Match(stand.rows.clone(), self.time(&stand)),
+                    _ => End::Expired,
+                };
+                let timer = Some(deadline);
+                return Course::new(end, Point { row: index, timer }, track);
+            }
+            let timer = absence.filter(|(due, _)| *due <= next);
+            now = Point {
+                row: index,
+                timer: timer.map(|(due, _)| due),
+            };
+            if let Some((due, at)) = timer {
+                // "Next" counts from when an element comes into reach.
                 stand.at = at;
                 stand.taken = 1;
                 stand.since = due;
-                // "Next" counts from when an element comes into reach.
                 stand.last = index - 1;
-                if self.at_end(&stand) && !ends_in_not {
-                    return End::Match(stand.rows, due, index, true);
-                }
                 continue;
             }
             if index >= self.rows.len() {
-                return End::Gone(index);
+                return Course::new(End::Open, now, track);
             }
-            if !self.row(&mut stand, index) {
-                return End::Gone(index);
-            }
-            index += 1;
+            let end = match self.row(&mut stand, index) {
+                Effect::NothingLeft if self.longest && self.at_end(&stand) => {
+                    End::Match(stand.rows.clone(), self.time(&stand))
+                }
+                Effect::Lives => {
+                    index += 1;
+                    continue;
+                }
+                _ => End::Broken,
+            };
+            return Course::new(end, now, track);
         }
     }
 
-    /// One row; `false`: broken.
-    fn row(&self, stand: &mut Stand, index: usize) -> bool {
+    fn row(&self, stand: &mut Stand, index: usize) -> Effect {
         let (letter, time) = self.rows[index];
         let reach = self.reach(stand);
         let forbids =
@@ -166,7 +266,7 @@ impl Model<'_> {
         if let Some(at) = reach.iter().find(forbids) {
             // A strict negation would look at the next row only; the model has none.
             let _ = at;
-            return false;
+            return Effect::Forbidden;
         }
         let hand = self.items[stand.at];
         let open = hand.what == What::Step && stand.taken < hand.max;
@@ -188,7 +288,7 @@ impl Model<'_> {
                 rows: std::mem::take(&mut stand.rows),
             };
             stand.rows.push(index);
-            return true;
+            return Effect::Lives;
         }
         if open && hand.letter == letter {
             let before = self.satisfied(stand);
@@ -198,7 +298,7 @@ impl Model<'_> {
             if !before {
                 stand.since = time;
             }
-            return true;
+            return Effect::Lives;
         }
         // Not taken: what asked for the very next row is gone; is anything left?
         let waits = |at: &usize| match self.items[*at].what {
@@ -206,64 +306,23 @@ impl Model<'_> {
             What::Not => false,
             What::Step => !self.items[*at].strict,
         };
-        let ends_in_not = self.items.last().is_some_and(|item| item.what == What::Not);
-        open || reach.iter().any(waits) || (ends_in_not && self.at_end(stand))
-    }
-
-    /// All matches in the order in which they are told: rows' times, time of completion.
-    pub(super) fn matches(&mut self, keeps: bool) -> Vec<(Vec<i64>, i64)> {
-        let mut living: Vec<(usize, End)> = Vec::new();
-        let mut told = Vec::new();
-        for index in 0..=self.rows.len() {
-            // Timers up to this row, by their time, then age.
-            loop {
-                let due = living
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(place, (_, end))| match end {
-                        End::Match(_, time, known, true) if *known == index => Some((*time, place)),
-                        _ => None,
-                    });
-                let Some((_, place)) = due.min() else { break };
-                self.tell(place, &mut living, &mut told, keeps);
-            }
-            if index == self.rows.len() {
-                break;
-            }
-            let mut matched = false;
-            while let Some(place) = living.iter().position(
-                |(_, end)| matches!(end, End::Match(_, _, known, false) if *known == index),
-            ) {
-                self.tell(place, &mut living, &mut told, keeps);
-                matched = true;
-            }
-            living.retain(|(_, end)| !matches!(end, End::Gone(at) if *at == index));
-            let first = self.items[0];
-            if self.rows[index].0 == first.letter && (!matched || keeps) {
-                living.push((index, self.play(index)));
-                let place = living.len() - 1;
-                if matches!(living[place].1, End::Match(_, _, known, false) if known == index) {
-                    self.tell(place, &mut living, &mut told, keeps);
-                }
-            }
+        let ends_in_not = self.ends_in_not() && self.at_end(stand);
+        if open || reach.iter().any(waits) || ends_in_not {
+            Effect::Lives
+        } else {
+            Effect::NothingLeft
         }
-        told
     }
 
-    fn tell(
-        &self,
-        place: usize,
-        living: &mut Vec<(usize, End)>,
-        told: &mut Vec<(Vec<i64>, i64)>,
-        keeps: bool,
-    ) {
-        let (_, end) = living.remove(place);
-        if let End::Match(rows, time, ..) = end {
-            let last = *rows.last().unwrap();
-            told.push((rows.iter().map(|row| self.rows[*row].1).collect(), time));
-            if !keeps {
-                living.retain(|(first, _)| *first > last);
-            }
+    /// Notes how it stood before the first element of a span, and when it was done with the last.
+    fn note(&self, stand: &Stand, now: Point, before: Option<&Stand>, track: &mut Track) {
+        let Some((from, to)) = track.span else { return };
+        if let Some(before) = before.filter(|before| before.at < from && stand.at >= from) {
+            track.before = Some(before.clone());
+        }
+        let done = stand.at > to || (stand.at == to && self.satisfied(stand));
+        if done && track.passed.is_none() {
+            track.passed = Some(now);
         }
     }
 }

@@ -162,14 +162,15 @@ impl Draft {
     fn machine(&self) -> Machine {
         let pattern = &self.pattern;
         let born_waiting = pattern.steps.first().is_some_and(Element::holds_absence);
-        let last = pattern.steps.len().saturating_sub(1);
+        let end = pattern.steps.len();
         let copies = match (&pattern.every, pattern.begin) {
             (Every::First, Begin::EachRow) if !born_waiting => Copies::Rows,
             (Every::First, _) => Copies::Span { from: 0, to: 0 },
-            (Every::All, _) => Copies::Span { from: 0, to: last },
+            (Every::All, _) => Copies::Span { from: 0, to: end },
             (Every::Span(from, to), _) => Copies::Span {
                 from: *from,
-                to: *to,
+                // The last element is done when the pattern is.
+                to: if to + 1 == end { end } else { *to },
             },
             (Every::Never, _) => Copies::Never,
         };
