@@ -26,11 +26,6 @@ fn every_case_has_one_answer() {
     );
 }
 
-/// Whether a case is asked for: `CASES` is a part of its path.
-fn wanted(path: &Path) -> bool {
-    std::env::var("CASES").map_or(true, |part| path.to_string_lossy().contains(&part))
-}
-
 /// Types that no row can make fit are told before a rule runs, each with its place; several of a text at once.
 #[test]
 fn types_that_never_fit_are_told_with_their_places() {

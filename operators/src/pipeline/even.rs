@@ -23,8 +23,9 @@ impl WindowUnit {
             let rows = a.kind == AggregateKind::Count && a.argument.is_none();
             a.filter.is_none() && a.second.is_none() && (a.bare == Some(0) || rows)
         });
-        // With `emit: { when }` every row is looked at apart.
-        let apart = window.mode.emit == EmitMode::When || !window.by.is_empty();
+        // With `emit: { when }`, or where a row may take back what was told, every row is looked at apart.
+        let apart = window.mode.emit == EmitMode::When || self.keeps_book();
+        let apart = apart || !window.by.is_empty();
         if !bare || !place.judged || self.plan.filter.is_some() || apart {
             return None;
         }

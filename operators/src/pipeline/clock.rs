@@ -1,0 +1,87 @@
+//! Time passes without rows: what is due for silent resources happens.
+
+use tidegate_proto::{Outcome, Timestamp};
+
+use super::group::Watch;
+use super::suspect::{Part, Working, break_if};
+use super::{Pipeline, View};
+use crate::watermark::NEVER;
+
+impl Pipeline {
+    /// Moves the clock, never back: silent resources pass their deadlines.
+    pub fn advance(&mut self, clock: Timestamp, view: &dyn View, out: &mut Vec<Outcome>) {
+        let first = self.clock == NEVER;
+        self.clock = self.clock.max(clock.0);
+        let clock = self.clock;
+        if first {
+            self.bear_groups(view);
+        }
+        self.advance_groups(clock, view, out);
+        self.advance_windows(clock, view, out);
+        self.advance_patterns((clock, first), view, out);
+        self.advance_graphs((clock, first), view, out);
+        self.advance_wides(view, out);
+        self.working = Working::Nobody;
+    }
+
+    fn advance_groups(&mut self, clock: i64, view: &dyn View, out: &mut Vec<Outcome>) {
+        let mut due = Vec::new();
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let Some(group) = group else {
+                continue;
+            };
+            self.working = Working::Judging(Part::Group(index));
+            due.clear();
+            while let Some(resource) = group.state.timers.pop(clock) {
+                due.push(resource);
+            }
+            let Some((line, _)) = self.lines.get_mut(group.state.line) else {
+                continue;
+            };
+            if due.is_empty() {
+                continue;
+            }
+            due.sort_unstable();
+            for resource in &due {
+                line.advance(&self.clocks, *resource, clock);
+            }
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            break_if(self.settings.breaks.brittle_clock, group.names());
+            group.wake(&due, view, watch, &mut self.scratch, out);
+        }
+    }
+
+    fn advance_windows(&mut self, clock: i64, view: &dyn View, out: &mut Vec<Outcome>) {
+        let mut due = Vec::new();
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            let Some(window) = window else {
+                continue;
+            };
+            self.working = Working::Judging(Part::Window(index));
+            due.clear();
+            while let Some(resource) = window.timers().pop(clock) {
+                due.push(resource);
+            }
+            let Some((line, _)) = self.lines.get_mut(window.line()) else {
+                continue;
+            };
+            if due.is_empty() {
+                continue;
+            }
+            due.sort_unstable();
+            for resource in &due {
+                line.advance(&self.clocks, *resource, clock);
+            }
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            let name = std::iter::once(&window.plan.name);
+            break_if(self.settings.breaks.brittle_clock, name);
+            window.wake(&due, view, watch, &mut self.window_scratch, out);
+        }
+    }
+}
