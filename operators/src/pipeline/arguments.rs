@@ -128,6 +128,7 @@ impl Argument {
         takes: impl Fn(usize) -> bool,
     ) -> Self {
         let plain = aggregate.filter.is_none() && aggregate.bare.is_some();
+        let plain = plain && !aggregate.condition;
         if let (Some(Column::Float(array)), true) = (column, plain)
             && array.null_count() == 0
         {
@@ -139,6 +140,10 @@ impl Argument {
         let value = |row: usize| {
             let given = column.map_or(Value::Bool(true), |column| column.value(row));
             if given.is_missing() || !takes(row) {
+                return Value::Missing;
+            }
+            // What is neither true nor false is no condition.
+            if aggregate.condition && !matches!(given, Value::Bool(_)) {
                 return Value::Missing;
             }
             given

@@ -350,7 +350,9 @@ fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
             if !plan.metrics.is_empty() && !plan.metrics.iter().any(carries) {
                 return None;
             }
-            evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults)
+            let truth = evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults);
+            // What is neither true nor false is no condition.
+            return Some(truth).filter(|truth| matches!(truth, Value::Bool(_)));
         }
         (Some(bound), bare) if !plan.limits.is_empty() => {
             if !plan.metrics.iter().all(carries) {

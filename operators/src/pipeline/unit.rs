@@ -120,7 +120,10 @@ impl Unit {
     ) -> Outcome {
         let texts = self.texts(value);
         let mut values = Vec::with_capacity(self.condition.shown.len() + 2);
-        let level = level.and_then(|level| self.condition.rules.levels.get(level));
+        let levels = &self.condition.rules.levels;
+        // Where there is but one, nothing else can have raised the alarm.
+        let level = level.or((levels.len() == 1).then_some(0));
+        let level = level.and_then(|level| levels.get(level));
         let own = self.condition.alarm.and_then(|alarm| alarm.severity);
         if let Some(severity) = level.and_then(|level| level.severity).or(own) {
             let severity = Value::text(severity.word());
