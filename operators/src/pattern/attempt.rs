@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::sequence::Sequence;
-use super::{Copies, Hand, Machine, Scene, Taken, last_row};
+use super::{Alias, Copies, Hand, Machine, Node, NodeKind, Scene, Taken, last_row};
 use crate::timer::IDLE;
 use crate::watermark::NEVER;
 
@@ -69,9 +69,15 @@ impl Attempt {
     }
 
     /// When a match of it begins, as told.
-    pub(crate) fn start(&self) -> i64 {
-        let first = self.rows.iter().find(|taken| taken.row.is_some());
-        first.map_or(self.waits_since, |taken| taken.at)
+    pub(crate) fn start(&self, machine: &Machine) -> i64 {
+        if let Some(first) = self.rows.iter().find(|taken| taken.row.is_some()) {
+            return first.at;
+        }
+        // The absence may have begun again after the wait did.
+        let absence = self.rows.first();
+        let began = absence
+            .and_then(|taken| Some(taken.at.saturating_sub(lasts(&machine.steps, taken.alias)?)));
+        began.unwrap_or(self.waits_since)
     }
 
     /// When it expires, or completes because its last element is a negation.
@@ -242,4 +248,15 @@ impl Attempt {
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.rows.capacity() * (size_of::<Taken>() + 32) + 128
     }
+}
+
+/// How long an absence lasts, by its number.
+fn lasts(nodes: &[Node], alias: Alias) -> Option<i64> {
+    nodes.iter().find_map(|node| match &node.kind {
+        NodeKind::Absence { lasts, .. } => (node.from == alias).then_some(*lasts),
+        NodeKind::And { sides: nodes, .. } | NodeKind::Or(nodes) | NodeKind::Group(nodes) => {
+            lasts(nodes, alias)
+        }
+        _ => None,
+    })
 }

@@ -214,7 +214,7 @@ impl Key {
     fn tell(&mut self, attempt: &Attempt, work: &mut Work<'_>) -> bool {
         let found = Found {
             rows: &attempt.rows,
-            start: attempt.start(),
+            start: attempt.start(work.machine),
             at: work.at,
             timeout: false,
         };
@@ -439,11 +439,20 @@ impl Key {
         if !work.machine.tell_timeout || attempt.last().is_none() {
             return;
         }
-        let at = attempt.began.saturating_add(work.machine.within);
+        let whole = match work.machine.within {
+            0 => IDLE,
+            within => attempt.began.saturating_add(within),
+        };
+        // An element's own `within` ends one millisecond before its timer.
+        let at = if work.at < whole {
+            work.at.saturating_sub(1)
+        } else {
+            whole
+        };
         work.scene.matched(&Found {
             rows: &attempt.rows,
-            start: attempt.start(),
-            at: at.min(work.at),
+            start: attempt.start(work.machine),
+            at,
             timeout: true,
         });
     }

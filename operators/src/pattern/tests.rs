@@ -266,3 +266,45 @@ fn the_oldest_attempt_is_dropped_when_there_are_too_many() {
     assert_eq!(found.told, [(vec![1, 3], 3), (vec![2, 3], 3)]);
     assert_eq!(found.dropped, 1);
 }
+
+#[test]
+fn a_key_goes_on_after_an_attempt_of_too_many_rows() {
+    let many = Item {
+        max: 10,
+        ..Item::step('a')
+    };
+    let items = [many, Item::step('b')];
+    let rows = ["a0", "a1", "a2", "b3", "a4", "b5"];
+    let rows = rows.map(|row| (row.chars().next().unwrap(), row[1..].parse().unwrap()));
+    let model = Model {
+        items: &items,
+        rows: &rows,
+        within: 100,
+        longest: false,
+    };
+    let most = KeyLimits {
+        attempts: 10,
+        rows: 2,
+    };
+    let found = run(&machine(&model, ways(Every::All, false)), &rows, most);
+    assert_eq!(found.told, [(vec![4, 5], 5)]);
+    assert_eq!(found.dropped, 1);
+}
+
+#[test]
+fn attempts_that_begin_when_the_last_is_done_are_not_without_bound() {
+    let items = [Item::step('a'), Item::step('b')];
+    let rows: Vec<_> = (0..50).map(|time| ('a', time)).collect();
+    let model = Model {
+        items: &items,
+        rows: &rows,
+        within: 100,
+        longest: false,
+    };
+    let found = run(
+        &machine(&model, ways(Every::Span(0, 0), true)),
+        &rows,
+        limits(10),
+    );
+    assert_eq!(found.dropped, 41);
+}

@@ -161,7 +161,9 @@ impl<'a> Again<'a> {
             return;
         }
         let before = life.course.track.before.clone().filter(|_| broken);
-        self.copies.push((before, !broken || self.ways.broken));
+        // A copy that has rows has begun: it takes only later ones.
+        let may_begin = before.is_none() && (!broken || self.ways.broken);
+        self.copies.push((before, may_begin));
     }
 
     fn tell(&mut self, rows: &[usize], time: i64) {
