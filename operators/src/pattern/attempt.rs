@@ -124,9 +124,11 @@ impl Attempt {
             if self.began != NEVER {
                 self.sequence.close(steps, &mut hand);
             }
+            self.pass_heir(machine);
             return self.stuck(machine);
         };
         self.prepare_heir(machine);
+        self.pass_heir(machine);
         let mut hand = Hand {
             at,
             order,
@@ -152,6 +154,13 @@ impl Attempt {
             && self.sequence.reaches(from)
         {
             self.heir = Some(Box::new((self.rows.clone(), self.sequence.clone())));
+        }
+    }
+
+    /// The row at hand is none that a copy takes.
+    fn pass_heir(&mut self, machine: &Machine) {
+        if let (Some(heir), Copies::Span { from, .. }) = (&mut self.heir, machine.copies) {
+            heir.1.pass(&machine.steps, from);
         }
     }
 

@@ -224,6 +224,26 @@ impl Sequence {
         }
     }
 
+    /// A row went by that it was not to take: what asks for the very next row is closed, but for one element.
+    pub(crate) fn pass(&mut self, nodes: &[Node], but: usize) {
+        for entry in &mut self.entries {
+            let index = usize::from(entry.index);
+            let Some(node) = nodes.get(index).filter(|_| index != but) else {
+                continue;
+            };
+            let negation = matches!(
+                node.kind,
+                NodeKind::Between { .. } | NodeKind::Absence { .. }
+            );
+            let way = if entry.live.started() {
+                node.inner
+            } else {
+                node.contiguity
+            };
+            entry.closed |= way == Contiguity::Strict && !negation;
+        }
+    }
+
     /// When the next absence ends.
     pub(crate) fn due(&self, nodes: &[Node]) -> i64 {
         let dues = self.entries.iter().filter_map(|entry| {
