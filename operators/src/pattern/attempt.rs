@@ -171,9 +171,8 @@ impl Attempt {
             && self.sequence.reaches(from)
             && self.sequence.at() <= from
         {
-            // The elements before it took more: the copy begins with them too.
+            // The elements before it took more: the copy will begin with them too.
             self.heir = None;
-            self.prepare_heir(machine);
         }
         let ends = self.sequence.can_end(&machine.steps) && !machine.ends_in_not;
         let waits = machine.longest && self.sequence.any_open(&machine.steps);
@@ -233,7 +232,7 @@ impl Attempt {
         let Copies::Span { from, .. } = machine.copies else {
             return None;
         };
-        if from == 0 || (self.heir.is_none() && self.sequence.at() < from) {
+        if from == 0 || self.sequence.at() < from {
             return Some(Self::new(machine, made, at));
         }
         let (rows, mut sequence) = self.heir.as_deref()?.clone();
