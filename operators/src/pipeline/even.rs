@@ -21,7 +21,8 @@ impl WindowUnit {
         let mut aggregates = window.aggregates.iter();
         let bare = aggregates.all(|a| {
             let rows = a.kind == AggregateKind::Count && a.argument.is_none();
-            a.filter.is_none() && a.second.is_none() && (a.bare == Some(0) || rows)
+            let whole = a.filter.is_none() && a.second.is_none() && !a.condition;
+            whole && (a.bare == Some(0) || rows)
         });
         // With `emit: { when }`, or where a row may take back what was told, every row is looked at apart.
         let apart = window.mode.emit == EmitMode::When || self.keeps_book();

@@ -352,7 +352,12 @@ fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
             }
             let truth = evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults);
             // What is neither true nor false is no condition.
-            return Some(truth).filter(|truth| matches!(truth, Value::Bool(_)));
+            let counts = matches!(
+                plan.call.function,
+                StreamFunction::CountIf | StreamFunction::Duration
+            );
+            let fits = !counts || matches!(truth, Value::Bool(_) | Value::Missing);
+            return fits.then_some(truth);
         }
         (Some(bound), bare) if !plan.limits.is_empty() => {
             if !plan.metrics.iter().all(carries) {
