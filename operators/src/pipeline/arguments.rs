@@ -128,7 +128,7 @@ impl Argument {
         takes: impl Fn(usize) -> bool,
     ) -> Self {
         let plain = aggregate.filter.is_none() && aggregate.bare.is_some();
-        let plain = plain && !aggregate.condition;
+        let plain = plain && !aggregate.kind.is_condition();
         if let (Some(Column::Float(array)), true) = (column, plain)
             && array.null_count() == 0
         {
@@ -142,9 +142,9 @@ impl Argument {
             if given.is_missing() || !takes(row) {
                 return Value::Missing;
             }
-            // What is neither true nor false is no condition.
-            if aggregate.condition && !matches!(given, Value::Bool(_)) {
-                return Value::Missing;
+            // What is no truth at all is not true.
+            if aggregate.kind.is_condition() && !matches!(given, Value::Bool(_)) {
+                return Value::Bool(false);
             }
             given
         };

@@ -21,7 +21,7 @@ impl WindowUnit {
         let mut aggregates = window.aggregates.iter();
         let bare = aggregates.all(|a| {
             let rows = a.kind == AggregateKind::Count && a.argument.is_none();
-            let whole = a.filter.is_none() && a.second.is_none() && !a.condition;
+            let whole = a.filter.is_none() && a.second.is_none() && !a.kind.is_condition();
             whole && (a.bare == Some(0) || rows)
         });
         // With `emit: { when }`, or where a row may take back what was told, every row is looked at apart.

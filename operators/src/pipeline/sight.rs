@@ -351,13 +351,15 @@ fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
                 return None;
             }
             let truth = evaluate(bound, &gaze.now, &mut gaze.arguments, &mut gaze.faults);
-            // What is neither true nor false is no condition.
+            // What is no truth at all is not true.
             let counts = matches!(
                 plan.call.function,
                 StreamFunction::CountIf | StreamFunction::Duration
             );
-            let fits = !counts || matches!(truth, Value::Bool(_) | Value::Missing);
-            return fits.then_some(truth);
+            if !counts || matches!(truth, Value::Bool(_) | Value::Missing) {
+                return Some(truth);
+            }
+            Value::Bool(false)
         }
         (Some(bound), bare) if !plan.limits.is_empty() => {
             if !plan.metrics.iter().all(carries) {
