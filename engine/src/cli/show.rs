@@ -331,7 +331,7 @@ mod tests {
         let tasks = [json!({ "status": "raised" }), json!({ "status": "idle" })];
         assert_eq!(
             printed(|out| rule(&one, &tasks, out)),
-            "Name:        a\nRevision:    2\nEnabled:     yes\nTasks:       2, 1 raised\nPlan:\n  when\n    avg\nDocument:\n  kind: Rule\n  name: a\n"
+            "Name:        a\nRevision:    2\nEnabled:     yes\nTasks:       2, 1 raised\nPlan:\n  when\n    avg\nLeft out:    -\nDocument:\n  kind: Rule\n  name: a\n"
         );
     }
 
