@@ -246,7 +246,12 @@ impl Shard {
             format!("/{group}")
         };
         TaskView {
-            id: format!("{rule}/{id}{suffix}"),
+            // A task over everything has no resource: its key, if any, stands in its place.
+            id: if id.is_empty() {
+                format!("{rule}{suffix}")
+            } else {
+                format!("{rule}/{id}{suffix}")
+            },
             rule: rule.as_ref().to_owned(),
             resource: id.as_ref().to_owned(),
             status: status.to_owned(),

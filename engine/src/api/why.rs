@@ -4,7 +4,9 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tidegate_actors::rule::parse_rule;
 use tidegate_actors::why::Question;
+use tidegate_operators::Reach;
 use tidegate_proto::time::Timestamp;
 
 use super::extract::{Ask, Place};
@@ -41,8 +43,14 @@ pub(super) fn question(
 
 /// Asks; a rule that is not there can be asked about a moment at which it was.
 pub(super) async fn ask(api: &Api, question: Question) -> Result<Option<String>, EngineError> {
-    if question.at.is_none() && api.backend().rule(&question.rule).await?.is_none() {
+    let rule = api.backend().rule(&question.rule).await?;
+    if question.at.is_none() && rule.is_none() {
         return Ok(None);
+    }
+    let plan = rule.and_then(|rule| parse_rule(&rule.document).ok());
+    if plan.is_some_and(|(_, plan)| plan.reach() == Reach::Wide) {
+        let text = "`why` is not available yet for a rule over several resources";
+        return Err(EngineError::Invalid(text.to_owned()));
     }
     api.backend().why(question).await.map(Some)
 }
