@@ -10,7 +10,7 @@ use tidegate_tests::process::{Process, client, program};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What each command of the tour prints; a command that is not listed here fails the test.
-const PRINTS: [(&str, &[&str]); 11] = [
+const PRINTS: &[(&str, &[&str])] = &[
     ("cat > hot.yaml", &[]),
     (
         "tidegate apply -f hot.yaml --dry-run",
@@ -60,6 +60,13 @@ const PRINTS: [(&str, &[&str]); 11] = [
             r#""kind":"cleared""#,
             "mean 82.5 °C",
             r#""cause":["line:2"]"#,
+        ],
+    ),
+    (
+        "tidegate why",
+        &[
+            r#"{"answer":"fired","rule":"too-hot""#,
+            r#""operands":[95.5,90"#,
         ],
     ),
     ("alias", &[]),
