@@ -12,6 +12,7 @@ mod fetcher;
 mod lookup;
 mod member;
 mod numbers;
+mod packing;
 mod producer;
 mod readers;
 mod settings;

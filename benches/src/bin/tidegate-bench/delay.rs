@@ -40,8 +40,17 @@ fn time_of(value: &Value) -> Option<i64> {
     }
 }
 
-/// µs from when the event was due that made the result possible until the result was seen; only of events behind the warm-up.
-pub(crate) fn delays(flow: &Flow, scenario: Scenario, seen: &[Seen], warm: u64) -> Vec<i64> {
+/// How long a result took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delay {
+    /// When the event was due that made the result possible, µs since 1970.
+    pub(crate) due: i64,
+    /// µs from then until the result was seen.
+    pub(crate) took: i64,
+}
+
+/// The delays of all results that waited for an event behind the warm-up.
+pub(crate) fn delays(flow: &Flow, scenario: Scenario, seen: &[Seen], warm: u64) -> Vec<Delay> {
     let mut numbers: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for number in 0..flow.events {
         numbers
@@ -58,7 +67,23 @@ pub(crate) fn delays(flow: &Flow, scenario: Scenario, seen: &[Seen], warm: u64) 
         let events = numbers.get(&seen.resource)?;
         let first = events.partition_point(|number| flow.time(*number) - wait < seen.time);
         let number = *events.get(first)?;
-        (number >= warm).then(|| seen.at - flow.due(number))
+        let due = flow.due(number);
+        let took = seen.at - due;
+        (number >= warm).then_some(Delay { due, took })
     };
     seen.iter().filter_map(of).collect()
+}
+
+/// The three seconds with the slowest results, by number since the first due event: a stall shows as a few in a row.
+pub(crate) fn slowest(flow: &Flow, delays: &[Delay]) -> Vec<(i64, i64)> {
+    let mut seconds: BTreeMap<i64, i64> = BTreeMap::new();
+    for delay in delays {
+        let second = (delay.due - flow.due(0)).div_euclid(1_000_000);
+        let most = seconds.entry(second).or_default();
+        *most = delay.took.max(*most);
+    }
+    let mut seconds: Vec<(i64, i64)> = seconds.into_iter().collect();
+    seconds.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+    seconds.truncate(3);
+    seconds
 }

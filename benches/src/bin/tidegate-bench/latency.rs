@@ -7,7 +7,7 @@ use crate::Failure;
 use crate::arguments::Arguments;
 use crate::broker::Broker;
 use crate::consumer::{Take, each_record};
-use crate::delay::{Seen, delays};
+use crate::delay::{Seen, delays, slowest};
 use crate::flow::Flow;
 use crate::report::{Delays, Figures, median, print};
 use crate::scenario::Scenario;
@@ -106,7 +106,11 @@ fn one(
     })?;
     let warm = count * arguments.warm_up / 100;
     let mut figures = Figures::new(scenario.name(), subject, measured);
-    figures.delays = Delays::of(delays(&flow, scenario, &seen, warm));
+    let delays = delays(&flow, scenario, &seen, warm);
+    for (second, took) in slowest(&flow, &delays) {
+        eprintln!("  slowest result of second {second}: {} ms", took / 1_000);
+    }
+    figures.delays = Delays::of(delays.iter().map(|delay| delay.took).collect());
     Ok(figures)
 }
 

@@ -13,6 +13,7 @@ mod engine;
 mod flow;
 mod latency;
 mod process;
+mod replay;
 mod report;
 mod scenario;
 mod subject;
@@ -32,6 +33,7 @@ const USAGE: &str = "tidegate-bench COMMAND [--NAME VALUE ...]
 COMMANDS
   throughput  preload a topic, let the engine read it with a rule, then each yardstick: events per CPU second and per second
   latency     produce at a rate while the engine runs a rule, then each yardstick: time from produce to result
+  replay      `tidegate replay` of all scenarios' rules over --events in a file, cut differently: the same bytes every time
   produce     only preload, or with --rate produce, to --topic
   yardstick   only one yardstick (--take poll or batch) on --topic; the other commands call it
 
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
     let done = match arguments.command.as_str() {
         "throughput" => throughput::run(&arguments),
         "latency" => latency::run(&arguments),
+        "replay" => replay::run(&arguments),
         "produce" => produce(&arguments),
         "yardstick" => yardstick::run(&arguments),
         _ => {

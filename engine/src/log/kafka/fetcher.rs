@@ -1,8 +1,9 @@
 //! [`Fetcher`]: one consumer and its thread, reading partitions of one topic from offsets that we name, each into its
 //! [`Stream`]. It joins no group, so a rebalance never touches what it reads.
 //!
-//! Partitions come and go on the thread itself, between two batches: what a batch of an earlier assignment brought can
-//! never end up in a later stream of the same partition.
+//! Records go from librdkafka's queue of a partition to whoever reads it; the thread only lets partitions come and go and
+//! serves the consumer's callbacks. Taking a partition away makes librdkafka drop all that was fetched of it before, so
+//! nothing of an earlier assignment can end up in a later stream of the same partition.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +19,10 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tidegate_actors::port::{PortError, PortErrorKind};
 use tidegate_proto::record::{Offset, Partition, Topic};
 
-use super::batch::{BatchQueue, Waker};
+use super::batch::{ConsumerQueue, Event, PartitionQueue, Waker};
 use super::context::{Plain, failed};
 use super::settings::KafkaSettings;
-use super::stream::{After, Stream};
+use super::stream::Stream;
 
 /// Longest wait of the thread for something to happen.
 const WAIT: Duration = Duration::from_millis(500);
@@ -29,7 +30,6 @@ const WAIT: Duration = Duration::from_millis(500);
 enum Command {
     Open(Partition, Offset, Arc<Stream>),
     Close(Partition),
-    Resume(Partition),
 }
 
 struct Shared {
@@ -61,7 +61,8 @@ impl Fetcher {
         let consumer = BaseConsumer::from_config_and_context(&settings.reader(), Plain)
             .map_err(|error| failed(&doing, &error))?;
         let consumer = Arc::new(consumer);
-        let (Some(mut queue), Some(waker)) = (BatchQueue::new(&consumer), Waker::new(&consumer))
+        let (Some(mut queue), Some(waker)) =
+            (ConsumerQueue::new(&consumer), Waker::new(&consumer))
         else {
             return Err(PortError::new(
                 PortErrorKind::Unavailable,
@@ -96,11 +97,6 @@ impl Fetcher {
     /// Reads a partition no longer.
     pub(super) fn close(&self, partition: Partition) {
         self.command(Command::Close(partition));
-    }
-
-    /// Goes on with a partition whose stream was full.
-    pub(super) fn resume(&self, partition: Partition) {
-        self.command(Command::Resume(partition));
     }
 
     fn command(&self, command: Command) {
@@ -145,41 +141,47 @@ impl Shared {
         list
     }
 
-    fn obey(&self, command: Command, streams: &mut BTreeMap<i32, Arc<Stream>>) {
-        let number = |partition: Partition| i32::try_from(partition).unwrap_or(i32::MAX);
+    fn obey(&self, command: Command, streams: &mut BTreeMap<Partition, Arc<Stream>>) {
         match command {
             Command::Open(partition, at, stream) => {
-                if streams.remove(&number(partition)).is_some() {
-                    self.told(
-                        self.consumer
-                            .incremental_unassign(&self.list(partition, None)),
-                    );
-                }
-                let done = self
-                    .consumer
-                    .incremental_assign(&self.list(partition, Some(at)));
-                if let Err(error) = done {
-                    stream.fail(failed(
-                        &format!("reading {}/{partition}", self.topic),
-                        &error,
-                    ));
-                } else {
-                    streams.insert(number(partition), stream);
+                self.close(partition, streams);
+                match self.begin(partition, at, &stream) {
+                    Ok(()) => {
+                        streams.insert(partition, stream);
+                    }
+                    Err(error) => {
+                        let doing = format!("reading {}/{partition}", self.topic);
+                        stream.fail(failed(&doing, &error));
+                    }
                 }
             }
-            Command::Close(partition) => {
-                if streams.remove(&number(partition)).is_some() {
-                    self.told(
-                        self.consumer
-                            .incremental_unassign(&self.list(partition, None)),
-                    );
-                }
-            }
-            Command::Resume(partition) => {
-                if streams.contains_key(&number(partition)) {
-                    self.told(self.consumer.resume(&self.list(partition, None)));
-                }
-            }
+            Command::Close(partition) => self.close(partition, streams),
+        }
+    }
+
+    fn begin(
+        &self,
+        partition: Partition,
+        at: Offset,
+        stream: &Arc<Stream>,
+    ) -> Result<(), KafkaError> {
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        let changed = stream.changed();
+        let queue = PartitionQueue::part(&self.consumer, &self.topic, number, changed)
+            .ok_or(KafkaError::Subscription("no queue for it".to_owned()))?;
+        self.consumer
+            .incremental_assign(&self.list(partition, Some(at)))?;
+        stream.fill_from(queue);
+        Ok(())
+    }
+
+    fn close(&self, partition: Partition, streams: &mut BTreeMap<Partition, Arc<Stream>>) {
+        if let Some(stream) = streams.remove(&partition) {
+            stream.close();
+            self.told(
+                self.consumer
+                    .incremental_unassign(&self.list(partition, None)),
+            );
         }
     }
 
@@ -190,28 +192,22 @@ impl Shared {
     }
 }
 
-fn run(shared: &Shared, queue: &mut BatchQueue<Plain>) {
-    let mut streams: BTreeMap<i32, Arc<Stream>> = BTreeMap::new();
-    let mut full: Vec<i32> = Vec::new();
+fn run(shared: &Shared, queue: &mut ConsumerQueue<Plain>) {
+    let mut streams: BTreeMap<Partition, Arc<Stream>> = BTreeMap::new();
     while !shared.stopping.load(Ordering::Acquire) {
         let commands = std::mem::take(&mut *shared.commands());
         for command in commands {
             shared.obey(command, &mut streams);
         }
-        queue.take(WAIT, |partition, event| {
-            if let Some(stream) = streams.get(&partition)
-                && stream.happened(event) == After::Pause
-            {
-                full.push(partition);
+        queue.serve(WAIT, |event| {
+            if let Event::Error { code, text } = event {
+                tracing::debug!(topic = %shared.topic, %code, text, "a reader goes on by itself");
             }
         });
-        for partition in full.drain(..) {
-            let partition = u32::try_from(partition).unwrap_or(0);
-            shared.told(shared.consumer.pause(&shared.list(partition, None)));
-        }
     }
     let gone = PortError::new(PortErrorKind::Closed, "the log was shut down");
     for stream in streams.into_values() {
         stream.fail(gone.clone());
+        stream.close();
     }
 }

@@ -19,12 +19,6 @@ const IDLE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(10);
 /// How often idle ones are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
-/// What a stream holds for a reader that has not said how much it takes at once.
-const WAITING: ReadLimit = ReadLimit {
-    records: 1_024,
-    bytes: 4 << 20,
-};
-
 #[derive(Debug)]
 struct Reader {
     fetcher: Arc<Fetcher>,
@@ -75,14 +69,9 @@ impl Readers {
     ) -> Result<Slice, PortError> {
         // The second time with another reader: the first may have been given up by somebody who noticed earlier.
         for _ in 0..2 {
-            let (fetcher, lease) = self.stream(from, offset, limit).await?;
+            let (fetcher, lease) = self.stream(from, offset).await?;
             match lease.take(limit).await {
-                Ok((slice, resume)) => {
-                    if resume {
-                        fetcher.resume(from.partition);
-                    }
-                    return Ok(slice);
-                }
+                Ok(slice) => return Ok(slice),
                 Err(error) if error.retry() == Retry::Backoff => {
                     self.give_up(&from.topic, &fetcher);
                 }
@@ -95,7 +84,7 @@ impl Readers {
 
     /// Waits until there is a record at `offset` or behind it.
     pub(super) async fn grown(&self, of: &TopicPartition, offset: Offset) -> Result<(), PortError> {
-        let (fetcher, lease) = self.stream(of, offset, WAITING).await?;
+        let (fetcher, lease) = self.stream(of, offset).await?;
         let mut behind = None;
         loop {
             match tokio::time::timeout(LOOK, lease.grown()).await {
@@ -144,7 +133,6 @@ impl Readers {
         &self,
         of: &TopicPartition,
         offset: Offset,
-        limit: ReadLimit,
     ) -> Result<(Arc<Fetcher>, Lease), PortError> {
         if let Some(known) = self.known(of, offset)? {
             return Ok(known);
@@ -158,12 +146,7 @@ impl Readers {
             );
             return Err(PortError::new(PortErrorKind::OutOfRange, message));
         }
-        let twice = |most: usize| most.saturating_mul(2);
-        let limit = ReadLimit {
-            records: twice(limit.records),
-            bytes: twice(limit.bytes),
-        };
-        let lease = Stream::begin(of.clone(), offset, limit);
+        let lease = Stream::begin(of.clone(), offset, bounds.end);
         let _turn = self.opening.lock().await;
         let fetcher = self.free(of)?;
         fetcher.open(of.partition, offset, lease.stream());

@@ -202,9 +202,11 @@ impl KafkaSettings {
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed");
         // By default a consumer that is faster than the broker waits a second for more.
-        self.unless_set(&mut config, "fetch.queue.backoff.ms", "2");
+        self.unless_set(&mut config, "fetch.queue.backoff.ms", "5");
         self.unless_set(&mut config, "fetch.error.backoff.ms", "50");
-        self.unless_set(&mut config, "queued.max.messages.kbytes", "16384");
+        // Of each partition: what waits for a shard that is slower than the broker.
+        self.unless_set(&mut config, "queued.min.messages", "8192");
+        self.unless_set(&mut config, "queued.max.messages.kbytes", "4096");
         self.unless_set(&mut config, "fetch.max.bytes", "16777216");
         config
     }

@@ -1,48 +1,48 @@
-//! [`Stream`]: what was fetched of one partition and not yet taken, bounded; where the fetching thread and the readers meet.
+//! [`Stream`]: one partition as it is read, where librdkafka's queue and the readers meet. What is bounded is the queue: it
+//! takes no more from the brokers than its settings allow, and a reader takes out what it wants.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tidegate_actors::port::{Entry, PortError, PortErrorKind, ReadLimit, Slice, TopicPartition};
-use tidegate_proto::record::{Offset, Record};
+use tidegate_proto::record::Offset;
 use tokio::sync::Notify;
 
-use super::batch::{Event, Message};
-use super::context::kind_of;
+use super::batch::{Event, PartitionQueue};
+use super::context::{Plain, kind_of};
+use super::packing::Packing;
 
 /// Longest wait for the brokers before a read says that they do not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the fetching thread must do after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
-    /// Go on.
-    Nothing,
-    /// Fetch no more of the partition until it is asked to.
-    Pause,
-}
+/// Enough to know that there is something.
+const ONE: ReadLimit = ReadLimit {
+    records: 1,
+    bytes: 1,
+};
 
 #[derive(Debug)]
 struct State {
-    entries: VecDeque<Entry>,
-    bytes: usize,
-    /// Offset after what was fetched.
+    /// `None` until the partition is assigned, and after it was taken away.
+    queue: Option<PartitionQueue<Plain>>,
+    /// Taken out of the queue for a reader that had to leave them.
+    left: VecDeque<Entry>,
+    /// Where the stream began.
+    begun: Offset,
+    /// Offset after what was taken out of the queue.
     fetched: Offset,
-    /// Offset after what was taken: where the next reader of this stream must want to go on.
+    /// Offset after what a reader has: where the next reader of this stream must want to go on.
     taken: Offset,
     at_end: bool,
     /// Where the brokers said that the end is; behind the last record if others' transactions ended there.
     end: Offset,
     failed: Option<PortError>,
-    paused: bool,
-    limit: ReadLimit,
     /// Readers that have it in hand.
     readers: usize,
     used: Instant,
     closed: bool,
-    names: Vec<Arc<str>>,
+    packing: Packing,
 }
 
 /// What was fetched of one partition.
@@ -50,7 +50,7 @@ struct State {
 pub(super) struct Stream {
     place: TopicPartition,
     state: Mutex<State>,
-    changed: Notify,
+    changed: Arc<Notify>,
 }
 
 /// A reader's hold on a stream: nobody closes it meanwhile.
@@ -58,27 +58,44 @@ pub(super) struct Stream {
 pub(super) struct Lease(Arc<Stream>);
 
 impl Stream {
-    /// A stream that begins at an offset and holds so much at most, and the hold of its first reader.
-    pub(super) fn begin(place: TopicPartition, at: Offset, limit: ReadLimit) -> Lease {
+    /// A stream that begins at an offset of a partition that ends at `end`, and the hold of its first reader.
+    pub(super) fn begin(place: TopicPartition, at: Offset, end: Offset) -> Lease {
         Lease(Arc::new(Self {
             place,
             state: Mutex::new(State {
-                entries: VecDeque::new(),
-                bytes: 0,
+                queue: None,
+                left: VecDeque::new(),
+                begun: at,
                 fetched: at,
                 taken: at,
-                at_end: false,
-                end: at,
+                at_end: at >= end,
+                end,
                 failed: None,
-                paused: false,
-                limit,
                 readers: 1,
                 used: Instant::now(),
                 closed: false,
-                names: Vec::new(),
+                packing: Packing::default(),
             }),
-            changed: Notify::new(),
+            changed: Arc::new(Notify::new()),
         }))
+    }
+
+    /// What is told when there is something to take.
+    pub(super) const fn changed(&self) -> &Arc<Notify> {
+        &self.changed
+    }
+
+    /// From here on it is filled by a queue.
+    pub(super) fn fill_from(&self, queue: PartitionQueue<Plain>) {
+        self.state().queue = Some(queue);
+        // What came before was told to nobody.
+        self.changed.notify_waiters();
+    }
+
+    /// Takes no more from its queue: the partition is taken away.
+    pub(super) fn close(&self) {
+        let queue = self.state().queue.take();
+        drop(queue);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,50 +119,9 @@ impl Stream {
         let idle = state.used.elapsed() >= idle || state.failed.is_some();
         if state.readers == 0 && idle {
             state.closed = true;
-            state.entries.clear();
+            state.left.clear();
         }
         state.closed
-    }
-
-    /// Takes what happened to the partition.
-    pub(super) fn happened(&self, event: Event<'_>) -> After {
-        let mut state = self.state();
-        match event {
-            Event::Message(message) => {
-                // Twice is not possible by the protocol; a hole is (transactions, compaction), so only order is kept.
-                if message.offset < state.fetched {
-                    return After::Nothing;
-                }
-                state.fetched = message.offset + 1;
-                state.at_end = false;
-                let entry = state.entry(&message);
-                state.bytes += entry.record.size();
-                state.entries.push_back(entry);
-            }
-            Event::End { offset } => {
-                state.at_end = true;
-                state.end = state.end.max(offset);
-            }
-            Event::Error { code, text } => {
-                let kind = kind_of(code);
-                if kind == PortErrorKind::Unavailable {
-                    tracing::debug!(place = %self.place, %code, text, "fetching goes on by itself");
-                    return After::Nothing;
-                }
-                let message = format!("reading {}: {text}", self.place);
-                state.failed = Some(PortError::new(kind, message));
-            }
-        }
-        let full = state.entries.len() >= state.limit.records || state.bytes >= state.limit.bytes;
-        let after = if full && !state.paused {
-            state.paused = true;
-            After::Pause
-        } else {
-            After::Nothing
-        };
-        drop(state);
-        self.changed.notify_waiters();
-        after
     }
 
     /// Fails it: the consumer behind it is gone.
@@ -156,36 +132,68 @@ impl Stream {
 }
 
 impl State {
-    fn entry(&mut self, message: &Message<'_>) -> Entry {
-        let key = message.key.unwrap_or_default();
-        let value = message.value.unwrap_or_default();
-        // One allocation holds both.
-        let mut both = Vec::with_capacity(key.len() + value.len());
-        both.extend_from_slice(key);
-        both.extend_from_slice(value);
-        let both = Bytes::from(both);
-        let mut headers = Vec::new();
-        message.headers(|name, value| {
-            let known = self.names.iter().find(|known| known.as_ref() == name);
-            let name = known.cloned().unwrap_or_else(|| {
-                let name: Arc<str> = Arc::from(name);
-                // A topic has a handful of header names; more than that are not worth remembering.
-                if self.names.len() < 32 {
-                    self.names.push(Arc::clone(&name));
-                }
-                name
-            });
-            headers.push((name, Bytes::copy_from_slice(value)));
-        });
-        Entry {
-            offset: message.offset,
-            record: Record {
-                key: message.key.map(|key| both.slice(..key.len())),
-                value: message.value.map(|_| both.slice(key.len()..)),
-                headers,
-                timestamp: message.timestamp.max(0),
-            },
+    /// Takes out of the queue until a reader with this limit has enough, or it is empty.
+    fn fill(&mut self, limit: ReadLimit, place: &TopicPartition) {
+        let Some(mut queue) = self.queue.take() else {
+            return;
+        };
+        let mut bytes: usize = self.left.iter().map(|entry| entry.record.size()).sum();
+        while self.left.len() < limit.records && bytes < limit.bytes {
+            let before = self.left.len();
+            let most = limit.records - before;
+            let count = queue.take(most, |event| self.happened(event, place));
+            self.packing.finish(&mut self.left);
+            bytes += self
+                .left
+                .iter()
+                .skip(before)
+                .map(|entry| entry.record.size())
+                .sum::<usize>();
+            if count == 0 {
+                // Only an answer to this very stream says where the end is.
+                self.at_end |= self.fetched > self.begun && queue.is_at_end(self.fetched);
+                break;
+            }
         }
+        self.queue = Some(queue);
+    }
+
+    fn happened(&mut self, event: Event<'_>, place: &TopicPartition) {
+        match event {
+            Event::Message(message) => {
+                // Twice is not possible by the protocol; a hole is (transactions, compaction), so only order is kept.
+                if message.offset >= self.fetched {
+                    self.fetched = message.offset + 1;
+                    self.at_end = false;
+                    self.packing.add(&message, &mut self.left);
+                }
+            }
+            Event::End { offset } => {
+                self.at_end = true;
+                self.end = self.end.max(offset);
+            }
+            Event::Error { code, text } => {
+                let kind = kind_of(code);
+                if kind == PortErrorKind::Unavailable {
+                    tracing::debug!(%place, %code, text, "fetching goes on by itself");
+                } else {
+                    let message = format!("reading {place}: {text}");
+                    self.failed = Some(PortError::new(kind, message));
+                }
+            }
+        }
+    }
+
+    /// As much of what is left as a limit allows, but one at least.
+    fn within(&mut self, limit: ReadLimit) -> Vec<Entry> {
+        let mut bytes = 0;
+        let fits = |(number, entry): &(usize, &Entry)| {
+            bytes += entry.record.size();
+            *number == 0 || (*number < limit.records && bytes <= limit.bytes)
+        };
+        let count = self.left.iter().enumerate().take_while(fits).count();
+        let rest = self.left.split_off(count);
+        std::mem::replace(&mut self.left, rest).into()
     }
 }
 
@@ -195,8 +203,8 @@ impl Lease {
         Arc::clone(&self.0)
     }
 
-    /// Waits until there is something or the end is reached; answers with it, and whether fetching must be resumed.
-    pub(super) async fn take(&self, limit: ReadLimit) -> Result<(Slice, bool), PortError> {
+    /// Waits until there is something or the end is reached, and answers with it.
+    pub(super) async fn take(&self, limit: ReadLimit) -> Result<Slice, PortError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let changed = self.0.changed.notified();
@@ -213,10 +221,11 @@ impl Lease {
         }
     }
 
-    fn try_take(&self, limit: ReadLimit) -> Option<Result<(Slice, bool), PortError>> {
+    fn try_take(&self, limit: ReadLimit) -> Option<Result<Slice, PortError>> {
         let mut state = self.0.state();
         state.used = Instant::now();
-        if state.entries.is_empty() {
+        state.fill(limit, &self.0.place);
+        if state.left.is_empty() {
             if let Some(error) = state.failed.clone() {
                 return Some(Err(error));
             }
@@ -225,36 +234,18 @@ impl Lease {
                 entries: Vec::new(),
                 end,
             };
-            return state.at_end.then_some(Ok((nothing, false)));
+            return state.at_end.then_some(Ok(nothing));
         }
-        let mut entries = Vec::with_capacity(state.entries.len().min(limit.records));
-        let mut bytes = 0;
-        while entries.len() < limit.records.max(1) {
-            let Some(size) = state.entries.front().map(|entry| entry.record.size()) else {
-                break;
-            };
-            if !entries.is_empty() && bytes + size > limit.bytes {
-                break;
-            }
-            bytes += size;
-            entries.extend(state.entries.pop_front());
-        }
-        state.bytes -= bytes;
+        let entries = state.within(limit);
         state.taken = entries.last().map_or(state.taken, |entry| entry.offset + 1);
-        let is_last = state.entries.is_empty() && state.at_end;
+        let is_last = state.left.is_empty() && state.at_end;
         // How far the end is nobody said; that it is not here is what a reader has to know.
         let end = if is_last {
             state.taken
         } else {
             state.taken + 1
         };
-        let low =
-            state.entries.len() * 2 <= state.limit.records && state.bytes * 2 <= state.limit.bytes;
-        let resume = state.paused && low;
-        if resume {
-            state.paused = false;
-        }
-        Some(Ok((Slice { entries, end }, resume)))
+        Some(Ok(Slice { entries, end }))
     }
 
     /// How far the partition goes, by what the brokers brought.
@@ -270,8 +261,9 @@ impl Lease {
             tokio::pin!(changed);
             changed.as_mut().enable();
             {
-                let state = self.0.state();
-                if !state.entries.is_empty() {
+                let mut state = self.0.state();
+                state.fill(ONE, &self.0.place);
+                if !state.left.is_empty() {
                     return Ok(());
                 }
                 if let Some(error) = state.failed.clone() {
