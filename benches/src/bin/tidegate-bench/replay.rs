@@ -42,14 +42,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let program = program(arguments)?;
     let folder = Folder::new()?;
     let rules = folder.0.join("rules.yaml");
-    std::fs::write(&rules, documents(&arguments.scenarios)).map_err(|error| told(&rules, &error))?;
+    std::fs::write(&rules, documents(&arguments.scenarios))
+        .map_err(|error| told(&rules, &error))?;
     let events = folder.0.join("events.ndjson");
     write_events(&events, arguments)?;
     println!(
         "{} events, {} resources, rules: {}\n\n  batch  shards    events/s         lines         bytes  digest",
         arguments.events,
         arguments.resources,
-        arguments.scenarios.iter().map(|one| one.name()).collect::<Vec<_>>().join(" ")
+        arguments
+            .scenarios
+            .iter()
+            .map(|one| one.name())
+            .collect::<Vec<_>>()
+            .join(" ")
     );
     let mut first = None;
     for (batch, shards) in CUTS {
@@ -60,9 +66,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "{batch:>7} {shards:>7} {rate:>11.0} {:>13} {:>13}  {:016x}",
             printed.lines, printed.bytes, printed.digest
         );
-        let first = first.get_or_insert_with(|| Printed { ..printed });
+        let first = first.get_or_insert(Printed { ..printed });
         if *first != printed {
-            return Err(format!("batches of {batch} on {shards} shards print something else"));
+            return Err(format!(
+                "batches of {batch} on {shards} shards print something else"
+            ));
         }
     }
     println!("\nthe same bytes every time");
@@ -74,7 +82,11 @@ fn documents(scenarios: &[Scenario]) -> String {
     for scenario in scenarios {
         let named = format!("name: {}", scenario.name());
         // Writing to a text cannot fail.
-        let _ = writeln!(all, "---\n{}", scenario.rule().replace("name: bench", &named));
+        let _ = writeln!(
+            all,
+            "---\n{}",
+            scenario.rule().replace("name: bench", &named)
+        );
     }
     all
 }
@@ -99,8 +111,18 @@ fn replay(
     arguments: &Arguments,
 ) -> Result<Printed, Failure> {
     let mut command = on_cores(program, arguments.cores.as_deref());
-    command.arg("replay").arg("-f").arg(rules).arg("--events").arg(events);
-    command.args(["--batch", &batch.to_string(), "--shards", &shards.to_string()]);
+    command
+        .arg("replay")
+        .arg("-f")
+        .arg(rules)
+        .arg("--events")
+        .arg(events);
+    command.args([
+        "--batch",
+        &batch.to_string(),
+        "--shards",
+        &shards.to_string(),
+    ]);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -109,7 +131,9 @@ fn replay(
     let (mut hasher, mut bytes, mut lines) = (DefaultHasher::new(), 0, 0);
     let mut chunk = vec![0; 1 << 16];
     loop {
-        let count = out.read(&mut chunk).map_err(|error| told(program, &error))?;
+        let count = out
+            .read(&mut chunk)
+            .map_err(|error| told(program, &error))?;
         let Some(read) = chunk.get(..count).filter(|read| !read.is_empty()) else {
             break;
         };

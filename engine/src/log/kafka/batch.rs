@@ -294,9 +294,8 @@ impl<C: ConsumerContext> PartitionQueue<C> {
         let mut list = rdkafka::TopicPartitionList::with_capacity(1);
         list.add_partition(topic, self.partition);
         // SAFETY: the client and the list are alive; the call fills the offsets of the list in.
-        let error = unsafe {
-            native::rd_kafka_position(self.consumer.client().native_ptr(), list.ptr())
-        };
+        let error =
+            unsafe { native::rd_kafka_position(self.consumer.client().native_ptr(), list.ptr()) };
         let found = list.find_partition(topic, self.partition)?;
         match found.offset() {
             rdkafka::Offset::Offset(offset)

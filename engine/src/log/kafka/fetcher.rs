@@ -61,8 +61,7 @@ impl Fetcher {
         let consumer = BaseConsumer::from_config_and_context(&settings.reader(), Plain)
             .map_err(|error| failed(&doing, &error))?;
         let consumer = Arc::new(consumer);
-        let (Some(mut queue), Some(waker)) =
-            (ConsumerQueue::new(&consumer), Waker::new(&consumer))
+        let (Some(mut queue), Some(waker)) = (ConsumerQueue::new(&consumer), Waker::new(&consumer))
         else {
             return Err(PortError::new(
                 PortErrorKind::Unavailable,

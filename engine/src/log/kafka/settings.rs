@@ -204,6 +204,8 @@ impl KafkaSettings {
         // By default a consumer that is faster than the broker waits a second for more.
         self.unless_set(&mut config, "fetch.queue.backoff.ms", "5");
         self.unless_set(&mut config, "fetch.error.backoff.ms", "50");
+        // A partition that is added waits until the answer comes that was asked for without it.
+        self.unless_set(&mut config, "fetch.wait.max.ms", "100");
         // Of each partition: what waits for a shard that is slower than the broker.
         self.unless_set(&mut config, "queued.min.messages", "8192");
         self.unless_set(&mut config, "queued.max.messages.kbytes", "4096");
