@@ -5,6 +5,7 @@
 //! → gateways.
 //! Stop order: doors first (by who owns them) → gateways → shards drain (epoch finished, snapshot) → dispatcher → log.
 
+mod guard;
 mod owning;
 mod sources;
 mod start;
@@ -244,6 +245,7 @@ impl Engine {
     /// # Errors
     /// When the actor refuses, or the answer does not come in time.
     pub async fn request(&self, request: Request) -> Result<Answer, EngineError> {
+        self.check_request(&request)?;
         let id = request.request.clone();
         let answer = self.0.answers.wait(&id);
         let (partition, record) = request.to_record(self.0.partitions);

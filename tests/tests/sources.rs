@@ -292,6 +292,9 @@ async fn sources_are_changed_and_deleted() {
     );
     let ours = PLANT.replace("plant.telemetry", "tidegate.results");
     assert!(desk.refused(&ours).await.contains("topic of the engine"));
+    let spoils = "kind: Rule\nname: w\nfor: all\nwhen: u > 0\nthen: [ { topic: { name: tidegate.journal } } ]";
+    let why = desk.refused(spoils).await;
+    assert!(why.contains("then[0].topic.name") && why.contains("topic of the engine"));
     let (status, _) = desk
         .post(
             "/v1/topics/tidegate.inbox/records",

@@ -9,6 +9,7 @@ use tidegate_actors::observe::{
 };
 use tidegate_actors::why::Question;
 use tidegate_proto::document::SourceDefinition;
+use tidegate_proto::rule::Rule;
 
 pub use crate::engine::{
     Again, Answer, IngestEvent, RecordPlace, SourceStatus, Tail, TailEntry, TailFrom, TailTopic,
@@ -69,6 +70,11 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When something is.
     fn check_source(&self, source: &SourceDefinition) -> Result<(), EngineError>;
+    /// What is wrong with a rule beside its document.
+    ///
+    /// # Errors
+    /// When something is.
+    fn check_rule(&self, rule: &Rule) -> Result<(), EngineError>;
     /// Brings a source in force; answers when every shard reads it.
     fn put_source(
         &self,
@@ -168,6 +174,10 @@ impl Backend for Engine {
 
     fn check_source(&self, source: &SourceDefinition) -> Result<(), EngineError> {
         Self::check_source(self, source)
+    }
+
+    fn check_rule(&self, rule: &Rule) -> Result<(), EngineError> {
+        Self::check_rule(self, rule)
     }
 
     fn put_source(

@@ -247,6 +247,7 @@ async fn foresee(api: &Api, source: Source) -> Result<Value, EngineError> {
     };
     match source.document {
         Document::Rule(rule) => {
+            api.backend().check_rule(&rule)?;
             let known = api.backend().rule(rule.name.as_str()).await?;
             let before = known.as_ref().map_or(0, |known| known.revision);
             let known = known.and_then(|known| document::parse(&known.document).ok()?.pop());

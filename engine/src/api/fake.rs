@@ -10,6 +10,7 @@ use tidegate_actors::observe::{
 };
 use tidegate_actors::why::Question;
 use tidegate_proto::document::{self, Document, SourceDefinition};
+use tidegate_proto::rule::Rule;
 
 use super::backend::{
     Again, Answer, Answering, Backend, IngestEvent, RecordPlace, SourceStatus, Tail, TailEntry,
@@ -245,6 +246,10 @@ impl Backend for Fake {
         if source.topic.starts_with("tidegate.") {
             return Err(EngineError::Invalid("ours".into()));
         }
+        Ok(())
+    }
+
+    fn check_rule(&self, _: &Rule) -> Result<(), EngineError> {
         Ok(())
     }
 

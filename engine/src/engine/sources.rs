@@ -148,13 +148,6 @@ impl Engine {
         crate::source::check(source, self.0.registry.as_ref()).map_err(EngineError::issues)
     }
 
-    fn is_ours(&self, topic: &str) -> bool {
-        let kinds = [
-            "inbox", "journal", "results", "actions", "changes", "dlq", "late",
-        ];
-        kinds.iter().any(|kind| self.config().topic(kind) == topic)
-    }
-
     /// Where a reading would begin now, by partition.
     async fn starts(
         &self,

@@ -21,7 +21,13 @@ impl Joined {
     ) {
         let left = coming.left;
         let until = over(rules, (before, after), &row, left);
-        if until < coming.water {
+        // In row order a row is taken when time has passed it; a wait that ended before it began must not make it late.
+        let least = if rules.ordered {
+            until.max(row.time)
+        } else {
+            until
+        };
+        if least < coming.water {
             found.late.push((key, row, coming.record));
             return;
         }

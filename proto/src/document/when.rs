@@ -368,4 +368,34 @@ pub(super) fn check_actions(
             report.hint(&path, field.mark, problem, "leave `every_time` out");
         }
     }
+    check_alarms(field, body, actions, report);
+}
+
+/// An alarm begins and ends: what has no end cannot raise one, and none of its lines may be left out.
+fn check_alarms(field: &Field<'_>, body: &Body, actions: &[Action], report: &mut Report) {
+    let alarms = actions.iter().enumerate();
+    let alarms = alarms.filter(|(_, action)| matches!(action.kind, ActionKind::Alarm { .. }));
+    for (count, (index, action)) in alarms.enumerate() {
+        let path = format!("{}[{index}].alarm", field.path);
+        if matches!(body, Body::Window(_) | Body::Join(_)) {
+            let problem = "windows and joins have results, which do not end as an alarm does";
+            let hint =
+                "ask for the same with a condition, such as `when: count(x, \"5m\") > 3.0`, or act by `handler`, `topic` or `log`";
+            report.hint(&path, field.mark, problem, hint);
+        }
+        if count > 0 {
+            let problem = "a rule raises one alarm";
+            let hint = "write `levels` for several severities, or another rule";
+            report.hint(&path, field.mark, problem, hint);
+        }
+        let limits = [
+            ("at_most_every", action.at_most_every.is_some()),
+            ("once", action.once),
+        ];
+        for (name, _) in limits.into_iter().filter(|(_, is_there)| *is_there) {
+            let problem = format!("`{name}` would leave lines of the alarm out, also its end");
+            let hint = "limit what is done beside it: a `handler`, `topic` or `log` of its own";
+            report.hint(&path, field.mark, problem, hint);
+        }
+    }
 }

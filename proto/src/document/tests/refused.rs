@@ -191,6 +191,20 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "window: { tumbling: 5m }\nemit: { n: count() }\nthen: [ { alarm: { severity: MAJOR } } ]",
+        &[
+            "6:1: rule r: then[0].alarm: windows and joins have results, which do not end as an alarm does (ask for the same with a condition, such as `when: count(x, \"5m\") > 3.0`, or act by `handler`, `topic` or `log`)",
+        ],
+    ),
+    (
+        "when: x\nthen: [ { alarm: { severity: MAJOR }, at_most_every: 10s }, { alarm: { severity: MINOR, once: true } } ]",
+        &[
+            "5:1: rule r: then[0].alarm: `at_most_every` would leave lines of the alarm out, also its end (limit what is done beside it: a `handler`, `topic` or `log` of its own)",
+            "5:1: rule r: then[1].alarm: a rule raises one alarm (write `levels` for several severities, or another rule)",
+            "5:1: rule r: then[1].alarm: `once` would leave lines of the alarm out, also its end (limit what is done beside it: a `handler`, `topic` or `log` of its own)",
+        ],
+    ),
+    (
         "when: x\nthen: { alarm: {} }\nto: results",
         &[
             "5:7: rule r: then: a map is not a list",
