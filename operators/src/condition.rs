@@ -6,6 +6,7 @@
 
 mod alarm;
 mod level;
+mod revise;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -14,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use tidegate_proto::{EventRef, OutcomeKind, Value};
 
 use crate::timer::IDLE;
+use crate::watermark::NEVER;
 
 use alarm::Alarm;
 pub(crate) use alarm::Flapping;
 pub(crate) use level::{Level, LevelRules, Phase};
+pub(crate) use revise::Heir;
 pub(crate) use schedule::{Borders, Schedule};
 
 /// What a rule says.
@@ -188,16 +191,26 @@ impl Task {
     }
 
     fn wake_at(&mut self, rules: &Rules, time: i64, told: &mut Vec<Told>) {
+        self.end_waits(rules, (time, NEVER), told);
+        if let Some(mut alarm) = self.alarm.take() {
+            alarm.wake(rules, time, told);
+            self.alarm = Some(alarm);
+        }
+    }
+
+    /// Ends the waits of levels that are due at a time, and tells what follows; nothing of a time before `floor`.
+    fn end_waits(&mut self, rules: &Rules, (time, floor): (i64, i64), told: &mut Vec<Told>) {
         let was = self.first.raised();
         let mut row = None;
         let mut moved = false;
         for (level, rules) in self.levels_mut().zip(&rules.levels) {
             if level.due(*rules) <= time {
-                let began = level.wake(*rules);
+                let began = level.wake(*rules, floor);
                 row = row.or(began);
                 moved = true;
             }
         }
+        let time = time.max(floor);
         let Some(mut alarm) = self.alarm.take() else {
             return self.plain(was, time, || row, told);
         };
@@ -205,7 +218,6 @@ impl Task {
             let worst = self.worst(&alarm);
             alarm.settle(rules, worst, (time, row, Note::Plain), told);
         }
-        alarm.wake(rules, time, told);
         self.alarm = Some(alarm);
     }
 
@@ -281,50 +293,5 @@ impl Task {
             });
         }
         self.alarm = Some(alarm);
-    }
-
-    /// Goes on under revised rules; `same`: they judge the same way.
-    pub(crate) fn carry(&mut self, old: &Rules, new: &Rules, same: bool) {
-        let told = match &self.alarm {
-            Some(alarm) => alarm.told,
-            None => self.first.raised().map(|_| 0),
-        };
-        let stands = self.first.raised().is_some();
-        // Where an alarm is needed now it is made of the level at the next judgement.
-        if same && (new.is_rich() || !old.is_rich() || told.is_some() == stands) {
-            if !new.is_rich() {
-                self.alarm = None;
-            }
-            return;
-        }
-        let at = self.levels().find_map(Level::raised).unwrap_or_default();
-        self.kept = None;
-        self.alarm = None;
-        self.first = Level::default();
-        let Some(told) = told else {
-            return;
-        };
-        // What was told stays told: on the level of the same severity, otherwise on the mildest.
-        let severity = old.level(told).severity;
-        let mildest = new.levels.len().saturating_sub(1);
-        let heir = new
-            .levels
-            .iter()
-            .position(|level| level.severity == severity);
-        let heir = heir.unwrap_or(mildest);
-        self.first = Level::raised_at(at);
-        if !new.is_rich() {
-            return;
-        }
-        let mut alarm = Alarm::of(&self.first, new);
-        if let Some(level) = heir
-            .checked_sub(1)
-            .and_then(|heir| alarm.others.get_mut(heir))
-        {
-            *level = std::mem::take(&mut self.first);
-        }
-        alarm.stands = Some(heir);
-        alarm.told = Some(heir);
-        self.alarm = Some(Box::new(alarm));
     }
 }

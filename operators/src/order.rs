@@ -59,6 +59,34 @@ impl Waiting {
         self.rows.iter().map(|rows| rows.len() as u64).sum()
     }
 
+    /// Resources of which something waits.
+    pub(crate) fn resources(&self) -> Vec<u32> {
+        let rows = (0..).zip(&self.rows);
+        let waiting = rows.filter(|(_, rows)| !rows.is_empty());
+        waiting.map(|(resource, _)| resource).collect()
+    }
+
+    /// What waits, for somebody who asks for other values of rows: `from` has for each where it stood before.
+    pub(crate) fn handed_on(&self, from: &[Option<usize>], takes: impl Fn(u32) -> bool) -> Self {
+        let hand_on = |row: &WaitingRow| {
+            let value = |from: &Option<usize>| from.and_then(|from| row.values.get(from)).cloned();
+            let values = from.iter().map(|from| value(from).unwrap_or_default());
+            WaitingRow {
+                time: row.time,
+                sequence: row.sequence,
+                cause: row.cause.clone(),
+                values: values.collect(),
+            }
+        };
+        let of = |(resource, rows): (u32, &VecDeque<WaitingRow>)| {
+            let rows = rows.iter().filter(|_| takes(resource));
+            rows.map(hand_on).collect()
+        };
+        Self {
+            rows: (0..).zip(&self.rows).map(of).collect(),
+        }
+    }
+
     /// Lets go what waits of a resource.
     pub(crate) fn forget(&mut self, resource: u32) {
         if let Some(rows) = self.rows.get_mut(resource as usize) {

@@ -23,6 +23,7 @@ mod filter;
 mod given;
 mod graphs;
 mod group;
+mod heirs;
 mod judge;
 mod keys;
 mod members;
@@ -381,7 +382,8 @@ impl Pipeline {
             let due: Vec<u32> = resources
                 .filter(|resource| group.deadline(*resource) <= time.0)
                 .collect();
-            group.wake(&due, view, watch, &mut self.scratch, out);
+            let whom = (due.as_slice(), Trigger::Clock);
+            group.wake(whom, view, watch, &mut self.scratch, out);
         }
         for (index, window) in self.windows.iter_mut().enumerate() {
             let Some(window) = window else {

@@ -146,6 +146,25 @@ impl Alarm {
         }
     }
 
+    /// Goes on under revised rules: without a guard there is nothing to count, and nothing is held back.
+    pub(crate) fn obey(&mut self, rules: &Rules) {
+        if rules.flapping.is_none() {
+            self.transitions.clear();
+            self.flapping = false;
+        }
+    }
+
+    /// A revision changed the severity of what is told: repeats count anew.
+    pub(crate) const fn restart(&mut self, time: i64) {
+        self.base = time;
+        self.again = 0;
+    }
+
+    /// Whether what it tells is held back.
+    pub(crate) const fn is_flapping(&self) -> bool {
+        self.flapping
+    }
+
     fn tell(&mut self, time: i64, row: Option<EventRef>, note: Note, told: &mut Vec<Told>) {
         let kind = match (self.told, self.stands) {
             (None, Some(_)) => OutcomeKind::Raised,

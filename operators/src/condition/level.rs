@@ -83,9 +83,9 @@ impl Level {
         }
     }
 
-    /// Ends the wait that runs, at its time; answers with the row that began it.
-    pub(crate) fn wake(&mut self, rules: LevelRules) -> Option<EventRef> {
-        let due = self.due(rules);
+    /// Ends the wait that runs, at its time, or at `floor` if that is later; answers with the row that began it.
+    pub(crate) fn wake(&mut self, rules: LevelRules, floor: i64) -> Option<EventRef> {
+        let due = self.due(rules).max(floor);
         self.phase = match self.phase {
             Phase::Pending { .. } => Phase::Raised { at: due },
             Phase::Calm | Phase::Raised { .. } | Phase::Clearing { .. } => Phase::Calm,
@@ -143,6 +143,23 @@ impl Level {
             Phase::Calm | Phase::Pending { .. } | Phase::Raised { .. } | Phase::Clearing { .. } => {
             }
         }
+    }
+
+    /// Goes on under revised rules: `judges` with what its `when` said, `ends` with what ends it.
+    pub(crate) fn carry(&self, judges: bool, ends: bool) -> Self {
+        let mut level = self.clone();
+        if !judges {
+            level.give_up();
+            level.dampening = None;
+        }
+        if let (false, Phase::Clearing { at, .. }) = (ends, level.phase) {
+            level = Self {
+                phase: Phase::Raised { at },
+                cause: None,
+                ..level
+            };
+        }
+        level
     }
 
     /// A run of hold that is over without an end.

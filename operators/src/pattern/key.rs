@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::Fate;
 use super::{Attempt, Copies, Drops, Fit, Found, KeyLimits, Machine, Scene, Taken};
 use crate::timer::IDLE;
+use crate::watermark::NEVER;
 
 /// Attempts of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) struct Key {
 struct Work<'a> {
     machine: &'a Machine,
     at: i64,
+    /// Nothing is told of an earlier time.
+    floor: i64,
     limits: KeyLimits,
     scene: &'a mut dyn Scene,
     /// A match was told at this row.
@@ -46,6 +49,7 @@ impl<'a> Work<'a> {
         Self {
             machine,
             at,
+            floor: NEVER,
             limits,
             scene,
             matched: false,
@@ -387,6 +391,17 @@ impl Key {
         limits: KeyLimits,
         scene: &mut dyn Scene,
     ) {
+        self.pass(machine, (NEVER, bound), limits, scene);
+    }
+
+    /// The same; nothing is told of a time before `floor`: a revision has made it due.
+    pub(crate) fn pass(
+        &mut self,
+        machine: &Machine,
+        (floor, bound): (i64, i64),
+        limits: KeyLimits,
+        scene: &mut dyn Scene,
+    ) {
         loop {
             let dues = self.attempts.iter().enumerate().map(|(index, attempt)| {
                 let (due, expiry) = attempt.due(machine);
@@ -395,7 +410,8 @@ impl Key {
             let Some((due, _, index)) = dues.min().filter(|(due, ..)| *due <= bound) else {
                 return;
             };
-            let mut work = Work::new(machine, due, limits, scene);
+            let mut work = Work::new(machine, due.max(floor), limits, scene);
+            work.floor = floor;
             self.timer(index, &mut work);
             self.wait(&mut work);
             self.tidy(&mut work);
@@ -447,7 +463,7 @@ impl Key {
         let at = if work.at < whole {
             work.at.saturating_sub(1)
         } else {
-            whole
+            whole.max(work.floor)
         };
         work.scene.matched(&Found {
             rows: &attempt.rows,

@@ -1,15 +1,13 @@
 //! Rules come, change and go: what is equal keeps its state, what is raised stays raised, what leaves is cleared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_proto::{Names, Order, Outcome, OutcomeKind, Trigger, Value};
 
 use super::group::{Begun, Group, identity};
-use super::sight::Sight;
 use super::unit::{Tale, Unit, UnitState};
 use super::{Pipeline, Seat, View};
-use crate::condition::Task;
 use crate::plan::Plan;
 use crate::plan::condition::ConditionPlan;
 use crate::watermark::{Line, NEVER, OwnTiming, at};
@@ -22,10 +20,10 @@ pub(crate) struct Change<'a> {
 }
 
 /// What a rule takes along from one group to another.
-struct Baggage {
-    state: UnitState,
-    raised: BTreeSet<u32>,
-    condition: Arc<ConditionPlan>,
+pub(crate) struct Baggage {
+    pub(crate) state: UnitState,
+    pub(crate) raised: BTreeSet<u32>,
+    pub(crate) condition: Arc<ConditionPlan>,
 }
 
 impl Pipeline {
@@ -33,6 +31,18 @@ impl Pipeline {
         Begun {
             sequence: self.sequence,
             clock: self.clock,
+        }
+    }
+
+    /// The watermark line of a rule that is revised: its own, as long as its time settings stay; time never goes back.
+    pub(crate) fn line_again(&mut self, timing: OwnTiming, old: Option<usize>) -> usize {
+        let same = |line: &usize| {
+            let line = self.lines.get(*line);
+            line.is_some_and(|(line, _)| line.rule == timing)
+        };
+        match old.filter(same) {
+            Some(line) => line,
+            None => self.line(timing),
         }
     }
 
@@ -79,6 +89,9 @@ impl Pipeline {
         }
         if let Some((unit, raised)) = severity {
             self.tell_updated(target, unit, &raised, change);
+            if old.is_some() {
+                self.settle_condition((target, unit), stays.is_none(), change);
+            }
         }
         if let Some((group, _)) = old.filter(|(group, _)| *group != target) {
             self.sweep(group);
@@ -135,10 +148,11 @@ impl Pipeline {
         condition: &Arc<ConditionPlan>,
         identity: &str,
         (metrics, change): (&mut Names, &mut Change<'_>),
-        old: Option<(usize, usize)>,
+        place: Option<(usize, usize)>,
     ) -> usize {
         let begun = self.begun();
-        let heir = old.is_some() && condition.table.streams().next().is_some();
+        let waits = plan.order() == Order::Time;
+        let heir = place.is_some() && (waits || condition.table.streams().next().is_some());
         let mut groups = self.groups.iter();
         let found = groups.position(|group| {
             !heir
@@ -149,11 +163,14 @@ impl Pipeline {
         if let Some(found) = found {
             return found;
         }
-        let line = self.line(condition.timing);
+        let old = place.and_then(|(group, _)| self.groups.get(group)?.as_ref());
+        let was = old.map(|old| old.state.line);
+        let line = self.line_again(condition.timing, was);
         let mut group = Group::new(plan, condition, (begun, line), change.view, metrics);
-        if let Some(old) = old.and_then(|(group, _)| self.groups.get(group)?.as_ref()) {
+        if let Some(old) = place.and_then(|(group, _)| self.groups.get(group)?.as_ref()) {
             group.inherit(old, plan);
         }
+        self.meet_waiting(&mut group, change.view);
         self.give_birth(&mut group, change.view);
         let free = self.groups.iter().position(Option::is_none);
         let index = free.unwrap_or_else(|| {
@@ -219,7 +236,8 @@ impl Pipeline {
         }
     }
 
-    /// Gives a rule its place in a group. Answers with the resources to tell an update of when only the severity changed.
+    /// Gives a rule its place in a group. Answers with its number there, and what is raised at another severity now, with
+    /// the level that says so.
     fn seat(
         &mut self,
         target: usize,
@@ -227,7 +245,7 @@ impl Pipeline {
         condition: &Arc<ConditionPlan>,
         baggage: Option<Baggage>,
         view: &dyn View,
-    ) -> Option<(usize, BTreeSet<u32>)> {
+    ) -> Option<(usize, BTreeMap<u32, usize>)> {
         let tables = self.settings.thresholds;
         let lines = &self.lines;
         let group = self.groups.get_mut(target)?.as_mut()?;
@@ -236,35 +254,16 @@ impl Pipeline {
             group.units.push(None);
             group.units.len() - 1
         });
-        let severity = |plan: &ConditionPlan| plan.alarm.and_then(|alarm| alarm.severity);
-        let updated = baggage
-            .as_ref()
-            .filter(|b| b.condition.alarm.is_some() && condition.alarm.is_some())
-            .filter(|b| severity(&b.condition) != severity(condition))
-            .map(|b| {
-                let raised = b.raised.iter().copied();
-                let members = &group.state.members;
-                (number, raised.filter(|r| members.has(*r)).collect())
-            });
         let mut unit = Unit::new(plan, condition);
         let mut raised = BTreeSet::new();
+        let mut updated = BTreeMap::new();
         if let Some(baggage) = baggage {
-            let mut baggage = baggage;
-            for kept in baggage
-                .state
-                .tasks
-                .iter_mut()
-                .filter_map(|task| task.kept.as_mut())
-            {
-                kept.values = condition
-                    .table
-                    .translate(&baggage.condition.table, &kept.values);
-            }
-            raised = baggage.raised;
-            unit.adopt(baggage.state, &raised, &baggage.condition, |resource| {
+            raised.clone_from(&baggage.raised);
+            updated = unit.adopt(baggage, |resource| {
                 let line = lines.get(group.state.line);
                 line.map_or(NEVER, |(line, _)| line.mark(resource))
             });
+            updated.retain(|resource, _| group.state.members.has(*resource));
         }
         if let Some(threshold) = condition.threshold.as_ref().filter(|_| tables) {
             let table = group.table(threshold);
@@ -286,7 +285,7 @@ impl Pipeline {
         if waits {
             self.rearm_all(target, view.resources());
         }
-        updated
+        Some((number, updated))
     }
 
     /// Finds every deadline of a group anew and sets its timers.
@@ -326,10 +325,10 @@ impl Pipeline {
         &mut self,
         group: usize,
         unit: usize,
-        raised: &BTreeSet<u32>,
+        raised: &BTreeMap<u32, usize>,
         change: &mut Change<'_>,
     ) {
-        for resource in raised {
+        for (resource, level) in raised {
             let Some((tale, values)) = self.moment(group, *resource, OutcomeKind::Updated, change)
             else {
                 return;
@@ -337,7 +336,7 @@ impl Pipeline {
             let group = self.groups.get(group).and_then(Option::as_ref);
             if let Some(unit) = group.and_then(|g| g.units.get(unit)?.as_ref()) {
                 let value = |place: usize| values.get(place).cloned().unwrap_or_default();
-                change.out.push(unit.tell(&tale, None, &value));
+                change.out.push(unit.tell(&tale, Some(*level), &value));
             }
         }
     }
@@ -421,55 +420,5 @@ impl Pipeline {
     pub(crate) fn let_go(&mut self, group: usize, unit: usize) {
         self.take_out(group, unit);
         self.sweep(group);
-    }
-}
-
-impl Group {
-    /// Goes on with what is equal in the group that a rule comes from.
-    fn inherit(&mut self, old: &Self, plan: &Plan) {
-        let input = plan.input_identity();
-        if !old.state.identity.starts_with(&input) {
-            return;
-        }
-        let sight = &mut self.state.sight;
-        sight.inherit(
-            &self.condition.table,
-            &old.state.sight,
-            &old.condition.table,
-        );
-        self.state.filter.clone_from(&old.state.filter);
-        if old.wakes() || self.order == Order::Time {
-            self.state.judged.clone_from(&old.state.judged);
-            self.state.causes.clone_from(&old.state.causes);
-        }
-        let metrics = |sight: &Sight| sight.metrics.iter().map(|m| m.metric).collect::<Vec<_>>();
-        if metrics(&old.state.sight) == metrics(&self.state.sight) {
-            self.state.waiting.clone_from(&old.state.waiting);
-        }
-    }
-}
-
-impl Unit {
-    /// Goes on with the state of the rule's last revision.
-    fn adopt(
-        &mut self,
-        state: UnitState,
-        raised: &BTreeSet<u32>,
-        old: &ConditionPlan,
-        mark: impl Fn(u32) -> i64,
-    ) {
-        let was_in_table = state.table.is_some();
-        self.state = state;
-        self.state.table = None;
-        if was_in_table {
-            for resource in raised {
-                *self.task(*resource) = Task::raised_at(mark(*resource));
-            }
-        }
-        let condition = Arc::clone(&self.condition);
-        let same = condition.judges_as(old);
-        for task in &mut self.state.tasks {
-            task.carry(&old.rules, &condition.rules, same);
-        }
     }
 }

@@ -17,12 +17,14 @@ impl Pipeline {
         metrics: &mut Names,
         view: &dyn View,
     ) {
-        let line = self.line(crate::plan::window::timing(plan.rule()));
-        let mut unit = WindowUnit::new(plan, window, line, view, metrics);
         let old = match self.rules.get(&plan.name) {
             Some(Seat::Window(index)) => Some(*index),
             _ => None,
         };
+        let was = old.and_then(|old| self.windows.get(old)?.as_ref());
+        let was = was.map(WindowUnit::line);
+        let line = self.line_again(crate::plan::window::timing(plan.rule()), was);
+        let mut unit = WindowUnit::new(plan, window, line, view, metrics);
         if let Some(old) = old {
             let was = self.windows.get_mut(old).and_then(Option::take);
             if let Some(was) = was {

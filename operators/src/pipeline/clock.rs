@@ -1,6 +1,6 @@
 //! Time passes without rows: what is due for silent resources happens.
 
-use tidegate_proto::{Outcome, Timestamp};
+use tidegate_proto::{Outcome, Timestamp, Trigger};
 
 use super::group::Watch;
 use super::suspect::{Part, Working, break_if};
@@ -50,7 +50,8 @@ impl Pipeline {
                 line,
             };
             break_if(self.settings.breaks.brittle_clock, group.names());
-            group.wake(&due, view, watch, &mut self.scratch, out);
+            let whom = (due.as_slice(), Trigger::Clock);
+            group.wake(whom, view, watch, &mut self.scratch, out);
         }
     }
 

@@ -260,7 +260,7 @@ impl Group {
     /// Lets time pass for resources whose watermark has moved without a row.
     pub(crate) fn wake(
         &mut self,
-        resources: &[u32],
+        (resources, trigger): (&[u32], Trigger),
         view: &dyn View,
         watch: Watch<'_>,
         scratch: &mut Scratch,
@@ -269,7 +269,7 @@ impl Group {
         self.open(scratch);
         for resource in resources {
             let water = watch.line.mark(*resource);
-            self.pass(*resource, water, (Trigger::Clock, view), scratch);
+            self.pass(*resource, water, (trigger, view), scratch);
             scratch.touched.push(*resource);
         }
         self.judge(None, scratch, out);

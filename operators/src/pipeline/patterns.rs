@@ -24,7 +24,7 @@ use crate::pattern::{Fit, Key, KeyLimits};
 use crate::plan::Plan;
 use crate::plan::pattern::PatternPlan;
 use crate::timer::{IDLE, Timers};
-use crate::watermark::{at, cell};
+use crate::watermark::{NEVER, at, cell};
 
 /// No point: time passes, nothing is judged.
 const NO_POINT: u32 = u32::MAX;
@@ -74,6 +74,8 @@ struct Step {
     before: i64,
     /// Timers up to here come after it.
     after: i64,
+    /// A revision made them due: they happen at that time, not at their own.
+    settles: bool,
     /// Number of the point, or [`NO_POINT`].
     point: u32,
     event: Event,
@@ -165,7 +167,7 @@ impl PatternUnit {
     /// Lets time pass for resources whose watermark has moved without a row.
     pub(crate) fn wake(
         &mut self,
-        (resources, limits): (&[u32], Limits),
+        (resources, limits, trigger): (&[u32], Limits, Trigger),
         view: &dyn View,
         watch: Watch<'_>,
         scratch: &mut PatternScratch,
@@ -174,7 +176,28 @@ impl PatternUnit {
         self.open(scratch);
         for resource in resources {
             let water = watch.line.mark(*resource);
-            self.pass(*resource, water, (Trigger::Clock, view), scratch);
+            self.pass(*resource, water, (trigger, view), scratch);
+        }
+        self.run((None, view), limits, scratch, out);
+        self.rearm(watch, resources);
+    }
+
+    /// The same where a revision made something due: it happens at the watermark.
+    pub(crate) fn settle(
+        &mut self,
+        (resources, limits, trigger): (&[u32], Limits, Trigger),
+        view: &dyn View,
+        watch: Watch<'_>,
+        scratch: &mut PatternScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.open(scratch);
+        for resource in resources {
+            let water = watch.line.mark(*resource);
+            self.pass(*resource, water, (trigger, view), scratch);
+            if let Some(step) = scratch.steps.last_mut() {
+                step.settles = true;
+            }
         }
         self.run((None, view), limits, scratch, out);
         self.rearm(watch, resources);
@@ -277,7 +300,8 @@ impl PatternUnit {
         let mut theatre = Theatre::new(self, step, book, out);
         if due <= step.before {
             theatre.between = true;
-            key.time(machine, step.before, limits, &mut theatre);
+            let floor = if step.settles { step.before } else { NEVER };
+            key.pass(machine, (floor, step.before), limits, &mut theatre);
             theatre.between = false;
         }
         if judged && !(key.is_idle(machine) && theatre.passes_over(machine)) {

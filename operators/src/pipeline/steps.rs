@@ -310,7 +310,7 @@ impl Group {
 
     /// A row of a resource is read: with the first one the task takes what the twin knew before. Not later, when a row has
     /// waited or passed `where`: by then the twin knows more or less of the rows between, as the batches are cut.
-    fn meet(&mut self, resource: u32, water: i64, view: &dyn View) {
+    pub(crate) fn meet(&mut self, resource: u32, water: i64, view: &dyn View) {
         let limit = Sight::limit(true, water);
         self.state.sight.seed(resource, limit, view);
         if let Some(filter) = &mut self.state.filter {

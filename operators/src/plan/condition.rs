@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::{Issues, Level, Order, Rule, Span, When};
+use tidegate_proto::{Issues, Level, Order, Rule, Severity, Span, When};
 use tidegate_scripts::{Formula, FormulaContext, Slot};
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{AlarmPlan, Script, TextPlan, alarm};
-use crate::condition::{Flapping, LevelRules, Rules, Schedule};
+use crate::condition::{Flapping, Heir, LevelRules, Rules, Schedule};
 use crate::threshold::ThresholdPlan;
 use crate::watermark::OwnTiming;
 
@@ -43,24 +43,87 @@ pub(crate) struct LevelPlan {
     pub(crate) clear: Option<Bound>,
 }
 
-impl LevelPlan {
-    fn formulas(&self) -> (&Arc<str>, Option<&Arc<str>>) {
-        let clear = self.clear.as_ref();
-        (
-            self.when.formula.normal_text(),
-            clear.map(|clear| clear.formula.normal_text()),
-        )
-    }
-}
-
 impl ConditionPlan {
     /// Whether two conditions judge the same way: durations apart, which are counted anew from the same start.
     pub(crate) fn judges_as(&self, other: &Self) -> bool {
-        let judging = |rules: &LevelRules| (rules.severity, rules.dampen);
-        let rules = self.rules.levels.iter().map(judging);
-        let formulas = self.levels.iter().map(LevelPlan::formulas);
-        rules.eq(other.rules.levels.iter().map(judging))
-            && formulas.eq(other.levels.iter().map(LevelPlan::formulas))
+        let same = |(at, heir): (usize, Option<Heir>)| {
+            heir.is_some_and(|heir| heir.of == at && heir.judges && heir.ends)
+        };
+        let heirs = self.heirs(other);
+        heirs.len() == other.levels.len() && heirs.into_iter().enumerate().all(same)
+    }
+
+    fn when(&self, level: usize) -> Option<(&Arc<str>, Option<(u32, u32)>)> {
+        let (plan, rules) = (self.levels.get(level)?, self.rules.levels.get(level)?);
+        Some((plan.when.formula.normal_text(), rules.dampen))
+    }
+
+    fn clear(&self, level: usize) -> Option<&Arc<str>> {
+        let clear = self.levels.get(level)?.clear.as_ref()?;
+        Some(clear.formula.normal_text())
+    }
+
+    fn severity(&self, level: usize) -> Option<Severity> {
+        self.rules.levels.get(level)?.severity
+    }
+
+    /// Which level of another revision each level goes on with: matched by content, equal twins by severity, then by place.
+    pub(crate) fn heirs(&self, old: &Self) -> Vec<Option<Heir>> {
+        let mut heirs = vec![None; self.levels.len()];
+        let mut taken = vec![false; old.levels.len()];
+        // How good a match is, the best first.
+        let matches = |new: usize, was: usize| {
+            let judges = self.when(new) == old.when(was);
+            let severity = self.severity(new) == old.severity(was);
+            let own = self.clear(new) == old.clear(was);
+            // Without a `clear` of its own `when` ends it, too.
+            let ends = own && (judges || self.clear(new).is_some());
+            let rank = match (judges, ends, severity) {
+                (true, true, true) => 0,
+                (true, true, false) => 1,
+                (true, false, true) => 2,
+                (true, false, false) => 3,
+                (false, _, true) => 4,
+                (false, _, false) => return None,
+            };
+            Some((
+                rank,
+                Heir {
+                    of: was,
+                    judges,
+                    ends,
+                },
+            ))
+        };
+        for rank in 0..=4 {
+            for (new, heir) in heirs
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, heir)| heir.is_none())
+            {
+                let mut free = taken.iter_mut().enumerate().filter(|(_, taken)| !**taken);
+                let found = free.find_map(|(was, taken)| {
+                    let (_, heir) = matches(new, was).filter(|(found, _)| *found == rank)?;
+                    *taken = true;
+                    Some(heir)
+                });
+                *heir = found;
+            }
+        }
+        heirs
+    }
+
+    /// Whether what is told of a level has another severity than what another revision told of one of its levels.
+    pub(crate) fn is_other_severity(&self, level: usize, (old, was): (&Self, usize)) -> bool {
+        let says = |plan: &Self, level: usize| {
+            let own = plan.severity(level);
+            let alarm = plan.alarm.map(|alarm| alarm.severity);
+            own.map(Some).or(alarm)
+        };
+        match (says(self, level), says(old, was)) {
+            (Some(now), Some(before)) => now != before,
+            _ => false,
+        }
     }
 
     /// What a level is called in reports: `when` alone, `CRITICAL.when` among several.

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tidegate_proto::{Names, Outcome, Value};
+use tidegate_proto::{Names, Order, Outcome, Trigger, Value};
 
 use super::{PatternScratch, PatternUnit};
+use crate::order::Waiting;
 use crate::pattern::Taken;
 use crate::pipeline::apply::Change;
 use crate::pipeline::group::{Push, Watch};
+use crate::pipeline::heirs::places;
 use crate::pipeline::members::matches;
 use crate::pipeline::picker::Picker;
+use crate::pipeline::sight::Sight;
 use crate::pipeline::suspect::{Part, Working, break_if};
 use crate::pipeline::{Pipeline, Seat, Times, View};
 use crate::plan::Plan;
@@ -25,12 +28,13 @@ impl Pipeline {
         metrics: &mut Names,
         change: &mut Change<'_>,
     ) {
-        let line = self.line(pattern.timing);
-        let mut unit = PatternUnit::new(plan, pattern, line, change.view, metrics);
         let old = match self.rules.get(&plan.name) {
             Some(Seat::Pattern(index)) => Some(*index),
             _ => None,
         };
+        let was = old.and_then(|old| self.patterns.get(old)?.as_ref());
+        let line = self.line_again(pattern.timing, was.map(PatternUnit::line));
+        let mut unit = PatternUnit::new(plan, pattern, line, change.view, metrics);
         let was = old.and_then(|old| self.patterns.get_mut(old)?.take());
         if let (Some(old), Some(mut was)) = (old, was) {
             self.pattern_picker.set_all(old, &was.state.members, false);
@@ -57,6 +61,9 @@ impl Pipeline {
                 self.bear_pattern(&mut unit, resource);
             }
         }
+        if old.is_some() {
+            self.settle_pattern(&mut unit, change);
+        }
         self.pattern_picker
             .set_all(index, &unit.state.members, true);
         if let Some(place) = self.patterns.get_mut(index) {
@@ -64,6 +71,31 @@ impl Pipeline {
         }
         self.rules
             .insert(Arc::clone(&plan.name), Seat::Pattern(index));
+    }
+
+    /// What a revision has made past due happens at once, at the watermark of each task.
+    fn settle_pattern(&mut self, unit: &mut PatternUnit, change: &mut Change<'_>) {
+        let mut due = Vec::new();
+        for resource in unit.state.waiting.resources() {
+            let mark = self.mark(unit.line(), resource);
+            unit.seed(resource, Sight::limit(true, mark), change.view);
+        }
+        for resource in 0..change.view.resources() {
+            let mark = self.mark(unit.line(), resource);
+            if mark != NEVER && unit.deadline(resource) <= mark {
+                due.push(resource);
+            }
+        }
+        let limits = self.settings.limits;
+        if let Some((line, _)) = self.lines.get(unit.line()) {
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            let whom = (due.as_slice(), limits, change.trigger);
+            let scratch = &mut self.pattern_scratch;
+            unit.settle(whom, change.view, watch, scratch, change.out);
+        }
     }
 
     /// The task of a resource begins now, if its pattern waits from the beginning: at its watermark, or at the clock.
@@ -139,7 +171,8 @@ impl Pipeline {
                 let name = std::iter::once(&unit.plan.name);
                 break_if(self.settings.breaks.brittle_clock, name);
                 let limits = self.settings.limits;
-                unit.wake((&due, limits), view, watch, &mut self.pattern_scratch, out);
+                let whom = (due.as_slice(), limits, Trigger::Clock);
+                unit.wake(whom, view, watch, &mut self.pattern_scratch, out);
             }
         }
     }
@@ -167,7 +200,8 @@ impl Pipeline {
             let resources = all.iter().copied();
             let due: Vec<u32> = resources.filter(|r| unit.deadline(*r) <= time).collect();
             let limits = self.settings.limits;
-            unit.wake((&due, limits), view, watch, &mut self.pattern_scratch, out);
+            let whom = (due.as_slice(), limits, Trigger::Clock);
+            unit.wake(whom, view, watch, &mut self.pattern_scratch, out);
         }
     }
 
@@ -263,26 +297,39 @@ impl PatternUnit {
         format!("{}\n{}", plan.input_identity(), pattern.identity)
     }
 
+    /// Rows that wait for the watermark are taken by the new revision, whatever has changed.
+    fn waiting_of(&self, old: &Self) -> Waiting {
+        if self.plan.order() != Order::Time {
+            return Waiting::default();
+        }
+        let (new, was) = (&self.state, &old.state);
+        let places = places(
+            (&new.sight, new.filter.as_ref()),
+            (&was.sight, was.filter.as_ref()),
+        );
+        let members = &self.state.members;
+        old.state
+            .waiting
+            .handed_on(&places, |resource| members.has(resource))
+    }
+
     /// Goes on with the attempts of the last revision when it is the same pattern of the same rows; due times are
     /// counted anew. Alarms stay raised in any case.
     fn inherit(&mut self, old: Self) {
         let mut raised = old.state.raised.clone();
+        let waiting = self.waiting_of(&old);
         if Self::frame(&self.plan, &self.pattern) != Self::frame(&old.plan, &old.pattern) {
             raised.retain(|resource, _| self.state.members.has(*resource));
             self.state.raised = raised;
+            self.state.waiting = waiting;
             return;
         }
         let mut sight = std::mem::take(&mut self.state.sight);
         let table = &self.pattern.table;
         sight.inherit(table, &old.state.sight, &old.pattern.table);
-        let fresh_waiting = sight.metrics.len() != old.state.sight.metrics.len();
-        let waiting = std::mem::take(&mut self.state.waiting);
         self.state = old.state;
         self.state.sight = sight;
-        if fresh_waiting {
-            // Rows that wait lack what the new formulas ask for.
-            self.state.waiting = waiting;
-        }
+        self.state.waiting = waiting;
         for kept in &mut self.state.kept {
             *kept = table.translate(&old.pattern.table, kept);
         }

@@ -26,12 +26,17 @@ impl PatternUnit {
     /// lets the row pass, so that no cut between it and the next can change that; and a wait begins for which no time was
     /// known.
     fn meet(&mut self, resource: u32, time: i64, limit: i64, view: &dyn View) {
+        self.seed(resource, limit, view);
+        if !self.state.unborn.is_empty() && self.state.unborn.remove(&resource) {
+            self.give_birth(resource, time);
+        }
+    }
+
+    /// The task of a resource takes what the twin knows, if it has not yet.
+    pub(super) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) {
         self.state.sight.seed(resource, limit, view);
         if let Some(filter) = &mut self.state.filter {
             filter.seed(resource, limit, view);
-        }
-        if !self.state.unborn.is_empty() && self.state.unborn.remove(&resource) {
-            self.give_birth(resource, time);
         }
     }
 
@@ -74,6 +79,7 @@ impl PatternUnit {
                 time,
                 before: *water,
                 after: *water,
+                settles: false,
                 point: NO_POINT,
                 event: Event::Row(row),
                 trigger: push.trigger(number),
@@ -180,6 +186,7 @@ impl PatternUnit {
             time: water,
             before: water,
             after: water,
+            settles: false,
             point: NO_POINT,
             event: Event::None,
             trigger,
@@ -208,6 +215,7 @@ impl PatternUnit {
             time,
             before: time,
             after: i64::MIN,
+            settles: false,
             point: NO_POINT,
             event: Event::Kept(kept),
             trigger,

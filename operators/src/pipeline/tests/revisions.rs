@@ -54,8 +54,10 @@ fn a_running_hold_goes_on_from_the_same_start() {
     world.push(&[hot("r1", 0, 95.0), hot("r1", 3 * MINUTE, 95.0)]);
     let report = world.apply(&when("hot", "temperature > 90", 2 * MINUTE));
     assert_eq!(report.parts[0].state, PartState::Kept);
+    // Past due: at once, at the watermark.
+    assert_eq!(world.kinds("hot"), [("raised", 3 * MINUTE)]);
     world.push(&[hot("r1", 4 * MINUTE, 95.0)]);
-    assert_eq!(world.kinds("hot"), [("raised", 2 * MINUTE)]);
+    assert_eq!(world.kinds("hot"), [("raised", 3 * MINUTE)]);
 }
 
 #[test]

@@ -126,14 +126,8 @@ impl WideUnit {
             old.clear("rule changed", change);
             return;
         }
-        let (reads, columns) = (self.state.reads.clone(), &old.wide.columns);
-        let same = self.wide.columns.len() == columns.len()
-            && self
-                .wide
-                .columns
-                .iter()
-                .zip(columns)
-                .all(|(a, b)| a.name == b.name);
+        let reads = self.state.reads.clone();
+        let places = self.places_of(&old);
         match (&self.engine, old.engine) {
             (Engine::Join(_), Engine::Join(join)) => {
                 let ordered = (self.wide.ordered, join.most());
@@ -156,13 +150,29 @@ impl WideUnit {
             let number = self.state.names.intern(&column.name);
             self.state.metrics.push(number);
         }
-        if !same {
-            // What waits was read for other columns.
-            for time in self.state.tasks.values_mut() {
-                time.held.clear();
-            }
+        for row in self
+            .state
+            .tasks
+            .values_mut()
+            .flat_map(|t| t.held.values_mut())
+        {
+            let value = |place: &Option<usize>| place.and_then(|place| row.values.get(place));
+            let values = places.iter().map(|place| value(place).cloned());
+            row.values = values.map(Option::unwrap_or_default).collect();
         }
         self.fill(change);
+    }
+
+    /// Where each value of a row stood in the rows of the last revision: columns by name, then what `where` asks for.
+    fn places_of(&self, old: &Self) -> Vec<Option<usize>> {
+        let (new, was) = (&self.wide.columns, &old.wide.columns);
+        let column = |name: &str| was.iter().position(|column| column.name.as_ref() == name);
+        let columns = new.iter().map(|new| column(&new.name));
+        let filter = (self.state.reads.iter().skip(new.len())).map(|metric| {
+            let mut others = old.state.reads.iter().enumerate().skip(was.len());
+            Some(others.find(|(_, other)| *other == metric)?.0)
+        });
+        columns.chain(filter).collect()
     }
 
     /// Clears what the rule raised.
@@ -303,12 +313,13 @@ impl Pipeline {
         metrics: &mut Names,
         change: &mut Change<'_>,
     ) {
-        let line = self.line(wide.timing);
         let settings = self.settings;
         let old = match self.rules.get(&plan.name) {
             Some(Seat::Wide(index)) => Some(*index),
             _ => None,
         };
+        let was = old.and_then(|old| self.wides.get(old)?.as_ref());
+        let line = self.line_again(wide.timing, was.map(WideUnit::line));
         let mut unit = WideUnit::new((plan, wide), line, settings, change, metrics);
         if let Some(was) = old.and_then(|old| self.wides.get_mut(old)?.take()) {
             unit.inherit(was, change);
