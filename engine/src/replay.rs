@@ -1,6 +1,7 @@
 //! `replay`: rules over event lines through the very same shard code that runs live, byte-identical at every batch size
 //! and every number of shards. The scenario tests drive it too, with a restore after every epoch.
 
+mod applying;
 mod lines;
 mod parcels;
 mod reading;
@@ -15,9 +16,7 @@ use bytes::Bytes;
 use tidegate_actors::command::Signal;
 use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output};
 use tidegate_actors::result::CauseStyle;
-use tidegate_actors::rule::parse_rule;
 use tidegate_actors::shard::ShardSettings;
-use tidegate_proto::document::{self, Document};
 use tidegate_proto::issue::Issues;
 use tidegate_proto::outcome::Trigger;
 use tidegate_proto::record::{OffsetRange, Record, partition_of};
@@ -163,55 +162,8 @@ impl Replay {
             source,
             summary: ReplaySummary::default(),
         };
-        replay.apply(documents)?;
+        replay.apply(documents).map_err(ReplayError::Documents)?;
         Ok(replay)
-    }
-
-    /// Takes documents in at this place of the lines, as if applied there.
-    fn apply(&mut self, documents: &str) -> Result<(), ReplayError> {
-        let (parsed, mut issues) = document::read(documents);
-        for document in parsed {
-            match document {
-                Document::Rule(rule) => match parse_rule(&rule.document) {
-                    Ok(_) => self.tell_rule(rule.name.as_str(), Some(&rule.document), true),
-                    // Compile what the author wrote, so that positions are those of the text.
-                    Err(_) => issues.extend(
-                        tidegate_operators::Plan::compile(&rule)
-                            .err()
-                            .unwrap_or_default(),
-                    ),
-                },
-                Document::Resource(definition) => {
-                    let command = tidegate_actors::command::Command::PutResource {
-                        definition,
-                        expected: None,
-                    };
-                    let request = tidegate_actors::command::Request {
-                        request: format!("line:{}", self.line),
-                        command,
-                    };
-                    let (partition, record) = request.to_record(self.options.shards);
-                    self.push(partition as usize, record);
-                }
-                Document::ResourceType(kind) => {
-                    let name = kind.name.as_ref().to_owned();
-                    let document =
-                        serde_json::to_string(&lines::type_document(&kind)).unwrap_or_default();
-                    self.tell(&Signal::ResourceType {
-                        request: String::new(),
-                        name,
-                        revision: 1,
-                        document: Some(document),
-                    });
-                }
-                _ => {}
-            }
-        }
-        if issues.is_empty() {
-            return Ok(());
-        }
-        issues.sort_by_key(|issue| issue.mark);
-        Err(ReplayError::Documents(issues))
     }
 
     fn tell_rule(&mut self, name: &str, document: Option<&str>, enabled: bool) {
@@ -274,7 +226,10 @@ impl Replay {
         match line {
             Line::Blank => Ok(()),
             Line::Tick(time) => self.tick(time, out),
-            Line::Apply(documents) => self.apply(&documents),
+            Line::Apply(documents) => {
+                self.apply_line(&documents);
+                Ok(())
+            }
             Line::Delete(name) => {
                 self.tell_rule(&name, None, false);
                 Ok(())

@@ -20,12 +20,26 @@ pub(crate) struct WaitingRow {
     pub(crate) cause: EventRef,
     /// Values by the place of their metric in the group.
     pub(crate) values: SmallVec<[Value; 2]>,
+    pub(crate) role: Role,
+}
+
+/// What a row that waits is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// It is judged if it carries what is asked for.
+    Row,
+    /// It is judged: it says of a metric that is asked for that it has no value.
+    Null,
+    /// It only brings values: its row was taken before, or came before the rule did.
+    Values,
 }
 
 /// Rows that wait, per resource.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     rows: Vec<VecDeque<WaitingRow>>,
+    /// How many there are.
+    total: u64,
 }
 
 impl Waiting {
@@ -35,12 +49,15 @@ impl Waiting {
         let key = (row.time, row.sequence);
         let place = rows.partition_point(|other| (other.time, other.sequence) < key);
         rows.insert(place, row);
+        self.total += 1;
     }
 
     /// The first row, if its time is at most `time`.
     pub(crate) fn take(&mut self, resource: u32, time: i64) -> Option<WaitingRow> {
         let rows = self.rows.get_mut(resource as usize)?;
-        rows.pop_front_if(|row| row.time <= time)
+        let row = rows.pop_front_if(|row| row.time <= time)?;
+        self.total -= 1;
+        Some(row)
     }
 
     /// Event time of the first row, [`IDLE`] if none waits.
@@ -55,8 +72,8 @@ impl Waiting {
     }
 
     /// How many rows wait.
-    pub(crate) fn count(&self) -> u64 {
-        self.rows.iter().map(|rows| rows.len() as u64).sum()
+    pub(crate) const fn count(&self) -> u64 {
+        self.total
     }
 
     /// Resources of which something waits.
@@ -76,20 +93,24 @@ impl Waiting {
                 sequence: row.sequence,
                 cause: row.cause.clone(),
                 values: values.collect(),
+                role: row.role,
             }
         };
         let of = |(resource, rows): (u32, &VecDeque<WaitingRow>)| {
             let rows = rows.iter().filter(|_| takes(resource));
             rows.map(hand_on).collect()
         };
+        let rows: Vec<VecDeque<_>> = (0..).zip(&self.rows).map(of).collect();
         Self {
-            rows: (0..).zip(&self.rows).map(of).collect(),
+            total: rows.iter().map(|rows| rows.len() as u64).sum(),
+            rows,
         }
     }
 
     /// Lets go what waits of a resource.
     pub(crate) fn forget(&mut self, resource: u32) {
         if let Some(rows) = self.rows.get_mut(resource as usize) {
+            self.total -= rows.len() as u64;
             *rows = VecDeque::new();
         }
     }
@@ -118,6 +139,7 @@ mod tests {
                     sequence,
                     cause: EventRef::default(),
                     values: SmallVec::new(),
+                    role: Role::Row,
                 },
             );
         }

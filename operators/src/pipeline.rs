@@ -18,6 +18,7 @@ mod cells;
 mod clock;
 mod describe;
 mod even;
+mod excess;
 mod fills;
 mod filter;
 mod given;
@@ -216,7 +217,7 @@ impl Pipeline {
             PlanBody::Condition(condition) => {
                 self.apply_condition(plan, condition, metrics, &mut change);
             }
-            PlanBody::Window(window) => self.apply_window(plan, window, metrics, view),
+            PlanBody::Window(window) => self.apply_window(plan, window, metrics, &mut change),
             PlanBody::Pattern(pattern) => {
                 self.apply_pattern(plan, pattern, metrics, &mut change);
             }
@@ -397,7 +398,8 @@ impl Pipeline {
                 clocks: &self.clocks,
                 line,
             };
-            window.wake(&all, view, watch, &mut self.window_scratch, out);
+            let whom = (all.as_slice(), self.settings.limits);
+            window.wake(whom, view, watch, &mut self.window_scratch, out);
         }
         self.patterns_until(&all, time.0, view, out);
         self.graphs_until(&all, time.0, view, out);

@@ -9,6 +9,7 @@ pub(crate) mod pattern;
 mod reach;
 pub(crate) mod slots;
 pub(crate) mod texts;
+mod waits;
 pub(crate) mod wide;
 pub(crate) mod window;
 
@@ -194,7 +195,8 @@ impl Plan {
                 (PlanBody::Graph(Arc::new(plan)), Vec::new())
             }
             Draft::Window(draft) => {
-                let plan = draft.finish(&rule.across, texts.list);
+                let table = filter.as_ref().map(|filter| &filter.table);
+                let plan = draft.finish(rule, table, texts.list);
                 (PlanBody::Window(Arc::new(plan)), Vec::new())
             }
         };

@@ -39,6 +39,14 @@ pub(crate) fn mismatches(node: &Node, condition: bool) -> Vec<Problem> {
             hint: "compare it, as in `x > 3.0`".into(),
         });
     }
+    // Numbers or texts: which of them only a row can tell.
+    if let (true, Kind::Any, Node::Binary(Operator::Add, ..)) = (condition, kind, node) {
+        found.push(Problem {
+            at: place(node),
+            problem: "a condition is true or false, this is a sum".into(),
+            hint: "compare it, as in `x + y > 3.0`".into(),
+        });
+    }
     found.sort_by_key(|problem| problem.at);
     found
 }

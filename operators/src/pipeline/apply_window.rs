@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use tidegate_proto::Names;
 
+use super::apply::Change;
+use super::group::Watch;
+use super::heirs::places;
 use super::windows::WindowUnit;
-use super::{Pipeline, Seat, View};
+use super::{Pipeline, Seat};
 use crate::plan::Plan;
-use crate::plan::window::WindowPlan;
+use crate::plan::window::{Waits, WindowPlan};
 
 impl Pipeline {
     pub(crate) fn apply_window(
@@ -15,8 +18,9 @@ impl Pipeline {
         plan: &Arc<Plan>,
         window: &Arc<WindowPlan>,
         metrics: &mut Names,
-        view: &dyn View,
+        change: &mut Change<'_>,
     ) {
+        let view = change.view;
         let old = match self.rules.get(&plan.name) {
             Some(Seat::Window(index)) => Some(*index),
             _ => None,
@@ -31,6 +35,28 @@ impl Pipeline {
                 self.window_picker.set_all(old, &was.state.members, false);
                 unit.inherit(was);
             }
+        }
+        let waiting = unit.state.held.resources();
+        for resource in &waiting {
+            let water = self.mark(line, *resource);
+            unit.meet(*resource, water, view);
+        }
+        if let Some((line, _)) = self.lines.get(unit.line()) {
+            let watch = Watch {
+                clocks: &self.clocks,
+                line,
+            };
+            if unit.window.waits == Waits::None && !waiting.is_empty() {
+                // Nothing waits any more: what did is taken now.
+                let from = change.out.len();
+                let whom = (waiting.as_slice(), true, self.settings.limits);
+                let scratch = &mut self.window_scratch;
+                unit.wake_held(whom, view, watch, scratch, change.out);
+                for line in change.out.iter_mut().skip(from) {
+                    line.trigger = change.trigger;
+                }
+            }
+            unit.rearm(watch, &waiting);
         }
         let free = old.or_else(|| self.windows.iter().position(Option::is_none));
         let index = free.unwrap_or_else(|| {
@@ -74,7 +100,15 @@ impl WindowUnit {
     /// Goes on with the windows of the last revision when they are the same windows of the same rows: aggregates that
     /// are equal keep their state, new ones start empty.
     fn inherit(&mut self, old: Self) {
+        let (new, was) = (&self.state, &old.state);
+        let places = places(
+            (&new.sight, new.filter.as_ref()),
+            (&was.sight, was.filter.as_ref()),
+        );
+        let members = &self.state.members;
+        let held = old.state.held.handed_on(&places, |r| members.has(r));
         if frame(self) != frame(&old) {
+            self.state.held = held;
             return;
         }
         let mut sight = std::mem::take(&mut self.state.sight);
@@ -88,6 +122,7 @@ impl WindowUnit {
         let from: Vec<_> = aggregates.iter().map(|a| place(&a.identity)).collect();
         self.state = old.state;
         self.state.sight = sight;
+        self.state.held = held;
         if from.iter().any(|from| from.is_some()) {
             self.state.windows.change(&kinds, &from);
         } else {

@@ -8,6 +8,7 @@ use super::group::Push;
 use super::judge::columns_of;
 use super::sight::paired;
 use super::steps::{Blame, Cause};
+use super::windows::KeptRow;
 use crate::aggregate::AggregateKind;
 use crate::plan::slots::Bound;
 use crate::plan::window::AggregatePlan;
@@ -17,6 +18,8 @@ pub(crate) struct Taker<'a> {
     push: &'a Push<'a>,
     /// Numbers of the used rows in the batch.
     rows: &'a [u32],
+    /// Rows that waited, by entry.
+    kept: &'a [Option<KeptRow>],
     /// What the rows carry themselves, by place.
     own: &'a [Column],
     /// The same with the latest values where a row carries none.
@@ -27,13 +30,14 @@ pub(crate) struct Taker<'a> {
 impl<'a> Taker<'a> {
     pub(crate) fn new(
         push: &'a Push<'a>,
-        rows: &'a [u32],
+        (rows, kept): (&'a [u32], &'a [Option<KeptRow>]),
         (own, now): (&'a [Column], &'a [Column]),
         blames: &'a mut Vec<Blame>,
     ) -> Self {
         Self {
             push,
             rows,
+            kept,
             own,
             now,
             blames,
@@ -51,13 +55,19 @@ impl<'a> Taker<'a> {
                 continue;
             }
             let row = *number as usize;
-            self.blames.push(Blame {
-                resource: self.push.batch.resource.get(row).copied().unwrap_or(0),
-                time: self.push.batch.time.get(row).copied().unwrap_or(0),
+            let batch = self.push.batch;
+            let mut blame = Blame {
+                resource: batch.resource.get(row).copied().unwrap_or(0),
+                time: batch.time.get(row).copied().unwrap_or(0),
                 cause: Cause::Row(*number),
                 trigger: self.push.trigger(row),
                 message: error.to_string(),
-            });
+            };
+            if let Some(Some(kept)) = self.kept.get(place as usize) {
+                (blame.resource, blame.time) = (kept.resource, kept.time);
+                blame.cause = Cause::None;
+            }
+            self.blames.push(blame);
         }
         result.column
     }

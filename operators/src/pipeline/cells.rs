@@ -31,19 +31,26 @@ impl MetricCells {
         }
     }
 
-    /// Makes sure that a resource has begun: at first sight it takes the twin's value, unless that lies beyond `limit`.
-    pub(crate) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) {
+    /// Makes sure that a resource has begun: at first sight it takes the twin's value. One that lies beyond `limit` is still
+    /// to come: it is the answer, with its time.
+    pub(crate) fn seed(
+        &mut self,
+        resource: u32,
+        limit: i64,
+        view: &dyn View,
+    ) -> Option<(i64, Value)> {
         let time = cell(&mut self.times, resource, NEVER);
         if *time != NEVER {
-            return;
+            return None;
         }
         *time = EMPTY;
-        if let Some((at, value)) = view.last(resource, self.metric)
-            && at.0 <= limit
-        {
-            *time = at.0.max(EMPTY);
-            *cell(&mut self.values, resource, Value::Missing) = value;
+        let (at, value) = view.last(resource, self.metric)?;
+        if at.0 > limit {
+            return Some((at.0, value));
         }
+        *time = at.0.max(EMPTY);
+        *cell(&mut self.values, resource, Value::Missing) = value;
+        None
     }
 
     /// Takes the value of a row.
@@ -140,20 +147,19 @@ impl<'a> Cursor<'a> {
 
     /// The value of a row; an explicit null is as if the row did not carry it.
     pub(crate) fn value(&mut self, row: u32) -> Value {
-        let Some(column) = self.column else {
-            return Value::Missing;
-        };
+        self.entry(row).unwrap_or_default()
+    }
+
+    /// What a row says of the metric, if it names it; an explicit null is `Missing`.
+    pub(crate) fn entry(&mut self, row: u32) -> Option<Value> {
+        let column = self.column?;
         while let Some(carried) = column.rows.get(self.at) {
             if *carried >= row {
-                return if *carried == row {
-                    column.value(self.at)
-                } else {
-                    Value::Missing
-                };
+                return (*carried == row).then(|| column.value(self.at));
             }
             self.at += 1;
         }
-        Value::Missing
+        None
     }
 }
 

@@ -82,7 +82,8 @@ impl Pipeline {
             };
             let name = std::iter::once(&window.plan.name);
             break_if(self.settings.breaks.brittle_clock, name);
-            window.wake(&due, view, watch, &mut self.window_scratch, out);
+            let whom = (due.as_slice(), self.settings.limits);
+            window.wake(whom, view, watch, &mut self.window_scratch, out);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! `where`: which rows a rule sees. It is judged with the latest values of all rows, also of those that it rejects.
 
 use tidegate_proto::{Trigger, Value};
+use tidegate_scripts::{Column, Evaluated};
 
 use super::View;
 use super::cells::Cursor;
 use super::group::Push;
-use super::judge::columns_of;
+use super::judge::{columns_of, oddity};
 use super::members::Members;
 use super::sight::{Gaze, Row, Sight, evaluate};
 use super::steps::{Blame, Cause};
@@ -46,7 +47,7 @@ pub(crate) fn mask(
             *pass = result.column.is_true(place);
         }
     }
-    for (place, error) in result.errors {
+    for (place, error) in faults(&result, rows.len()) {
         if let Some((index, row)) = rows.get(place as usize) {
             let number = push.rows.start + index;
             blames.push(Blame {
@@ -54,11 +55,52 @@ pub(crate) fn mask(
                 time: row.time,
                 cause: Cause::Row(u32::try_from(number).unwrap_or(u32::MAX)),
                 trigger: push.trigger(number),
-                message: error.to_string(),
+                message: error,
             });
         }
     }
     mask
+}
+
+/// What went wrong, by row: formulas that failed, and what is no truth.
+fn faults(result: &Evaluated, rows: usize) -> Vec<(u32, String)> {
+    let errors = result.errors.iter();
+    let mut faults: Vec<_> = errors.map(|(row, e)| (*row, e.to_string())).collect();
+    let failed = faults.len();
+    let rows = 0..u32::try_from(rows).unwrap_or(u32::MAX);
+    if !matches!(result.column, Column::Bool(_)) {
+        faults.extend(rows.filter_map(|row| Some((row, oddity(&result.column, row)?))));
+    }
+    if faults.len() > failed {
+        faults.sort_by_key(|fault| fault.0);
+    }
+    faults
+}
+
+/// Which rows pass that carry all that is asked: each is a point of the gaze, in this order.
+pub(crate) fn passing(
+    plan: &FilterPlan,
+    rows: &[(u32, Row)],
+    push: &Push<'_>,
+    gaze: &mut Gaze,
+    blames: &mut Vec<Blame>,
+) -> Vec<bool> {
+    let columns = gaze.columns();
+    let asked = columns_of(&plan.bound, &columns);
+    let result = plan.bound.formula.evaluate(&asked, rows.len());
+    for (place, error) in faults(&result, rows.len()) {
+        if let Some((number, row)) = rows.get(place as usize) {
+            blames.push(Blame {
+                resource: row.resource,
+                time: row.time,
+                cause: Cause::Row(*number),
+                trigger: push.trigger(*number as usize),
+                message: error,
+            });
+        }
+    }
+    let rows = 0..rows.len();
+    rows.map(|place| result.column.is_true(place)).collect()
 }
 
 /// Whether one row passes whose own values are in `gaze.own`.
@@ -73,7 +115,10 @@ pub(crate) fn passes(
     see(plan, sight, row, (row.time, view), gaze);
     let mut values = Vec::new();
     let mut faults = Vec::new();
-    let passes = evaluate(&plan.bound, &gaze.now, &mut values, &mut faults) == Value::Bool(true);
+    let said = evaluate(&plan.bound, &gaze.now, &mut values, &mut faults);
+    let passes = said == Value::Bool(true);
+    let column = Column::from_values(vec![said]);
+    faults.extend(oddity(&column, 0));
     blames.extend(faults.into_iter().map(|message| Blame {
         resource: row.resource,
         time: row.time,

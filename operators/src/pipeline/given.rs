@@ -72,10 +72,10 @@ impl Pipeline {
 }
 
 impl super::WindowUnit {
-    /// The next event time at which a window of a task is due.
-    fn deadline(&self, task: u32) -> i64 {
+    /// The next event time at which a window of a task, or a row that waits, is due.
+    pub(crate) fn deadline(&self, task: u32) -> i64 {
         let keys = self.state.keys.of(task).iter();
         let due = keys.map(|key| self.state.windows.deadline(*key));
-        due.min().unwrap_or(IDLE)
+        due.min().unwrap_or(IDLE).min(self.state.held.first(task))
     }
 }

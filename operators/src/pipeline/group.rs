@@ -110,7 +110,8 @@ impl<'a> Push<'a> {
 
     /// What a line of a row names as its trigger.
     pub(crate) fn trigger(&self, number: usize) -> Trigger {
-        Trigger::Record(self.batch.record.get(number).copied().unwrap_or_default())
+        let record = self.batch.record.get(number);
+        record.map_or(Trigger::Clock, |record| Trigger::Record(*record))
     }
 
     /// Rows that can concern the group: place among the rows, and number in the batch.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Value};
 use tidegate_scripts::{Column, ScriptError};
 
+use super::excess::Limit;
 use super::group::{Group, Scratch};
 use super::steps::{Cause, NO_POINT, Step};
 use super::unit::{Tale, Unit, line};
@@ -35,6 +36,23 @@ pub(crate) fn truth(column: &Column, row: u32) -> Option<bool> {
         },
         _ => None,
     }
+}
+
+/// What a condition says that is neither true, false nor unknown.
+pub(crate) fn oddity(column: &Column, row: u32) -> Option<String> {
+    if matches!(column, Column::Bool(_)) {
+        return None;
+    }
+    let what = match column.value(row as usize) {
+        Value::Missing | Value::Bool(_) => return None,
+        Value::Int(_) | Value::Number(_) => "a number",
+        Value::Text(_) => "a text",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+    };
+    Some(format!(
+        "a condition is true or false, this is {what} (compare it, as in `x > 3.0`)"
+    ))
 }
 
 /// What all rules of a group look at while they are judged.
@@ -152,9 +170,6 @@ impl Group {
                         counters.late += 1;
                     }
                 });
-                if late.forced {
-                    continue;
-                }
                 let tale = Tale {
                     kind: OutcomeKind::Late,
                     resource: late.resource,
@@ -162,6 +177,11 @@ impl Group {
                     cause: batch.map(|batch| batch.event_ref(late.row as usize)),
                     trigger: late.trigger,
                 };
+                if late.forced {
+                    let (name, excesses) = (&unit.plan.name, &mut unit.state.excesses);
+                    excesses.tell(name, Limit::WaitingRows, tale, out);
+                    continue;
+                }
                 out.push(line(&unit.plan.name, &tale, Vec::new()));
             }
         }
@@ -187,6 +207,13 @@ impl Errors<'_> {
 struct Answers {
     when: Column,
     clear: Option<Column>,
+}
+
+impl Answers {
+    fn oddity(&self, point: u32) -> Option<String> {
+        let mut columns = std::iter::once(&self.when).chain(&self.clear);
+        columns.find_map(|column| oddity(column, point))
+    }
 }
 
 /// Vectors used again by every unit.
@@ -217,8 +244,14 @@ impl Unit {
             }
             let failed = errors.at(step.point);
             if let Some(error) = failed {
-                self.error(scene, step, error, out);
+                self.error(scene, step, &error.to_string(), out);
             }
+            let odd = levels.iter().find_map(|level| level.oddity(step.point));
+            let odd = odd.filter(|_| failed.is_none());
+            if let Some(odd) = &odd {
+                self.error(scene, step, odd, out);
+            }
+            let failed = failed.is_some() || odd.is_some();
             judging.truths.clear();
             let of = |level: &Answers| {
                 let clear = level.clear.as_ref();
@@ -230,7 +263,7 @@ impl Unit {
             judging.truths.extend(levels.iter().map(of));
             let presence = borders.map_or(Presence::Active, |borders| borders.presence(step.at));
             let unknown = judging.truths.iter().any(|(when, _)| when.is_none());
-            if unknown && failed.is_none() && presence == Presence::Active {
+            if unknown && !failed && presence == Presence::Active {
                 self.count(step.resource, |counters| counters.unknown += 1);
             }
             self.step(scene, step, (judging, presence), out);
@@ -265,13 +298,7 @@ impl Unit {
         }
     }
 
-    fn error(
-        &mut self,
-        scene: &Scene<'_>,
-        step: &Step,
-        error: &ScriptError,
-        out: &mut Vec<Outcome>,
-    ) {
+    fn error(&mut self, scene: &Scene<'_>, step: &Step, message: &str, out: &mut Vec<Outcome>) {
         let tale = Tale {
             kind: OutcomeKind::Error,
             resource: step.resource,
@@ -279,7 +306,7 @@ impl Unit {
             cause: scene.cause(step.cause),
             trigger: step.trigger,
         };
-        out.extend(self.fail(&tale, &error.to_string()));
+        out.extend(self.fail(&tale, message));
     }
 
     /// After a row: what a running wait will tell, and when.

@@ -2,6 +2,7 @@
 
 mod change;
 mod intake;
+mod pick;
 mod tell;
 
 pub(crate) use self::change::push_all;
@@ -14,6 +15,7 @@ use tidegate_proto::{EventBatch, EventRef, Names, Outcome, Trigger, Value};
 use tidegate_scripts::Column;
 
 use self::tell::{Book, Theatre};
+use super::excess::Excesses;
 use super::group::{Push, Watch};
 use super::members::Members;
 use super::sight::{Gaze, Sight};
@@ -50,6 +52,7 @@ pub(crate) struct PatternState {
     pub(crate) counters: BTreeMap<u32, TaskCounters>,
     /// Hour of the last error line per resource.
     hours: BTreeMap<u32, i64>,
+    excesses: Excesses,
     /// Resources with an active alarm, and since when.
     pub(crate) raised: BTreeMap<u32, i64>,
 }
@@ -129,6 +132,7 @@ impl PatternUnit {
             unborn: BTreeSet::new(),
             counters: BTreeMap::new(),
             hours: BTreeMap::new(),
+            excesses: Excesses::default(),
             raised: BTreeMap::new(),
         };
         Self {
@@ -258,6 +262,14 @@ impl PatternUnit {
                     Some(false) => Fit::No,
                     None => Fit::Unknown,
                 };
+            }
+            for (point, fit) in (0..).zip(fits.iter()) {
+                if *fit == Fit::Unknown
+                    && let Some(odd) = super::judge::oddity(&judged.column, point)
+                    && let Some(step) = scratch.steps.iter().find(|step| step.point == point)
+                {
+                    scratch.blames.push(blame(step, odd));
+                }
             }
             scratch
                 .blames

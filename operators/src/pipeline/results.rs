@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tidegate_proto::{EventBatch, EventRef, Fill, Outcome, OutcomeKind, Timestamp, Trigger, Value};
+use tidegate_proto::{
+    EventBatch, EventRef, Fill, Outcome, OutcomeKind, Timestamp, Trigger, Value, WindowForm,
+};
 use tidegate_scripts::{Column, ScriptError};
 
 use super::View;
@@ -213,7 +215,9 @@ impl WindowUnit {
     pub(super) fn keeps_book(&self) -> bool {
         let plan = &self.window;
         let moves = plan.lateness.0 > 0 || plan.mode.emit != EmitMode::OnClose;
-        (plan.having.is_some() && moves) || plan.when.is_some()
+        // A session's start that was taken back may come again: its revisions go on.
+        let session = matches!(plan.form, WindowForm::Session { .. });
+        ((plan.having.is_some() || session) && moves) || plan.when.is_some()
     }
 
     /// What to tell of a row: revisions, and whether each has values.

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{Names, Value};
+use tidegate_proto::{EventRef, Names, Value};
 use tidegate_scripts::{Column, StreamFunction};
 
 use super::View;
 use super::cells::{Builder, MetricCells};
 use super::seen::Seen;
 use super::streams::Stream;
+use crate::order::{Role, Waiting, WaitingRow};
 use crate::plan::slots::{Bound, Form, SlotTable, StreamPlan};
 use crate::timer::IDLE;
 use crate::watermark::NEVER;
@@ -36,6 +37,41 @@ pub(crate) struct Row {
     pub(crate) sequence: u64,
     /// The time as of which the task is judged.
     pub(crate) at: i64,
+}
+
+/// A value that the twin knows already, and the task not yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Beyond {
+    pub(crate) place: usize,
+    pub(crate) time: i64,
+    pub(crate) value: Value,
+}
+
+/// What a task has not come to yet waits for it like rows: values of its rule, then those of its `where`.
+pub(crate) fn await_values(
+    waiting: &mut Waiting,
+    resource: u32,
+    (own, filter): (Vec<Beyond>, Vec<Beyond>),
+    (metrics, all): (usize, usize),
+) {
+    let filter = filter.into_iter().map(|beyond| Beyond {
+        place: beyond.place + metrics,
+        ..beyond
+    });
+    for beyond in own.into_iter().chain(filter) {
+        let mut values = smallvec::smallvec![Value::Missing; all];
+        if let Some(value) = values.get_mut(beyond.place) {
+            *value = beyond.value;
+        }
+        let row = WaitingRow {
+            time: beyond.time,
+            sequence: 0,
+            cause: EventRef::default(),
+            values,
+            role: Role::Values,
+        };
+        waiting.insert(resource, row);
+    }
 }
 
 /// Reused vectors of one look: values by place.
@@ -163,10 +199,22 @@ impl Sight {
         }
     }
 
-    /// Lets a resource begin: metrics take the twin's values up to `limit`.
-    pub(crate) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) {
-        for cells in &mut self.metrics {
-            cells.seed(resource, limit, view);
+    /// Lets a resource begin: metrics take the twin's values up to `limit`. Answers with those beyond it, by place.
+    pub(crate) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) -> Vec<Beyond> {
+        let mut beyond = Vec::new();
+        for (place, cells) in self.metrics.iter_mut().enumerate() {
+            let later = cells.seed(resource, limit, view);
+            beyond.extend(later.map(|(time, value)| Beyond { place, time, value }));
+        }
+        beyond
+    }
+
+    /// Takes values that come without a row to be judged.
+    pub(crate) fn bring(&mut self, resource: u32, time: i64, values: &[Value]) {
+        for (cells, value) in self.metrics.iter_mut().zip(values) {
+            if !value.is_missing() {
+                cells.set(resource, time, value);
+            }
         }
     }
 
@@ -338,6 +386,9 @@ fn argument(plan: &StreamPlan, gaze: &mut Gaze) -> Option<Value> {
     if let Some(filter) = &plan.filter
         && evaluate(filter, &gaze.now, &mut gaze.arguments, &mut gaze.faults) != Value::Bool(true)
     {
+        return None;
+    }
+    if plan.call.nulls && !gaze.judged {
         return None;
     }
     let carries = |place: &usize| gaze.own.get(*place).is_some_and(|v| !v.is_missing());

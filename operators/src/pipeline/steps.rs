@@ -1,13 +1,14 @@
 //! Steps of a group: its rows and timer points in the order of each task's time, and the values of the points.
 
+use smallvec::SmallVec;
 use tidegate_proto::{EventRef, Order, Trigger, Value};
 
 use super::cells::Cursor;
 use super::group::{Group, Push, Scratch};
-use super::sight::{Row, Sight};
+use super::sight::{Row, Sight, await_values};
 use super::{View, filter};
-use crate::order::WaitingRow;
-use crate::watermark::{NEVER, cell};
+use crate::order::{Role, WaitingRow};
+use crate::watermark::{NEVER, at, cell};
 
 /// No point: time passes, nothing is judged.
 pub(crate) const NO_POINT: u32 = u32::MAX;
@@ -186,9 +187,12 @@ impl Group {
         let mut judged = self.condition.every_row;
         let places = &self.condition.table.places;
         let cells = cursors.iter_mut().zip(&mut scratch.gaze.own);
+        let nulls = self.condition.nulls;
         for ((cursor, own), place) in cells.zip(places) {
-            *own = cursor.value(row);
-            judged |= place.judged && !own.is_missing();
+            let entry = cursor.entry(row);
+            let named = nulls && entry.is_some();
+            *own = entry.unwrap_or_default();
+            judged |= place.judged && (named || !own.is_missing());
         }
         scratch.gaze.judged = judged;
         judged
@@ -283,14 +287,18 @@ impl Group {
             let trigger = push.trigger(row);
             let number = u32::try_from(row).unwrap_or(u32::MAX);
             let time = push.batch.time.get(row).copied().unwrap_or_default();
-            let values = cursors.iter_mut().map(|cursor| cursor.value(number));
+            let (values, role) = self.waiting_values(&mut cursors, number);
             let waiting = WaitingRow {
                 time,
                 sequence: push.sequence + index as u64,
-                values: values.collect(),
+                values,
                 cause: push.batch.event_ref(row),
+                role,
             };
-            let used = self.condition.every_row || waiting.values.iter().any(|v| !v.is_missing());
+            // The first row lets the task begin, whatever it carries.
+            let begins = self.wakes() && at(&self.state.judged, tick.resource, NEVER) == NEVER;
+            let used = self.condition.every_row || role == Role::Null || begins;
+            let used = used || waiting.values.iter().any(|v| !v.is_missing());
             if time < *water && self.judges(&waiting) {
                 scratch.late.push(Late {
                     resource: tick.resource,
@@ -308,14 +316,39 @@ impl Group {
         }
     }
 
+    /// What a row of `order: time` says of the metrics that the group asks for, and what it waits for.
+    fn waiting_values(&self, cursors: &mut [Cursor<'_>], row: u32) -> (SmallVec<[Value; 2]>, Role) {
+        let mut role = Role::Row;
+        let judged = self.condition.table.places.iter().map(|place| place.judged);
+        let metrics = self.state.sight.metrics.len();
+        let judged = judged.take(metrics).chain(std::iter::repeat(false));
+        let mut values = SmallVec::new();
+        for (cursor, judged) in cursors.iter_mut().zip(judged) {
+            let entry = cursor.entry(row);
+            if judged && self.condition.nulls && entry == Some(Value::Missing) {
+                role = Role::Null;
+            }
+            values.push(entry.unwrap_or_default());
+        }
+        (values, role)
+    }
+
     /// A row of a resource is read: with the first one the task takes what the twin knew before. Not later, when a row has
     /// waited or passed `where`: by then the twin knows more or less of the rows between, as the batches are cut.
     pub(crate) fn meet(&mut self, resource: u32, water: i64, view: &dyn View) {
         let limit = Sight::limit(true, water);
-        self.state.sight.seed(resource, limit, view);
-        if let Some(filter) = &mut self.state.filter {
-            filter.seed(resource, limit, view);
+        let own = self.state.sight.seed(resource, limit, view);
+        let filter = self.state.filter.as_mut();
+        let filter = filter.map(|filter| filter.seed(resource, limit, view));
+        let filter = filter.unwrap_or_default();
+        if own.is_empty() && filter.is_empty() {
+            return;
         }
+        let metrics = self.state.sight.metrics.len();
+        let asked = self.state.filter.as_ref();
+        let all = metrics + asked.map_or(0, |filter| filter.metrics.len());
+        let waiting = &mut self.state.waiting;
+        await_values(waiting, resource, (own, filter), (metrics, all));
     }
 
     /// Whether a row carries what the condition asks for.
@@ -323,6 +356,7 @@ impl Group {
         let mut carried = row.values.iter().zip(&self.condition.table.places);
         let metrics = self.state.sight.metrics.len();
         self.condition.every_row
+            || row.role == Role::Null
             || carried
                 .by_ref()
                 .take(metrics)
@@ -383,6 +417,13 @@ impl Group {
         };
         let metrics = self.state.sight.metrics.len();
         let (own, of_filter) = waiting.values.split_at(metrics.min(waiting.values.len()));
+        if waiting.role == Role::Values {
+            self.state.sight.bring(resource, row.time, own);
+            if let Some(filter) = &mut self.state.filter {
+                filter.bring(resource, row.time, of_filter);
+            }
+            return;
+        }
         if !self.passes(&row, of_filter, (trigger, view), scratch) {
             return;
         }
@@ -393,7 +434,7 @@ impl Group {
         let sight = &mut self.state.sight;
         let mut places = own.iter().zip(&table.places);
         let carried = places.any(|(value, place)| place.judged && !value.is_missing());
-        gaze.judged = self.condition.every_row || carried;
+        gaze.judged = self.condition.every_row || carried || waiting.role == Role::Null;
         sight.take(table, &row, view, gaze);
         let kept = u32::try_from(scratch.causes.len()).unwrap_or(u32::MAX);
         let mut step = Step {

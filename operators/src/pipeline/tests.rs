@@ -6,6 +6,7 @@ mod fields;
 mod graphs;
 mod laws;
 mod naive;
+mod order;
 mod revisions;
 mod wide;
 mod windows;

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use tidegate_proto::{EventRef, Outcome, OutcomeKind, Timestamp, Trigger, Value};
 
 use super::TaskCounters;
+use super::excess::Excesses;
 use crate::condition::{Note, Task, Told};
 use crate::plan::Plan;
 use crate::plan::condition::ConditionPlan;
@@ -27,6 +28,7 @@ pub(crate) struct UnitState {
     pub(crate) counters: BTreeMap<u32, TaskCounters>,
     /// Hour of the last error line per resource.
     hours: BTreeMap<u32, i64>,
+    pub(crate) excesses: Excesses,
 }
 
 /// One running rule.

@@ -1,12 +1,13 @@
 //! [`WindowUnit`]: one running window rule: rows to keys and columns, windows closed by each resource's watermark.
 
+mod held;
 mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{Names, Outcome, Selector, Value};
+use tidegate_proto::{EventRef, Names, Outcome, Selector, Value};
 
 use super::arguments::{Argument, Taker};
 use super::cells::{Builder, Cursor};
@@ -16,11 +17,12 @@ use super::keys::Keys;
 use super::members::Members;
 use super::seen::Seen;
 use super::sight::{Gaze, Row, Sight};
-use super::steps::{Blame, Cause};
+use super::steps::Blame;
 use super::told::Told;
-use super::{TaskCounters, View};
+use super::{Limits, TaskCounters, View};
+use crate::order::Waiting;
 use crate::plan::Plan;
-use crate::plan::window::WindowPlan;
+use crate::plan::window::{Waits, WindowPlan};
 use crate::timer::{IDLE, Timers};
 use crate::watermark::NEVER;
 use crate::window::{EmitMode, WindowOutput, WindowSpec, Windows};
@@ -46,6 +48,8 @@ pub(crate) struct WindowState {
     pub(crate) told: Told,
     /// What empty windows are filled with.
     pub(crate) fills: Fills,
+    /// Rows that wait for their time.
+    pub(crate) held: Waiting,
 }
 
 /// One running window rule.
@@ -70,6 +74,8 @@ pub(crate) struct WindowScratch {
     pub(super) keys: Vec<u32>,
     pub(super) sequences: Vec<u64>,
     pub(super) water: Vec<i64>,
+    /// Rows that waited, by entry; `None`: a row of the batch. Shorter, when the others are all of the batch.
+    pub(super) kept: Vec<Option<KeptRow>>,
     /// Values that the row itself carries, by place.
     own: Vec<Builder>,
     pub(super) touched: Vec<u32>,
@@ -77,9 +83,17 @@ pub(crate) struct WindowScratch {
     output: WindowOutput,
 }
 
+/// A row that waited.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptRow {
+    pub(crate) resource: u32,
+    pub(crate) time: i64,
+    pub(crate) event: EventRef,
+}
+
 /// Which rows a push uses, and which only move time.
 #[derive(Clone, Copy, Debug)]
-enum Use {
+pub(super) enum Use {
     /// Used: number of its entry in the scratch columns.
     Row(u32),
     /// Only its watermark counts.
@@ -117,6 +131,7 @@ impl WindowUnit {
             hours: BTreeMap::new(),
             told: Told::default(),
             fills: Fills::default(),
+            held: Waiting::default(),
         };
         Self {
             plan: Arc::clone(plan),
@@ -158,7 +173,10 @@ impl WindowUnit {
         out: &mut Vec<Outcome>,
     ) {
         self.open(scratch);
-        if let Some(column) = self.even_column(push) {
+        if self.window.waits != Waits::None {
+            let uses = self.gather_held(push, scratch);
+            self.run(push, &uses, scratch, out);
+        } else if let Some(column) = self.even_column(push) {
             self.push_even(push, column, scratch);
         } else {
             let uses = self.gather(push, scratch);
@@ -172,12 +190,15 @@ impl WindowUnit {
     /// Lets time pass for resources whose watermark has moved without a row.
     pub(crate) fn wake(
         &mut self,
-        resources: &[u32],
+        (resources, limits): (&[u32], Limits),
         view: &dyn View,
         watch: Watch<'_>,
         scratch: &mut WindowScratch,
         out: &mut Vec<Outcome>,
     ) {
+        if self.state.held.count() > 0 {
+            self.wake_held((resources, false, limits), view, watch, scratch, out);
+        }
         scratch.output.clear();
         for resource in resources {
             let water = watch.line.mark(*resource);
@@ -198,6 +219,7 @@ impl WindowUnit {
         scratch.keys.clear();
         scratch.sequences.clear();
         scratch.water.clear();
+        scratch.kept.clear();
         scratch.own.clear();
         scratch.own.resize(metrics, Builder::default());
         scratch.blames.clear();
@@ -207,9 +229,8 @@ impl WindowUnit {
 
     pub(crate) fn rearm(&mut self, watch: Watch<'_>, resources: &[u32]) {
         for resource in resources {
-            let keys = self.state.keys.of(*resource).iter();
-            let deadline = keys.map(|key| self.state.windows.deadline(*key)).min();
-            if let Some(deadline) = deadline.filter(|deadline| *deadline != IDLE) {
+            let deadline = self.deadline(*resource);
+            if deadline != IDLE {
                 let clock = watch.line.due(watch.clocks, *resource, deadline);
                 self.state.timers.arm(*resource, clock);
             }
@@ -305,16 +326,24 @@ impl WindowUnit {
         let mut used = self.window.every_row;
         let cells = cursors.iter_mut().zip(&mut gaze.own);
         for ((cursor, own), place) in cells.zip(&self.window.table.places) {
-            *own = cursor.value(number);
-            used |= place.judged && !own.is_missing();
+            let entry = cursor.entry(number);
+            let named = self.window.nulls && entry.is_some();
+            *own = entry.unwrap_or_default();
+            used |= place.judged && (named || !own.is_missing());
         }
         used
     }
 
     /// Values as of the row, and its key; `None` when there are too many groups.
-    fn look(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> Option<u32> {
+    pub(super) fn look(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> Option<u32> {
         let sight = &mut self.state.sight;
         sight.take(&self.window.table, &row, push.view, gaze);
+        self.key(row, push, gaze)
+    }
+
+    /// The same for a row whose values are taken in their time.
+    pub(super) fn key(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> Option<u32> {
+        let sight = &mut self.state.sight;
         sight.look(
             &self.window.table,
             row.resource,
@@ -347,7 +376,7 @@ impl WindowUnit {
     }
 
     /// Runs rows and time through the windows in log order.
-    fn run(
+    pub(super) fn run(
         &mut self,
         push: &Push<'_>,
         uses: &[Use],
@@ -355,19 +384,21 @@ impl WindowUnit {
         out: &mut Vec<Outcome>,
     ) {
         let own: Vec<_> = scratch.own.iter_mut().map(Builder::finish).collect();
-        let now = if self.window.looks {
+        let now = if scratch.gaze.points > 0 {
             scratch.gaze.columns()
         } else {
             own.clone()
         };
         let blames = &mut scratch.blames;
-        let mut taker = Taker::new(push, &scratch.rows, (&own, &now), blames);
+        let rows = (scratch.rows.as_slice(), scratch.kept.as_slice());
+        let mut taker = Taker::new(push, rows, (&own, &now), blames);
         let aggregates = self.window.aggregates.iter();
         let arguments: Vec<Argument> = aggregates.map(|a| taker.take(a)).collect();
         let probes = self.window.mode.emit == EmitMode::When;
         let numbers = arguments.iter().all(|a| a.odd.is_none());
         let booked = self.keeps_book();
         let numeric = numbers && self.window.by.is_empty() && !probes && !booked;
+        let numeric = numeric && scratch.kept.iter().all(Option::is_none);
         let mut from = 0;
         let mut pending = i64::MAX;
         for (entry, used) in uses.iter().enumerate() {
@@ -382,10 +413,12 @@ impl WindowUnit {
                     }
                 }
                 Use::Row(row) => {
-                    self.single(push, row as usize, &arguments, scratch);
                     let number = scratch.rows.get(row as usize).copied().unwrap_or(CLOCK);
-                    let resource = push.batch.resource.get(number as usize);
-                    let resource = self.owner(resource.copied().unwrap_or_default());
+                    let kept = scratch.kept.get(row as usize).and_then(Option::as_ref);
+                    let resource = push.batch.resource.get(number as usize).copied();
+                    let resource = kept.map_or(resource, |kept| Some(kept.resource));
+                    let resource = self.owner(resource.unwrap_or_default());
+                    self.single(push, row as usize, &arguments, scratch);
                     let from = (Some(push.batch), number);
                     self.probe(resource, from, push.view, &mut scratch.output, out);
                     if booked {
@@ -401,7 +434,7 @@ impl WindowUnit {
                         keys.any(|key| self.state.windows.deadline(*key) <= water)
                     };
                     if numeric && (pending < water || last || due()) {
-                        let to = rows_before(uses, entry);
+                        let to = rows::rows_before(uses, entry);
                         self.flush(push, (from, to), &arguments, scratch);
                         from = to;
                         pending = i64::MAX;
@@ -425,6 +458,7 @@ impl WindowUnit {
         if let Some(filter) = &mut self.state.filter {
             filter.forget(resource);
         }
+        self.state.held.forget(resource);
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -433,43 +467,9 @@ impl WindowUnit {
             + state.sight.bytes()
             + state.filter.as_ref().map_or(0, Sight::bytes)
             + state.keys.bytes()
+            + state.held.bytes()
             + state.timers.bytes()
             + state.members.bytes()
             + state.counters.len() * 64
-    }
-}
-
-/// Used rows before an entry.
-fn rows_before(uses: &[Use], entry: usize) -> usize {
-    let before = uses.get(..entry).unwrap_or_default().iter().rev();
-    let mut rows = before.filter_map(|used| match used {
-        Use::Row(row) => Some(*row as usize + 1),
-        Use::Time(..) => None,
-    });
-    rows.next().unwrap_or(0)
-}
-
-impl WindowScratch {
-    /// What a formula could not say about a row, told with the row that asked.
-    fn blame(&mut self, row: Row, number: u32, push: &Push<'_>) {
-        for message in self.gaze.faults.drain(..) {
-            self.blames.push(Blame {
-                resource: row.resource,
-                time: row.time,
-                cause: Cause::Row(number),
-                trigger: push.trigger(number as usize),
-                message,
-            });
-        }
-    }
-
-    /// Keeps the values of a used row.
-    fn keep(&mut self, simple: bool) {
-        for (builder, value) in self.own.iter_mut().zip(&self.gaze.own) {
-            builder.push(value.clone());
-        }
-        if !simple {
-            self.gaze.point();
-        }
     }
 }

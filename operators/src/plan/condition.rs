@@ -32,6 +32,8 @@ pub(crate) struct ConditionPlan {
     pub(crate) timing: OwnTiming,
     /// Whether every row is judged: the condition asks for no metric, or counts rows of any kind.
     pub(crate) every_row: bool,
+    /// Whether rows are judged that say of a metric that it has no value: something counts them.
+    pub(crate) nulls: bool,
 }
 
 /// One level of a condition, compiled.
@@ -224,8 +226,10 @@ impl Draft {
             })
             .collect();
         let every_row = every_row(&table);
+        let nulls = table.streams().any(|(_, stream)| stream.counts_nulls());
         table.note_inputs(&rule.across);
         let plan = ConditionPlan {
+            nulls,
             shown: shown(&self, &table),
             threshold: threshold(&self, &table),
             every_row,

@@ -66,6 +66,12 @@ impl StreamPlan {
         }
     }
 
+    /// Whether a row counts that says of a metric that it has no value.
+    pub(crate) const fn counts_nulls(&self) -> bool {
+        let rows = matches!(self.call.function, StreamFunction::Count) && self.argument.is_none();
+        rows || self.call.nulls
+    }
+
     /// Whether every row of the resource counts, whatever it carries.
     pub(crate) const fn every_row(&self) -> bool {
         matches!(self.call.function, StreamFunction::Silent)

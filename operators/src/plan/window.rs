@@ -9,6 +9,8 @@ use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
+pub(crate) use super::waits::Waits;
+use super::waits::{reads, waits};
 use crate::aggregate::AggregateKind;
 use crate::window::{Argument, EmitMode, WindowMode};
 
@@ -77,6 +79,12 @@ pub(crate) struct WindowPlan {
     pub(crate) every_row: bool,
     /// Whether group keys and filters look at metrics that a row may not carry.
     pub(crate) looks: bool,
+    /// Whether rows are used that say of a metric that it has no value: something counts them.
+    pub(crate) nulls: bool,
+    /// By place: whether keys, filters, conditions and signals read the metric as of a row that may not carry it.
+    pub(crate) reads: Vec<bool>,
+    /// Which rows wait for their time.
+    pub(crate) waits: Waits,
 }
 
 /// Formulas of windows, compiled one by one.
@@ -155,7 +163,13 @@ impl Draft {
         })
     }
 
-    pub(crate) fn finish(self, across: &Across, texts: Vec<Script>) -> WindowPlan {
+    pub(crate) fn finish(
+        self,
+        rule: &Rule,
+        filter: Option<&SlotTable>,
+        texts: Vec<Script>,
+    ) -> WindowPlan {
+        let across = &rule.across;
         let mut resolver = Resolver::new(&self, &texts);
         for signal in &self.signals {
             resolver.signal(signal);
@@ -193,10 +207,18 @@ impl Draft {
             super::wide::keep_leading(&mut aggregate.metrics, &foreign);
         }
         let by = self.by.into_iter();
+        let by: Vec<(Arc<str>, Bound)> = by
+            .map(|(name, formula)| (name, table.bind(formula)))
+            .collect();
+        let reads = reads(&table, &aggregates, &by);
+        let counts = |a: &AggregatePlan| {
+            (a.kind == AggregateKind::Count && a.argument.is_none()) || a.kind.takes_nulls()
+        };
         WindowPlan {
-            by: by
-                .map(|(name, formula)| (name, table.bind(formula)))
-                .collect(),
+            waits: waits(rule, &self.rule, (&table, filter), &reads, every_row),
+            reads,
+            nulls: aggregates.iter().any(counts),
+            by,
             every_row,
             looks: looks(&table, &aggregates, !self.rule.by.is_empty()) || !foreign.is_empty(),
             form: self.rule.form,
@@ -275,7 +297,7 @@ fn mode(rule: &WindowRule, signals: usize) -> WindowMode {
     }
 }
 
-fn is_metric(form: &Form) -> bool {
+pub(super) fn is_metric(form: &Form) -> bool {
     matches!(form, Form::Metric(_))
 }
 

@@ -65,11 +65,21 @@ impl Cell {
         span: (i64, i64),
         past: &Past,
     ) -> Vec<Value> {
+        self.values_before(kinds, (span, i64::MAX), past)
+    }
+
+    /// The same, told before the window ends: of rows before a time.
+    pub(super) fn values_before(
+        &self,
+        kinds: &[AggregateKind],
+        (span, before): ((i64, i64), i64),
+        past: &Past,
+    ) -> Vec<Value> {
         let pairs = self.accumulators.iter().zip(kinds).enumerate();
         pairs
             .map(|(index, (accumulator, kind))| {
                 if *kind == AggregateKind::Latest {
-                    return past.before(index, span.1);
+                    return past.before(index, span.1.min(before));
                 }
                 let mut frame = Frame {
                     start: span.0,

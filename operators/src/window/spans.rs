@@ -300,8 +300,8 @@ impl KeySpans {
             cell: Cell::new(&spec.aggregates),
         });
         pane.cell.add(&spec.aggregates, row, arguments);
-        if spec.mode.fill_limit > 0 && self.since.is_none() {
-            self.since = Some(start);
+        if spec.mode.fill_limit > 0 {
+            self.since = Some(self.since.map_or(start, |since| since.min(start)));
         }
         // Data came: empty windows after it are told again.
         self.empty = 0;

@@ -3,13 +3,13 @@
 use tidegate_proto::{Order, Trigger};
 
 use super::{Event, NO_POINT, PatternScratch, PatternUnit, Step, blame};
-use crate::order::WaitingRow;
+use crate::order::{Role, WaitingRow};
 use crate::pattern::Fit;
 use crate::pipeline::View;
 use crate::pipeline::cells::Cursor;
 use crate::pipeline::filter;
 use crate::pipeline::group::Push;
-use crate::pipeline::sight::{Row, Sight};
+use crate::pipeline::sight::{Row, Sight, await_values};
 use crate::pipeline::steps::Late;
 use crate::watermark::cell;
 
@@ -34,10 +34,18 @@ impl PatternUnit {
 
     /// The task of a resource takes what the twin knows, if it has not yet.
     pub(super) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) {
-        self.state.sight.seed(resource, limit, view);
-        if let Some(filter) = &mut self.state.filter {
-            filter.seed(resource, limit, view);
+        let own = self.state.sight.seed(resource, limit, view);
+        let filter = self.state.filter.as_mut();
+        let filter = filter.map(|filter| filter.seed(resource, limit, view));
+        let filter = filter.unwrap_or_default();
+        if own.is_empty() && filter.is_empty() {
+            return;
         }
+        let metrics = self.state.sight.metrics.len();
+        let asked = self.state.filter.as_ref();
+        let all = metrics + asked.map_or(0, |filter| filter.metrics.len());
+        let waiting = &mut self.state.waiting;
+        await_values(waiting, resource, (own, filter), (metrics, all));
     }
 
     /// The wait of a resource's task begins.
@@ -121,6 +129,7 @@ impl PatternUnit {
                 sequence: push.sequence + index as u64,
                 values: values.collect(),
                 cause: push.batch.event_ref(number),
+                role: Role::Row,
             };
             let used = self.pattern.every_row || waiting.values.iter().any(|v| !v.is_missing());
             let late = Late {
@@ -207,6 +216,15 @@ impl PatternUnit {
             sequence: waiting.sequence,
             at: time,
         };
+        let metrics = self.state.sight.metrics.len().min(waiting.values.len());
+        let (own, of_filter) = waiting.values.split_at(metrics);
+        if waiting.role == Role::Values {
+            self.state.sight.bring(resource, time, own);
+            if let Some(filter) = &mut self.state.filter {
+                filter.bring(resource, time, of_filter);
+            }
+            return;
+        }
         let kept = u32::try_from(scratch.events.len()).unwrap_or(u32::MAX);
         scratch.events.push(waiting.cause);
         let mut step = Step {
@@ -220,8 +238,6 @@ impl PatternUnit {
             event: Event::Kept(kept),
             trigger,
         };
-        let metrics = self.state.sight.metrics.len().min(waiting.values.len());
-        let (own, of_filter) = waiting.values.split_at(metrics);
         if let (Some(plan), Some(sight)) = (&self.plan.filter, &mut self.state.filter) {
             let (gaze, blames) = (&mut scratch.filter, &mut scratch.blames);
             gaze.own.clone_from_slice(of_filter);

@@ -6,10 +6,11 @@ use smallvec::SmallVec;
 use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Timestamp, Trigger, Value};
 use tidegate_scripts::{AliasField, AliasPick, Column};
 
+use super::pick::aggregate;
 use super::{Event, PatternScratch, PatternState, PatternUnit, Step, value_at};
-use crate::exact::ExactSum;
 use crate::pattern::{Fit, Found, Machine, Scene, Taken, TakenRow, Test};
 use crate::pipeline::View;
+use crate::pipeline::excess::Limit;
 use crate::pipeline::steps::{Blame, Cause};
 use crate::pipeline::unit::{Tale, line};
 use crate::plan::Plan;
@@ -283,33 +284,6 @@ impl<'a> Theatre<'a> {
     }
 }
 
-fn aggregate(pick: AliasPick, values: Vec<Value>) -> Value {
-    let count = values.len();
-    let numbers: Vec<f64> = values.iter().filter_map(Value::as_number).collect();
-    let least = |a: f64, b: f64| if b < a { b } else { a };
-    let greatest = |a: f64, b: f64| if b > a { b } else { a };
-    let sum = || {
-        let mut sum = ExactSum::new();
-        numbers.iter().for_each(|number| sum.add(*number));
-        sum
-    };
-    match pick {
-        AliasPick::Count => Value::Int(i64::try_from(count).unwrap_or(i64::MAX)),
-        AliasPick::All => Value::List(values),
-        _ if numbers.is_empty() => Value::Missing,
-        AliasPick::Sum => Value::number(sum().round()),
-        AliasPick::Avg => Value::number(sum().mean(numbers.len() as u64)),
-        AliasPick::Min => numbers
-            .into_iter()
-            .reduce(least)
-            .map_or(Value::Missing, Value::number),
-        _ => numbers
-            .into_iter()
-            .reduce(greatest)
-            .map_or(Value::Missing, Value::number),
-    }
-}
-
 impl Scene for Theatre<'_> {
     fn turn(&mut self) {
         self.known.clear();
@@ -384,6 +358,13 @@ impl Scene for Theatre<'_> {
     fn dropped(&mut self) {
         let counters = self.state.counters.entry(self.step.resource).or_default();
         counters.attempts_dropped += 1;
+        let tale = self.tale(
+            OutcomeKind::Error,
+            self.step.at,
+            Some(event(self.step, self.book)),
+        );
+        let (name, excesses) = (&self.plan.name, &mut self.state.excesses);
+        excesses.tell(name, Limit::Attempts, tale, self.out);
     }
 }
 
@@ -425,11 +406,7 @@ impl PatternUnit {
     ) {
         for late in &scratch.late {
             let counters = self.state.counters.entry(late.resource).or_default();
-            if late.forced {
-                counters.forced += 1;
-                continue;
-            }
-            counters.late += 1;
+            let name = &self.plan.name;
             let tale = Tale {
                 kind: OutcomeKind::Late,
                 resource: late.resource,
@@ -437,7 +414,14 @@ impl PatternUnit {
                 cause: batch.map(|batch| batch.event_ref(late.row as usize)),
                 trigger: late.trigger,
             };
-            out.push(line(&self.plan.name, &tale, Vec::new()));
+            if late.forced {
+                counters.forced += 1;
+                let excesses = &mut self.state.excesses;
+                excesses.tell(name, Limit::WaitingRows, tale, out);
+                continue;
+            }
+            counters.late += 1;
+            out.push(line(name, &tale, Vec::new()));
         }
     }
 

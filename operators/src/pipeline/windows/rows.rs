@@ -5,7 +5,10 @@ use tidegate_proto::{EventBatch, Outcome, Value, WindowForm};
 use super::super::View;
 use super::super::arguments::Argument;
 use super::super::group::Push;
-use super::{CLOCK, WindowScratch, WindowUnit};
+use super::super::sight::Row;
+use super::super::steps::{Blame, Cause};
+use super::{CLOCK, KeptRow, Use, WindowScratch, WindowUnit};
+use crate::watermark::at;
 use crate::window::{EmitMode, NumberRows, RowKey, WindowOutput};
 
 impl WindowUnit {
@@ -95,23 +98,19 @@ impl WindowUnit {
         ) else {
             return;
         };
-        let resource = push.batch.resource.get(number as usize);
-        self.advance(
-            self.owner(resource.copied().unwrap_or_default()),
-            water,
-            number,
-            &mut scratch.output,
-        );
+        let kept = scratch.kept.get_mut(row).and_then(Option::take);
+        let kept = kept.unwrap_or_else(|| KeptRow {
+            resource: at(&push.batch.resource, number, 0),
+            time: at(&push.batch.time, number, 0),
+            event: push.batch.event_ref(number as usize),
+        });
+        let owner = self.owner(kept.resource);
+        self.advance(owner, water, number, &mut scratch.output);
         let mark = scratch.output.mark();
         let key_row = RowKey {
-            time: push
-                .batch
-                .time
-                .get(number as usize)
-                .copied()
-                .unwrap_or_default(),
+            time: kept.time,
             sequence,
-            event: push.batch.event_ref(number as usize),
+            event: kept.event,
         };
         let values: Vec<Value> = arguments.iter().map(|a| a.value(row)).collect();
         let output = &mut scratch.output;
@@ -119,5 +118,44 @@ impl WindowUnit {
             .windows
             .push(key, &key_row, &values, water, output);
         output.map_triggers(mark, |_| number);
+    }
+}
+
+/// Used rows before an entry.
+pub(super) fn rows_before(uses: &[Use], entry: usize) -> usize {
+    let before = uses.get(..entry).unwrap_or_default().iter().rev();
+    let mut rows = before.filter_map(|used| match used {
+        Use::Row(row) => Some(*row as usize + 1),
+        Use::Time(..) => None,
+    });
+    rows.next().unwrap_or(0)
+}
+
+impl WindowScratch {
+    /// What a formula could not say about a row, told with the row that asked.
+    pub(super) fn blame(&mut self, row: Row, number: u32, push: &Push<'_>) {
+        for message in self.gaze.faults.drain(..) {
+            self.blames.push(Blame {
+                resource: row.resource,
+                time: row.time,
+                cause: if number == CLOCK {
+                    Cause::None
+                } else {
+                    Cause::Row(number)
+                },
+                trigger: push.trigger(number as usize),
+                message,
+            });
+        }
+    }
+
+    /// Keeps the values of a used row.
+    pub(super) fn keep(&mut self, simple: bool) {
+        for (builder, value) in self.own.iter_mut().zip(&self.gaze.own) {
+            builder.push(value.clone());
+        }
+        if !simple {
+            self.gaze.point();
+        }
     }
 }

@@ -111,16 +111,16 @@ impl KeySpans {
         all
     }
 
-    /// Tells a window if it differs from what was told.
+    /// Tells a window, or what of it lies before a time, if it differs from what was told.
     fn tell(
         &mut self,
         spec: &WindowSpec,
         key: u32,
-        window: (i64, i64),
+        (window, before): ((i64, i64), i64),
         cell: &Cell,
         out: &mut WindowOutput,
     ) {
-        let values = cell.values(&spec.aggregates, window, &self.past);
+        let values = cell.values_before(&spec.aggregates, (window, before), &self.past);
         let revision = match self.told.get(&window.1) {
             Some(told) if told.values == values && !spec.mode.repeat_equal => return,
             Some(told) => told.revision + 1,
@@ -169,7 +169,7 @@ impl KeySpans {
         if repeats && known.is_some_and(same) {
             return;
         }
-        self.tell(spec, key, window, &cell, out);
+        self.tell(spec, key, (window, i64::MAX), &cell, out);
     }
 
     /// One of the set times: open windows with changes, over the rows before it.
@@ -192,7 +192,7 @@ impl KeySpans {
         windows.dedup();
         for window in windows {
             let cell = self.inside(spec, window, at);
-            self.tell(spec, key, window, &cell, out);
+            self.tell(spec, key, (window, at), &cell, out);
         }
     }
 
@@ -219,7 +219,7 @@ impl KeySpans {
             EmitMode::OnClose | EmitMode::Every(_) | EmitMode::Final => return,
         }
         let cell = self.inside(spec, window, i64::MAX);
-        self.tell(spec, key, window, &cell, out);
+        self.tell(spec, key, (window, i64::MAX), &cell, out);
     }
 
     /// A row came: closed windows after it, and those that look back from it, are told anew where that makes a difference.
@@ -242,7 +242,7 @@ impl KeySpans {
             after = window.1;
             let cell = self.inside(spec, window, i64::MAX);
             if cell.rows > 0 || self.told.contains_key(&window.1) {
-                self.tell(spec, key, window, &cell, out);
+                self.tell(spec, key, (window, i64::MAX), &cell, out);
             }
         }
     }
