@@ -3,8 +3,10 @@
 pub(crate) mod aggregates;
 pub(crate) mod condition;
 mod describe;
+pub(crate) mod elsewhere;
 pub(crate) mod graph;
 pub(crate) mod join;
+pub(crate) mod members;
 pub(crate) mod pattern;
 mod reach;
 pub(crate) mod slots;
@@ -88,7 +90,7 @@ pub(crate) fn formula(
     context: FormulaContext,
     issues: &mut Issues,
 ) -> Option<Formula> {
-    judged(text, context, false, issues)
+    judged(text, (context, &AliasScope::default()), false, issues)
 }
 
 /// The same for a formula that must say true or false.
@@ -97,16 +99,25 @@ pub(crate) fn condition(
     context: FormulaContext,
     issues: &mut Issues,
 ) -> Option<Formula> {
-    judged(text, context, true, issues)
+    judged(text, (context, &AliasScope::default()), true, issues)
+}
+
+/// The same for a formula that may ask for the members of groups.
+pub(crate) fn condition_over(
+    text: &FormulaText,
+    scope: &AliasScope,
+    issues: &mut Issues,
+) -> Option<Formula> {
+    judged(text, (FormulaContext::Condition, scope), true, issues)
 }
 
 fn judged(
     text: &FormulaText,
-    context: FormulaContext,
+    (context, scope): (FormulaContext, &AliasScope),
     condition: bool,
     issues: &mut Issues,
 ) -> Option<Formula> {
-    let found = match Formula::compile(text, context) {
+    let found = match Formula::compile_aliased(text, context, scope) {
         Ok(formula) => {
             let found = formula.mismatches(text, condition);
             if found.is_empty() {
@@ -162,10 +173,9 @@ impl Plan {
             }
             Body::Window(window) => window::Draft::compile(window, &mut issues).map(Draft::Window),
             Body::Pattern(pattern) => {
-                pattern::Draft::compile(pattern, &mut issues).map(Draft::Pattern)
+                pattern::Draft::compile(rule, pattern, &mut issues).map(Draft::Pattern)
             }
             Body::Graph(graph) => {
-                graph::refuse_elsewhere(graph, &mut issues);
                 let draft = graph::Draft::compile(rule, graph, &mut issues);
                 draft.map(|draft| Draft::Graph(Box::new(draft)))
             }
@@ -177,6 +187,7 @@ impl Plan {
             Body::Graph(graph) => graph::names(graph),
             _ => AliasScope::default(),
         };
+        let aliases = aliases.with_groups(&members::names(rule));
         let texts = texts::Texts::compile(rule, (context, &aliases), &mut issues);
         let (Some(body), true) = (body, issues.is_empty()) else {
             return Err(issues);

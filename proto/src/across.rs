@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::issue::Mark;
 use crate::rule::{FormulaText, Selector};
 use crate::time::Span;
 
@@ -46,14 +47,72 @@ pub enum TaskClock {
 pub struct Input {
     /// What formulas call it; it hides a metric of that name of the task's own resource.
     pub name: Arc<str>,
-    /// Id of the other resource, or a template over the traits of the task's own.
-    pub resource: FormulaText,
+    /// Whose values.
+    pub source: InputSource,
     /// Metric of the other resource.
     pub metric: Arc<str>,
     /// How old the value may be; `None`: as old as it likes.
     pub max_age: Option<Span>,
     /// Whether its rows only bring values and are never judged.
     pub passive: bool,
+}
+
+/// Whose values an input has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputSource {
+    /// Id of the other resource, or a template over the traits of the task's own.
+    Resource(FormulaText),
+    /// Every member of a group of resources.
+    Group(GroupOf),
+}
+
+/// `of` of an input: which resources are its members. All that is said must hold; texts may be templates over the traits of the
+/// task's own resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupOf {
+    /// They are children of this resource.
+    pub parent: Option<FormulaText>,
+    /// They are somewhere below this resource.
+    pub under: Option<FormulaText>,
+    /// Their type.
+    pub kind: Option<FormulaText>,
+    /// Their labels.
+    pub labels: Vec<(Arc<str>, FormulaText)>,
+    /// Their ids.
+    pub ids: Vec<FormulaText>,
+}
+
+impl GroupOf {
+    /// Every text with the name of what it says, in a fixed order.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &FormulaText)> {
+        let parent = self.parent.iter().map(|text| ("parent", text));
+        let under = self.under.iter().map(|text| ("under", text));
+        let kind = self.kind.iter().map(|text| ("type", text));
+        let labels = self.labels.iter().map(|(name, text)| (name.as_ref(), text));
+        let ids = self.ids.iter().map(|text| ("ids", text));
+        parent.chain(under).chain(kind).chain(labels).chain(ids)
+    }
+}
+
+impl Input {
+    /// Where it says whose values it has.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        match &self.source {
+            InputSource::Resource(text) => text.mark,
+            InputSource::Group(of) => of
+                .texts()
+                .next()
+                .map(|(_, text)| text.mark)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether it has the values of several resources.
+    #[must_use]
+    pub const fn is_group(&self) -> bool {
+        matches!(self.source, InputSource::Group(_))
+    }
 }
 
 /// Which sides of a join keep rows without a partner.

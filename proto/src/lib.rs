@@ -33,7 +33,8 @@ pub mod wire;
 pub mod zone;
 
 pub use across::{
-    Across, Direction, Input, Join, JoinKind, JoinStream, JoinWithin, MAX_SKEW, TaskClock,
+    Across, Direction, GroupOf, Input, InputSource, Join, JoinKind, JoinStream, JoinWithin,
+    MAX_SKEW, TaskClock,
 };
 pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
 pub use decode::{DecodeLimits, Decoder, SourceProfile, SourceRecord, Undecodable};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::across::InputSource;
 use crate::issue::Mark;
 use crate::rule::FormulaText;
 use crate::time::Span;
@@ -48,6 +49,8 @@ pub struct Pattern {
     pub emit: Vec<(Arc<str>, FormulaText)>,
     /// What must be true of a match to be told.
     pub having: Option<FormulaText>,
+    /// Key of a rule over everything: rows of one value belong together.
+    pub by: Option<FormulaText>,
     /// Whether an expired attempt is told.
     pub tell_timeout: bool,
 }
@@ -144,6 +147,8 @@ pub struct Element {
     pub mark: Mark,
     /// What it is.
     pub kind: ElementKind,
+    /// Whose rows it looks at; `None`: those of the task's key.
+    pub of: Option<RowsOf>,
     /// Fewest repetitions; zero: it may be left out.
     pub min: u32,
     /// Most repetitions; `None`: any number.
@@ -158,6 +163,15 @@ pub struct Element {
     pub until: Option<FormulaText>,
     /// Longest time from the row taken before the element to the element's last row.
     pub within: Option<Span>,
+}
+
+/// Whose rows an element of a pattern looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsOf {
+    /// Equal for elements that look at the same rows.
+    pub name: Arc<str>,
+    /// The resource, or the resources.
+    pub source: InputSource,
 }
 
 /// What an element is.

@@ -32,6 +32,8 @@ pub enum AliasKind {
 pub struct AliasScope {
     /// Names with what they stand for.
     pub names: Vec<(Arc<str>, AliasKind)>,
+    /// Inputs that are groups of resources: functions without a duration work over their members.
+    pub groups: Vec<Arc<str>>,
 }
 
 impl AliasScope {
@@ -40,6 +42,13 @@ impl AliasScope {
     pub fn kind(&self, name: &str) -> Option<AliasKind> {
         let found = self.names.iter().find(|(known, _)| known.as_ref() == name);
         found.map(|(_, kind)| *kind)
+    }
+
+    /// The same names, and groups.
+    #[must_use]
+    pub fn with_groups(mut self, groups: &[Arc<str>]) -> Self {
+        self.groups = groups.to_vec();
+        self
     }
 }
 
@@ -157,6 +166,7 @@ mod tests {
     #[test]
     fn nodes_of_a_graph_are_asked_for_value_state_and_time() {
         let scope = AliasScope {
+            groups: Vec::new(),
             names: vec![
                 ("a".into(), AliasKind::Node),
                 ("g".into(), AliasKind::Still),

@@ -15,6 +15,7 @@ use crate::stream::{Slot, StreamFunction};
 
 mod alias;
 mod chain;
+mod members;
 mod script;
 mod states;
 mod streams;

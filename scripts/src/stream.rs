@@ -56,7 +56,7 @@ impl fmt::Display for Slot {
 /// Over which rows a stream function works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Over {
-    /// The rule's window.
+    /// The rule's window; in a condition, where there is none, the members of a group.
     Window,
     /// Rows in `(t − span, t]`; for `held`, `stale` and `silent` the duration to wait for.
     Span(Span),
@@ -101,6 +101,13 @@ pub struct StreamCall {
 }
 
 impl StreamCall {
+    /// Whether, in a condition, it is a call over the members of a group: `avg(temps)`, `members(temps)`.
+    #[must_use]
+    pub fn is_of_group(&self) -> bool {
+        use StreamFunction::{Members, StaleCount};
+        self.over == Over::Window || matches!(self.function, Members | StaleCount)
+    }
+
     /// The same call over metrics of other names.
     pub(crate) fn with_metrics(&self, rename: &dyn Fn(&str) -> Arc<str>) -> Self {
         let arguments = self.arguments.iter().map(|f| f.with_metrics(rename));
@@ -209,13 +216,17 @@ pub enum StreamFunction {
     Stale,
     /// No row at all for a duration.
     Silent,
+    /// Members of a group.
+    Members,
+    /// Members of a group without a value for a duration.
+    StaleCount,
     /// A function that keeps a small state along the rows of a key.
     State(StateFunction),
 }
 
 impl StreamFunction {
     /// Every stream function but the state functions, in the order of the catalogue.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::Count,
         Self::CountIf,
         Self::Sum,
@@ -253,6 +264,8 @@ impl StreamFunction {
         Self::Since,
         Self::Stale,
         Self::Silent,
+        Self::Members,
+        Self::StaleCount,
     ];
 
     /// Its name in formulas.
@@ -296,6 +309,8 @@ impl StreamFunction {
             Self::Since => "since",
             Self::Stale => "stale",
             Self::Silent => "silent",
+            Self::Members => "members",
+            Self::StaleCount => "stale_count",
             Self::State(function) => function.name(),
         }
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use tidegate_proto::{FormulaText, Mark, Value};
 use tidegate_scripts::{
-    Fault, Formula, FormulaContext, Over, Slot, StreamFunction, Template, ThresholdOperator,
-    catalogue,
+    AliasScope, Fault, Formula, FormulaContext, Over, Slot, StreamFunction, Template,
+    ThresholdOperator, catalogue,
 };
 
 fn text(source: &str) -> FormulaText {
@@ -384,7 +384,11 @@ fn every_entry_of_the_catalogue_has_an_example_that_compiles() {
                     .replace("\"5m\"", ""),
                 _ => entry.example.to_owned(),
             };
-            if let Err(issues) = Formula::compile(&text(&source), *context) {
+            let scope = AliasScope {
+                groups: vec!["temps".into()],
+                ..AliasScope::default()
+            };
+            if let Err(issues) = Formula::compile_aliased(&text(&source), *context, &scope) {
                 panic!("{source} in {context:?}: {issues:?}");
             }
         }

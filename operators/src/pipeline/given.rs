@@ -54,7 +54,12 @@ impl Pipeline {
         let groups = groups.map(|group| group.deadline(task));
         let windows = self.windows.iter().flatten();
         let windows = windows.map(|window| window.deadline(task));
-        groups.chain(windows).min().unwrap_or(IDLE)
+        let patterns = self.patterns.iter().flatten();
+        let patterns = patterns.map(|pattern| pattern.deadline(task));
+        let graphs = self.graphs.iter().flatten();
+        let graphs = graphs.map(|graph| graph.deadline(task));
+        let due = groups.chain(windows).chain(patterns).chain(graphs);
+        due.min().unwrap_or(IDLE)
     }
 
     /// Puts another value in the place of a task's latest of a metric: what it means has changed.
@@ -63,7 +68,12 @@ impl Pipeline {
         let sights = groups.map(|group| &mut group.state.sight);
         let windows = self.windows.iter_mut().flatten();
         let windows = windows.map(|window| &mut window.state.sight);
-        for cells in sights.chain(windows).flat_map(|sight| &mut sight.metrics) {
+        let patterns = self.patterns.iter_mut().flatten();
+        let patterns = patterns.map(|pattern| &mut pattern.state.sight);
+        let graphs = self.graphs.iter_mut().flatten();
+        let graphs = graphs.map(|graph| &mut graph.state.sight);
+        let sights = sights.chain(windows).chain(patterns).chain(graphs);
+        for cells in sights.flat_map(|sight| &mut sight.metrics) {
             if cells.metric == metric {
                 cells.replace(task, known.cloned());
             }

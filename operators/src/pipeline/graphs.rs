@@ -31,7 +31,7 @@ use crate::watermark::cell;
 pub(crate) struct GraphState {
     line: usize,
     pub(crate) members: Members,
-    sight: Sight,
+    pub(crate) sight: Sight,
     /// What `where` sees: every row.
     filter: Option<Sight>,
     /// What each task remembers, by resource.
@@ -134,6 +134,17 @@ impl GraphUnit {
             let passes = mask
                 .as_ref()
                 .is_none_or(|mask| mask.get(index) == Some(&true));
+            if push.is_quiet(index) {
+                let moment = Moment {
+                    resource: tick.resource,
+                    view: push.view,
+                    trigger: push.trigger(number),
+                    event: None,
+                };
+                self.turn(&moment, (at, push.limits), None, scratch, out);
+                scratch.touched.push(tick.resource);
+                continue;
+            }
             read(&mut cursors, number, scratch);
             let row = Row {
                 resource: tick.resource,

@@ -36,7 +36,7 @@ const NO_POINT: u32 = u32::MAX;
 pub(crate) struct PatternState {
     line: usize,
     pub(crate) members: Members,
-    sight: Sight,
+    pub(crate) sight: Sight,
     /// What `where` sees: every row.
     pub(super) filter: Option<Sight>,
     pub(super) waiting: Waiting,

@@ -56,7 +56,15 @@ fn lookback(call: &StreamCall) -> Option<LookbackFunction> {
         F::Zscore => Some(Looks::Zscore),
         F::Delta => Some(Looks::Delta),
         F::Rate => Some(Looks::Rate),
-        F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent | F::State(_) => None,
+        F::Changed
+        | F::Prev
+        | F::Held
+        | F::Since
+        | F::Stale
+        | F::Silent
+        | F::Members
+        | F::StaleCount
+        | F::State(_) => None,
         F::CountDistinct
         | F::ApproxDistinct
         | F::Percentile

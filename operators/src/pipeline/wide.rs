@@ -3,23 +3,32 @@
 
 mod change;
 mod delivery;
+mod groups;
 mod intake;
 mod joined;
+mod keyed;
+mod kin;
 mod least;
 mod links;
+mod regroup;
 mod saved;
+mod shares;
 
 pub(crate) use self::intake::push_all;
 pub(crate) use self::saved::WideSaved;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{EventRef, Names, Outcome, OutcomeKind, Timestamp, Traits, Trigger, Value};
+use tidegate_proto::{
+    EventRef, Names, Outcome, OutcomeKind, TaskClock, Timestamp, Traits, Trigger, Value,
+};
 
 use self::delivery::Delivery;
+use self::groups::Groups;
 use self::joined::JoinedState;
+use self::keyed::Keyed;
 use self::least::{Least, Member, Reign, Standing};
 use self::links::Links;
 use super::members::Members;
@@ -62,6 +71,12 @@ struct TaskTime {
     held: BTreeMap<Place, Taken>,
     /// Whether a row of its own resource was taken.
     lives: bool,
+    /// Time as of which the members of its groups were looked at last.
+    looked: i64,
+    /// Columns about members that have a value.
+    told: BTreeSet<usize>,
+    /// The last row that was given.
+    event: EventRef,
 }
 
 impl Default for TaskTime {
@@ -71,6 +86,9 @@ impl Default for TaskTime {
             given: NEVER,
             held: BTreeMap::new(),
             lives: false,
+            looked: NEVER,
+            told: BTreeSet::new(),
+            event: EventRef::default(),
         }
     }
 }
@@ -89,6 +107,8 @@ pub(crate) struct WideState {
     least: Least,
     tasks: BTreeMap<u32, TaskTime>,
     links: Links,
+    groups: Groups,
+    keyed: Keyed,
     /// What the engine calls its metrics.
     names: Names,
     /// Numbers of the columns' metrics for the shard.
@@ -117,6 +137,8 @@ pub(crate) struct WideUnit {
     wide: Arc<WidePlan>,
     pub(crate) state: WideState,
     engine: Engine,
+    /// Most keys of a pattern over everything.
+    most_keys: usize,
 }
 
 /// Vectors used again by every call.
@@ -126,6 +148,8 @@ pub(crate) struct WideScratch {
     blames: Vec<Blame>,
     touched: Vec<u32>,
     delivery: Delivery,
+    /// What the engine said of deliveries that could not wait.
+    told: Vec<Outcome>,
 }
 
 /// What reads the time of resources, at a clock.
@@ -179,8 +203,13 @@ impl WideUnit {
         }
         // A source that has said nothing yet is not waited for.
         let member = |resource: u32| self.state.seen.get(resource as usize).copied().flatten();
-        let mut members = vec![member(task)?];
+        let own = member(task);
+        if own.is_none() && (reign.clock == TaskClock::Own || !self.gathers()) {
+            return None;
+        }
+        let mut members: Vec<Member> = own.into_iter().collect();
         members.extend(self.state.links.sources(task).filter_map(member));
+        members.extend(self.state.groups.members(task).filter_map(member));
         Standing::of(&members, now.clock, reign)
     }
 
@@ -199,10 +228,13 @@ impl WideUnit {
             let held = held.and_then(|time| time.held.first_key_value());
             let held = held.map_or(IDLE, |(place, _)| place.0.saturating_add(1));
             let due = match &self.engine {
+                Engine::Inner(_) if self.wide.by.is_some() => self.state.keyed.next(),
                 Engine::Inner(inner) => inner.deadline(*task),
                 Engine::Join(join) => join.deadline(),
             };
-            let deadline = due.min(held);
+            let looked = self.state.tasks.get(task).map_or(NEVER, |time| time.looked);
+            let (change, _) = self.state.groups.next_change(&self.wide, *task, looked);
+            let deadline = due.min(held).min(change);
             if deadline == IDLE {
                 continue;
             }
@@ -269,24 +301,32 @@ impl WideUnit {
     /// The engine takes what was delivered; its lines are those of the rule.
     fn flush(&mut self, view: &dyn View, scratch: &mut WideScratch, out: &mut Vec<Outcome>) {
         let from = out.len();
+        out.append(&mut scratch.told);
         match &mut self.engine {
             Engine::Inner(inner) => {
                 inner.push_given(&scratch.delivery.given(), &Fresh(view), out);
             }
             Engine::Join(join) => join.tell(&self.plan, view, out),
         }
-        let nowhere = self.wide.everything && matches!(self.engine, Engine::Inner(_));
-        for outcome in out.iter_mut().skip(from) {
+        let told = out.get_mut(from..).unwrap_or_default();
+        for outcome in told.iter_mut() {
             if outcome.trigger == Trigger::Record(CLOCK) {
                 outcome.trigger = Trigger::Clock;
             }
-            if nowhere {
-                outcome.resource = Outcome::NOWHERE;
-            }
         }
+        self.name_lines(told);
+        self.settle_keys();
         for blame in std::mem::take(&mut scratch.blames) {
             out.extend(self.fail(&blame));
         }
+    }
+
+    /// The engine takes what was delivered so far.
+    fn drain(&mut self, view: &dyn View, scratch: &mut WideScratch) {
+        if let Engine::Inner(inner) = &mut self.engine {
+            inner.push_given(&scratch.delivery.given(), &Fresh(view), &mut scratch.told);
+        }
+        scratch.delivery.open(&self.state.metrics);
     }
 
     /// Counts a failed formula; a line about it at most once per task and hour.
@@ -338,6 +378,16 @@ impl WideUnit {
             return TaskCounters::default();
         };
         let mut counters = match &self.engine {
+            Engine::Inner(inner) if self.wide.by.is_some() => {
+                let mut all = TaskCounters::default();
+                for key in 0..self.state.keyed.len() {
+                    let one = inner.counters(&self.plan.name, key);
+                    all.unknown += one.unknown;
+                    all.errors += one.errors;
+                    all.attempts_dropped += one.attempts_dropped;
+                }
+                all
+            }
             Engine::Inner(inner) => inner.counters(&self.plan.name, task),
             Engine::Join(join) => join.counters(),
         };
@@ -345,6 +395,7 @@ impl WideUnit {
         counters.late += own.late;
         counters.errors += own.errors;
         counters.forced += own.forced;
+        counters.null_keys += own.null_keys;
         counters
     }
 
@@ -369,6 +420,8 @@ impl WideUnit {
         engine
             + state.least.bytes()
             + state.links.bytes()
+            + state.groups.bytes()
+            + state.keyed.bytes()
             + state.members.bytes()
             + state.timers.bytes()
             + state.seen.capacity() * size_of::<Option<Member>>()
@@ -380,8 +433,11 @@ impl WideUnit {
     fn feeds(&self, column: usize, resource: u32, task: u32) -> bool {
         match self.wide.columns.get(column).map(|column| column.feed) {
             Some(Feed::Own) => self.wide.everything || resource == task,
-            Some(Feed::Input(input)) => self.state.links.feeds(input, resource, task),
-            None => false,
+            Some(Feed::Input(input)) => {
+                self.state.links.feeds(input, resource, task)
+                    || self.state.groups.feeds(input, resource, task)
+            }
+            Some(Feed::Call(_) | Feed::Resource) | None => false,
         }
     }
 

@@ -43,7 +43,15 @@ pub(crate) fn kind(call: &StreamCall) -> Option<AggregateKind> {
         F::Collect => Kind::Collect,
         F::Top => Kind::Top(call.constant.unwrap_or(1.0) as u32),
         F::AngleMean => Kind::AngleMean,
-        F::Changed | F::Prev | F::Held | F::Since | F::Stale | F::Silent | F::State(_) => {
+        F::Changed
+        | F::Prev
+        | F::Held
+        | F::Since
+        | F::Stale
+        | F::Silent
+        | F::Members
+        | F::StaleCount
+        | F::State(_) => {
             return None;
         }
     })

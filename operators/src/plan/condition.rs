@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_proto::{Issues, Level, Order, Rule, Severity, Span, When};
-use tidegate_scripts::{Formula, FormulaContext, Slot};
+use tidegate_scripts::{AliasScope, Formula, FormulaContext, Slot};
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{AlarmPlan, Script, TextPlan, alarm};
@@ -152,10 +152,10 @@ pub(crate) struct Draft {
     rules: Rules,
 }
 
-fn level(level: &Level, issues: &mut Issues) -> Option<LevelDraft> {
-    let when = super::condition(&level.when, FormulaContext::Condition, issues);
+fn level(level: &Level, scope: &AliasScope, issues: &mut Issues) -> Option<LevelDraft> {
+    let when = super::condition_over(&level.when, scope, issues);
     let clear = level.clear.as_ref();
-    let clear = clear.map(|text| super::condition(text, FormulaContext::Condition, issues));
+    let clear = clear.map(|text| super::condition_over(text, scope, issues));
     Some(LevelDraft {
         when: when?,
         clear: match clear {
@@ -190,7 +190,9 @@ fn rules(rule: &Rule, when: &When) -> Rules {
 
 impl Draft {
     pub(crate) fn compile(rule: &Rule, when: &When, issues: &mut Issues) -> Option<Self> {
-        let levels: Vec<_> = when.levels.iter().map(|l| level(l, issues)).collect();
+        let scope = AliasScope::default().with_groups(&super::members::names(rule));
+        let levels = when.levels.iter();
+        let levels: Vec<_> = levels.map(|l| level(l, &scope, issues)).collect();
         Some(Self {
             levels: levels.into_iter().collect::<Option<Vec<_>>>()?,
             rules: rules(rule, when),

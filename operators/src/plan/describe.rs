@@ -1,7 +1,7 @@
 //! A plan for people: one node per line, children indented, and what equal rules share.
 
 use tidegate_proto::graph::GraphTarget;
-use tidegate_proto::{Order, Span};
+use tidegate_proto::{InputSource, Order, Span};
 
 use super::condition::ConditionPlan;
 use super::graph::{Doing, GraphPlan};
@@ -213,6 +213,19 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
     lines
 }
 
+fn source(source: &InputSource) -> String {
+    match source {
+        InputSource::Resource(text) => text.source.to_string(),
+        InputSource::Group(of) => {
+            let texts = of.texts();
+            let texts: Vec<String> = texts
+                .map(|(name, text)| format!("{name} {}", text.source))
+                .collect();
+            format!("the members by {}", texts.join(", "))
+        }
+    }
+}
+
 fn wide(plan: &Plan, wide: &WidePlan, lines: &mut Vec<String>) {
     use tidegate_proto::TaskClock;
     lines.push(match wide.clock {
@@ -227,14 +240,18 @@ fn wide(plan: &Plan, wide: &WidePlan, lines: &mut Vec<String>) {
         let passive = if input.passive { ", passive" } else { "" };
         lines.push(format!(
             "input {}: {} of {}{passive}",
-            input.name, input.metric, input.resource.source
+            input.name,
+            input.metric,
+            source(&input.source)
         ));
     }
     match &wide.engine {
         WideEngine::Inner(inner) => match &inner.body {
             PlanBody::Condition(plan) => condition(plan, lines),
             PlanBody::Window(plan) => window(plan, lines),
-            PlanBody::Pattern(_) | PlanBody::Graph(_) | PlanBody::Wide(_) => {}
+            PlanBody::Pattern(plan) => pattern(plan, lines),
+            PlanBody::Graph(plan) => graph(plan, lines),
+            PlanBody::Wide(_) => {}
         },
         WideEngine::Join(join) => {
             let (left, right) = (&join.join.left.name, &join.join.right.name);

@@ -16,7 +16,7 @@ use crate::graph::belief::Belief;
 use crate::graph::net::Net;
 use crate::watermark::OwnTiming;
 
-pub(crate) use compile::{Draft, refuse_elsewhere};
+pub(crate) use compile::Draft;
 
 /// Where a slot of a graph's formula gets its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +192,13 @@ pub(crate) struct GraphPlan {
 }
 
 impl GraphPlan {
+    /// Whether a node runs on rows whatever they carry.
+    pub(crate) fn every_row(&self) -> bool {
+        let sensors = self.nodes.iter().filter_map(NodePlan::sensor);
+        let mut running = sensors.filter(|sensor| sensor.by_rows);
+        running.any(|sensor| sensor.metrics.is_empty())
+    }
+
     /// The name of a node's state.
     pub(crate) fn state(&self, node: usize, state: Option<u16>) -> Option<&Arc<str>> {
         let states = &self.net.nodes.get(node)?.states;
@@ -217,6 +224,7 @@ pub(crate) fn names(graph: &Graph) -> AliasScope {
     });
     AliasScope {
         names: nodes.collect(),
+        ..AliasScope::default()
     }
 }
 

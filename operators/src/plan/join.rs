@@ -152,6 +152,7 @@ fn scope(names: &[&Arc<str>]) -> AliasScope {
     let names = names.iter().map(|name| (Arc::clone(name), AliasKind::Row));
     AliasScope {
         names: names.collect(),
+        ..AliasScope::default()
     }
 }
 
@@ -254,6 +255,9 @@ fn wide(rule: &Rule, plan: JoinPlan) -> WidePlan {
         everything: true,
         inputs: Vec::new(),
         columns: Vec::new(),
+        calls: Vec::new(),
+        eager: false,
+        by: None,
         ordered,
         drops_late: false,
         every_row: true,

@@ -1,6 +1,7 @@
 //! [`PatternPlan`]: a compiled `pattern`: its machine, its tests, and what formulas ask of bound rows.
 
 mod compile;
+mod resolve;
 mod scope;
 
 use std::sync::Arc;

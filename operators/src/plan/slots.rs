@@ -109,10 +109,14 @@ pub(crate) struct Place {
 pub(crate) struct SlotTable {
     /// The places.
     pub(crate) places: Vec<Place>,
+    /// Metrics that are calls over the members of a group.
+    pub(crate) groups: Vec<(Arc<str>, StreamCall)>,
 }
 
 fn key_of(slot: &Slot) -> String {
     match slot {
+        // Whoever gives the rows computes it: to the formulas it is a metric.
+        Slot::Stream(call) if call.is_of_group() => format!("0 {}", label_of(slot)),
         Slot::Metric(name) => format!("0 {name}"),
         Slot::Trait(path) => format!("1 {path}"),
         Slot::Resource => "2".to_owned(),
@@ -170,7 +174,9 @@ impl Gatherer {
                 .entry(key_of(slot))
                 .or_insert_with(|| (slot.clone(), false));
             entry.1 |= judged;
-            if let Slot::Stream(call) = slot {
+            if let Slot::Stream(call) = slot
+                && !call.is_of_group()
+            {
                 for formula in call.arguments.iter().chain(&call.filter) {
                     // What only a filter reads is looked up, never a reason to judge.
                     self.add(formula.slots(), false);
@@ -192,6 +198,11 @@ impl Gatherer {
                 Slot::Resource => Form::Resource,
                 Slot::Time => Form::Time,
                 Slot::WindowStart | Slot::WindowEnd | Slot::Alias(_) => Form::Bound,
+                Slot::Stream(call) if call.is_of_group() => {
+                    let label = label_of(&slot);
+                    table.groups.push((Arc::clone(&label), call.clone()));
+                    Form::Metric(label)
+                }
                 Slot::Stream(call) => Form::Stream(Box::new(table.stream(call))),
             };
             table.places.push(Place {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use tidegate_proto::{
-    Across, Body, FormulaText, Input, Issue, Issues, MAX_SKEW, Order, Rule, Selector, Span,
-    TaskClock, Timing,
+    Across, Body, FormulaText, Input, InputSource, Issue, Issues, MAX_SKEW, Order, Rule, Selector,
+    Span, TaskClock, Timing,
 };
-use tidegate_scripts::{FormulaContext, Slot, Template, name_problem};
+use tidegate_scripts::{Formula, FormulaContext, Slot, Template, name_problem};
 
 use super::join::JoinPlan;
+use super::members::{self, GroupCall, GroupPlan};
 use super::slots::{Form, SlotTable};
-use super::{Plan, PlanBody, join};
+use super::{Plan, PlanBody, elsewhere, join};
 use crate::watermark::OwnTiming;
 
 /// What runs on the rows of a task.
@@ -29,6 +30,10 @@ pub(crate) enum Feed {
     Own,
     /// An input, by its number.
     Input(usize),
+    /// What is asked of all members of a group, by its number: computed, never read.
+    Call(usize),
+    /// The id of the row's resource.
+    Resource,
 }
 
 /// One name that the engine asks for.
@@ -45,9 +50,36 @@ pub(crate) struct ColumnPlan {
 
 /// One input, compiled.
 #[derive(Debug)]
-pub(crate) struct InputPlan {
+pub(crate) enum InputPlan {
     /// The other resource, over the traits of the task's own.
-    pub(crate) resource: Template,
+    Resource(Template),
+    /// A group of resources.
+    Group(Box<GroupPlan>),
+}
+
+/// What rows of a pattern over everything must have in common.
+#[derive(Debug)]
+pub(crate) struct KeyPlan {
+    pub(crate) formula: Formula,
+    /// Metrics that it asks for, in the order of their slots.
+    pub(crate) metrics: Vec<Arc<str>>,
+}
+
+impl KeyPlan {
+    fn compile(rule: &Rule, issues: &mut Issues) -> Option<Self> {
+        let Body::Pattern(pattern) = &rule.body else {
+            return None;
+        };
+        let formula = super::formula(pattern.by.as_ref()?, FormulaContext::RowFilter, issues)?;
+        let metrics = formula.slots().iter().filter_map(|slot| match slot {
+            Slot::Metric(name) => Some(Arc::clone(name)),
+            _ => None,
+        });
+        Some(Self {
+            metrics: metrics.collect(),
+            formula,
+        })
+    }
 }
 
 /// A rule over several resources, compiled.
@@ -58,6 +90,12 @@ pub(crate) struct WidePlan {
     pub(crate) everything: bool,
     pub(crate) inputs: Vec<InputPlan>,
     pub(crate) columns: Vec<ColumnPlan>,
+    /// What is asked of the members of groups.
+    pub(crate) calls: Vec<GroupCall>,
+    /// Whether rows of inputs begin a task too: its own resource may never say anything.
+    pub(crate) eager: bool,
+    /// Key of the tasks of a pattern over everything.
+    pub(crate) by: Option<KeyPlan>,
     /// Rows wait until the task's time has passed them, and are taken in row order.
     pub(crate) ordered: bool,
     /// Whether a row that waits is late once its time has passed, instead of the engine's saying so.
@@ -75,6 +113,7 @@ pub(crate) struct WidePlan {
 pub(crate) fn is_wide(rule: &Rule) -> bool {
     rule.selector == Selector::Everything
         || !rule.across.inputs.is_empty()
+        || elsewhere::looks(rule)
         || matches!(rule.body, Body::Join(_))
 }
 
@@ -102,21 +141,13 @@ fn timing(rule: &Rule, ordered: bool) -> OwnTiming {
 pub(crate) fn compile(rule: &Rule) -> Result<Plan, Issues> {
     let mut issues = Issues::new();
     let filter = super::filter(rule, &mut issues);
-    let inputs = inputs(rule, &mut issues);
+    let by = KeyPlan::compile(rule, &mut issues);
+    let named = rule.across.inputs.iter();
+    for input in named {
+        check_name(input, &mut issues);
+    }
     if let Body::Join(body) = &rule.body {
         return join::compile(rule, body, issues);
-    }
-    let later = match rule.body {
-        Body::Pattern(_) => Some("pattern"),
-        Body::Graph(_) => Some("graph"),
-        _ => None,
-    };
-    if let Some(what) = later {
-        let problem =
-            format!("a {what} over several resources is not available yet in this version");
-        let hint = "derive what the pattern needs with a rule of its own";
-        let mark = rule.across.inputs.first().map(|input| input.resource.mark);
-        issues.push(Issue::new("inputs", mark.unwrap_or_default(), problem).hint(hint));
     }
     let plan = match Plan::compile_own(&inner(rule)) {
         Ok(plan) => plan,
@@ -126,42 +157,81 @@ pub(crate) fn compile(rule: &Rule) -> Result<Plan, Issues> {
         }
     };
     let everything = rule.selector == Selector::Everything;
-    let (table, every_row) = match &plan.body {
-        PlanBody::Condition(condition) => (&condition.table, condition.every_row),
-        PlanBody::Window(window) => (&window.table, window.every_row),
-        PlanBody::Pattern(_) | PlanBody::Graph(_) | PlanBody::Wide(_) => return Err(issues),
+    let Some((table, every_row)) = read(&plan.body) else {
+        return Err(issues);
     };
+    let implied = elsewhere::implied(rule, table);
+    let eager = !implied.is_empty() || rule.across.inputs.iter().any(Input::is_group);
+    let mut across = rule.across.clone();
+    across.inputs.extend(implied);
+    let named = across.inputs.iter();
+    let inputs: Vec<_> = named.map(|i| input(i, rule, &mut issues)).collect();
     if everything {
         refuse_traits(rule, &plan, &mut issues);
     }
-    let columns = columns(&rule.across, table);
+    let (columns, calls) = columns(&across, table);
     refuse_idle(rule, &columns, every_row, &mut issues);
     if !issues.is_empty() {
         return Err(issues);
     }
     let windows = matches!(rule.body, Body::Window(_));
-    let ordered = windows || rule.timing.order == Some(Order::Time);
+    let ordered = windows || order(rule) == Order::Time;
     let wide = WidePlan {
         everything,
-        inputs,
+        eager,
+        by,
+        inputs: inputs.into_iter().flatten().collect(),
         ordered,
         drops_late: !windows,
         every_row,
         timing: timing(rule, ordered),
         clock: rule.across.clock.unwrap_or(TaskClock::Least),
         max_skew: rule.across.max_skew.unwrap_or(MAX_SKEW).0,
-        identity: identity(rule, windows),
+        identity: format!(
+            "{}\n{:?}",
+            identity(rule, windows),
+            elsewhere::identity(rule)
+        ),
         columns,
+        calls,
         engine: WideEngine::Inner(Arc::new(plan)),
     };
     Ok(Plan::of_wide(rule, filter, wide))
+}
+
+/// What the engine inside reads, and whether every row counts.
+fn read(body: &PlanBody) -> Option<(&SlotTable, bool)> {
+    match body {
+        PlanBody::Condition(condition) => Some((&condition.table, condition.every_row)),
+        PlanBody::Window(window) => Some((&window.table, window.every_row)),
+        PlanBody::Pattern(pattern) => Some((&pattern.table, pattern.every_row)),
+        PlanBody::Graph(graph) => Some((&graph.table, graph.every_row())),
+        PlanBody::Wide(_) => None,
+    }
+}
+
+/// When rows are judged.
+fn order(rule: &Rule) -> Order {
+    let default = match rule.body {
+        Body::Pattern(_) => Order::Time,
+        _ => Order::Arrival,
+    };
+    rule.timing.order.unwrap_or(default)
 }
 
 /// What revisions must have in common to go on: whose rows are read, and in what order.
 pub(crate) fn identity(rule: &Rule, windows: bool) -> String {
     let filter = rule.filter.as_ref().map(|filter| &filter.source);
     let inputs = rule.across.inputs.iter().map(|input| {
-        let source = &input.resource.source;
+        let source: Vec<String> = match &input.source {
+            InputSource::Resource(text) => vec![text.source.to_string()],
+            InputSource::Group(of) => {
+                let texts = of.texts();
+                texts
+                    .map(|(name, text)| format!("{name} {}", text.source))
+                    .collect()
+            }
+        };
         (&input.name, source, &input.metric)
     });
     format!(
@@ -174,54 +244,72 @@ pub(crate) fn identity(rule: &Rule, windows: bool) -> String {
     )
 }
 
-fn inputs(rule: &Rule, issues: &mut Issues) -> Vec<InputPlan> {
-    let inputs = rule.across.inputs.iter();
-    inputs
-        .filter_map(|input| self::input(input, issues))
-        .collect()
-}
-
-fn input(input: &Input, issues: &mut Issues) -> Option<InputPlan> {
-    let text = &input.resource;
+fn check_name(input: &Input, issues: &mut Issues) {
     if let Some(problem) = name_problem(&input.name) {
         let path = format!("inputs.{}", input.name);
-        let issue = Issue::new(path, text.mark, problem);
+        let issue = Issue::new(path, input.mark(), problem);
         issues.push(issue.hint("give the input another name"));
     }
-    let template = match Template::compile(text, FormulaContext::RowFilter) {
-        Ok(template) => template,
-        Err(found) => {
-            issues.extend(found);
-            return None;
-        }
-    };
-    let foreign = |slot: &&Slot| !matches!(slot, Slot::Trait(_) | Slot::Resource);
-    if let Some(slot) = template.slots().iter().find(foreign) {
-        let problem = format!("`{slot}` is no trait of the task's resource");
-        let hint =
-            "an input is found by `resource`, `type`, `parent`, `labels.NAME` and `meta.NAME`";
-        issues.push(Issue::new(text.path.as_ref(), text.mark, problem).hint(hint));
-        return None;
-    }
-    Some(InputPlan { resource: template })
 }
 
-fn columns(across: &Across, table: &SlotTable) -> Vec<ColumnPlan> {
-    let places = table.places.iter();
-    let columns = places.filter_map(|place| {
+fn input(input: &Input, rule: &Rule, issues: &mut Issues) -> Option<InputPlan> {
+    match &input.source {
+        InputSource::Resource(text) => {
+            members::template(text, rule, issues).map(InputPlan::Resource)
+        }
+        InputSource::Group(of) => GroupPlan::compile(input, of, rule, issues)
+            .map(|group| InputPlan::Group(Box::new(group))),
+    }
+}
+
+fn columns(across: &Across, table: &SlotTable) -> (Vec<ColumnPlan>, Vec<GroupCall>) {
+    let (mut columns, mut calls) = (Vec::new(), Vec::<GroupCall>::new());
+    for place in &table.places {
         let Form::Metric(name) = &place.form else {
-            return None;
+            continue;
         };
+        let call = table.group_call(name);
+        if let Some(call) = call.and_then(|call| GroupCall::of(call, &across.inputs, place.judged))
+        {
+            columns.push(ColumnPlan {
+                name: Arc::clone(name),
+                metric: Arc::clone(name),
+                feed: Feed::Call(calls.len()),
+                judged: false,
+            });
+            calls.push(call);
+            continue;
+        }
+        if name.as_ref() == elsewhere::OF_RESOURCE {
+            columns.push(ColumnPlan {
+                name: Arc::clone(name),
+                metric: Arc::clone(name),
+                feed: Feed::Resource,
+                judged: false,
+            });
+            continue;
+        }
         let number = across.inputs.iter().position(|input| input.name == *name);
         let input = number.and_then(|number| across.inputs.get(number));
-        Some(ColumnPlan {
+        columns.push(ColumnPlan {
             name: Arc::clone(name),
             metric: Arc::clone(input.map_or(name, |input| &input.metric)),
             feed: number.map_or(Feed::Own, Feed::Input),
             judged: place.judged,
-        })
-    });
-    columns.collect()
+        });
+    }
+    for (number, input) in across.inputs.iter().enumerate() {
+        let asked = calls.iter().any(|call| call.input == number);
+        if asked && !columns.iter().any(|column| column.name == input.name) {
+            columns.push(ColumnPlan {
+                name: Arc::clone(&input.name),
+                metric: Arc::clone(&input.metric),
+                feed: Feed::Input(number),
+                judged: !input.passive,
+            });
+        }
+    }
+    (columns, calls)
 }
 
 /// A rule that no row makes judge anything.
@@ -232,14 +320,16 @@ fn refuse_idle(rule: &Rule, columns: &[ColumnPlan], every_row: bool, issues: &mu
     if !every_row && !columns.iter().any(|column| column.judged) {
         let problem = "the rule asks for passive inputs alone: no row would ever be judged";
         let hint = "leave `passive` out, or ask for a metric of the resource itself";
-        issues.push(Issue::new("inputs", first.resource.mark, problem).hint(hint));
+        issues.push(Issue::new("inputs", first.mark(), problem).hint(hint));
     }
     for input in &rule.across.inputs {
-        if !columns.iter().any(|column| column.name == input.name) {
+        if !columns.iter().any(|column| column.name == input.name)
+            && !elsewhere::names(rule, &input.name)
+        {
             let path = format!("inputs.{}", input.name);
             let problem = "no formula of the rule asks for this input";
             let hint = "leave it out, or use its name in a formula";
-            issues.push(Issue::new(path, input.resource.mark, problem).hint(hint));
+            issues.push(Issue::new(path, input.mark(), problem).hint(hint));
         }
     }
 }
@@ -259,7 +349,17 @@ fn refuse_traits(rule: &Rule, plan: &Plan, issues: &mut Issues) {
             found.map(|place| place.label.to_string())
         }
         PlanBody::Window(window) => window.nameless(),
-        _ => None,
+        PlanBody::Pattern(pattern) => {
+            let mut places = pattern.table.places.iter();
+            let found = places.find(|place| nameless(&place.form));
+            found.map(|place| place.label.to_string())
+        }
+        PlanBody::Graph(graph) => {
+            let mut places = graph.table.places.iter();
+            let found = places.find(|place| nameless(&place.form));
+            found.map(|place| place.label.to_string())
+        }
+        PlanBody::Wide(_) => None,
     };
     if let Some(slot) = slot {
         let problem = format!("`{slot}` is of one resource, and this task is over everything");

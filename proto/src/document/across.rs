@@ -2,15 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::across::{Across, Input, TaskClock};
+use crate::across::{Across, GroupOf, Input, InputSource, TaskClock};
 use crate::document::section::{Allowed, Field, Report, Section};
+use crate::document::tree::NodeKind;
 use crate::document::value::{choice, flag, formula, id, span};
+use crate::pattern::RowsOf;
 use crate::rule::Selector;
 
 const INPUT: Allowed = Allowed {
-    known: &["resource", "metric", "max_age", "passive"],
-    later: &["of", "rule", "node"],
+    known: &["resource", "of", "metric", "max_age", "passive"],
+    later: &["rule", "node"],
 };
+
+const GROUP: Allowed = Allowed {
+    known: &["parent", "under", "type", "labels", "ids"],
+    later: &["rule", "source"],
+};
+
+/// Most ids of a group.
+const MOST_IDS: usize = 10_000;
 
 /// Most inputs of a rule.
 const MOST_INPUTS: usize = 100;
@@ -21,9 +31,6 @@ const CLOCKS: [(&str, TaskClock); 3] = [
     ("newest", TaskClock::Newest),
     ("own", TaskClock::Own),
 ];
-
-/// Fields that this reads.
-pub(super) const FIELDS: [&str; 3] = ["inputs", "clock", "max_skew"];
 
 /// Reads what a rule says about several resources.
 pub(super) fn read(rule: &Section<'_>, selector: Option<&Selector>, report: &mut Report) -> Across {
@@ -40,9 +47,11 @@ pub(super) fn read(rule: &Section<'_>, selector: Option<&Selector>, report: &mut
         max_skew,
     };
     let everything = selector == Some(&Selector::Everything);
-    if let Some(field) = inputs.filter(|_| everything) {
-        let problem = "`inputs` belong to the task of a resource, and the rule has no `for`";
-        let hint = "write `for: all`, or leave `inputs` out: the one task sees every resource";
+    let single = across.inputs.iter().any(|input| !input.is_group());
+    if let Some(field) = inputs.filter(|_| everything && single) {
+        let problem =
+            "an input of one resource belongs to the task of a resource, and the rule has no `for`";
+        let hint = "write `for: all`, or make it a group: `of: { ids: [ … ] }`";
         report.hint(&field.path, field.mark, problem, hint);
     }
     if let Some(field) = rule.get("clock")
@@ -93,14 +102,22 @@ fn inputs(field: &Field<'_>, report: &mut Report) -> Vec<Input> {
 
 fn input(field: &Field<'_>, report: &mut Report) -> Option<Input> {
     let section = Section::open(field, INPUT, report);
-    let of = matches!(&field.node.kind, crate::document::tree::NodeKind::Map(entries)
-        if entries.iter().any(|(key, _)| matches!(key.scalar(), Some("of" | "rule"))));
-    let resource = if of {
-        None
-    } else {
-        section.need("resource", report)
+    let asks_rule = matches!(&field.node.kind, NodeKind::Map(entries)
+        if entries.iter().any(|(key, _)| key.scalar() == Some("rule")));
+    let source = match (section.get("of"), section.get("resource")) {
+        (Some(of), None) => group(of, report).map(InputSource::Group),
+        (None, _) if asks_rule => None,
+        (None, _) => {
+            let resource = section.need("resource", report);
+            let resource = resource.and_then(|field| formula(field, report));
+            resource.map(InputSource::Resource)
+        }
+        (Some(of), Some(_)) => {
+            let problem = "an input is of one `resource` or `of` a group, not both";
+            report.add(&of.path, of.mark, problem);
+            None
+        }
     };
-    let resource = resource.and_then(|field| formula(field, report));
     let metric = section
         .need("metric", report)
         .and_then(|field| id(field, report));
@@ -113,9 +130,83 @@ fn input(field: &Field<'_>, report: &mut Report) -> Option<Input> {
         .unwrap_or(false);
     Some(Input {
         name: Arc::from(field.name),
-        resource: resource?,
+        source: source?,
         metric: metric?,
         max_age,
         passive,
     })
+}
+
+/// `of` of a pattern's element: an input or a resource by its name, or which resources.
+pub(super) fn rows_of(field: &Field<'_>, report: &mut Report) -> Option<RowsOf> {
+    if !matches!(field.node.kind, NodeKind::Map(_)) {
+        let text = formula(field, report)?;
+        return Some(RowsOf {
+            name: Arc::clone(&text.source),
+            source: InputSource::Resource(text),
+        });
+    }
+    let of = match field.entries(report).as_slice() {
+        [only] if only.name == "resource" => {
+            let text = formula(only, report)?;
+            return Some(RowsOf {
+                name: Arc::clone(&text.source),
+                source: InputSource::Resource(text),
+            });
+        }
+        _ => group(field, report)?,
+    };
+    let texts = of.texts();
+    let name: Vec<String> = texts
+        .map(|(name, text)| format!("{name} {}", text.source))
+        .collect();
+    Some(RowsOf {
+        name: Arc::from(name.join(",")),
+        source: InputSource::Group(of),
+    })
+}
+
+/// `of`: which resources are members.
+fn group(field: &Field<'_>, report: &mut Report) -> Option<GroupOf> {
+    let before = report.issues.len();
+    let section = Section::open(field, GROUP, report);
+    let mut text = |name: &str| {
+        let field = section.get(name)?;
+        formula(field, report)
+    };
+    let (parent, under, kind) = (text("parent"), text("under"), text("type"));
+    let labels = section.get("labels");
+    let labels = labels.map_or_else(Vec::new, |field| {
+        let entries = field.entries(report);
+        let labels = entries
+            .iter()
+            .filter_map(|entry| Some((Arc::from(entry.name), formula(entry, report)?)));
+        labels.collect()
+    });
+    let ids = section.get("ids");
+    let ids: Vec<_> = ids.map_or_else(Vec::new, |field| {
+        let items = field.items(report);
+        if items.len() > MOST_IDS {
+            let problem = format!("{} ids: at most {MOST_IDS}", items.len());
+            report.add(&field.path, field.mark, problem);
+        }
+        let ids = items.iter().filter_map(|item| formula(item, report));
+        ids.collect()
+    });
+    let of = GroupOf {
+        parent,
+        under,
+        kind,
+        labels,
+        ids,
+    };
+    if of.texts().next().is_none() {
+        if report.issues.len() == before {
+            let problem = "nothing says which resources are members";
+            let hint = "write `parent`, `under`, `type`, `labels` or `ids`";
+            report.hint(&field.path, field.node.mark, problem, hint);
+        }
+        return None;
+    }
+    Some(of)
 }

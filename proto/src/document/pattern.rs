@@ -34,8 +34,9 @@ const PATTERN: Allowed = Allowed {
         "matches",
         "waiting",
         "hold_for_older",
+        "by",
     ],
-    later: &["by"],
+    later: &[],
 };
 
 const WITHIN: Allowed = Allowed {
@@ -104,6 +105,7 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Pattern> {
         contiguity,
         emit,
         having,
+        by: section.get("by").and_then(|field| formula(field, report)),
     };
     if let Limit::Max(within) = &limit {
         pattern.within = Some(*within);

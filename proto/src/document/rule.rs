@@ -117,15 +117,7 @@ fn has(root: &Field<'_>, name: &str) -> bool {
 
 fn selector(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<Selector> {
     let Some(field) = section.get("for") else {
-        if !has(root, "for") && !["pattern", "graph"].iter().any(|body| has(root, body)) {
-            return Some(Selector::Everything);
-        }
-        if !has(root, "for") {
-            let problem = "a rule without `for` (one task over everything) is not available yet in this version";
-            let hint = "write `for: all` for a task per resource";
-            report.hint(section.path(), section.mark(), problem, hint);
-        }
-        return None;
+        return (!has(root, "for")).then_some(Selector::Everything);
     };
     if let Some(join) = section.get("join") {
         let problem = "a join has no `for`: its streams say whose rows they take";
@@ -248,11 +240,16 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
         }
         ["join"] => joined(section, report),
         ["pattern"] => {
-            misplaced(section, &across::FIELDS, "when", report);
             misplaced(section, &when::FIELDS, "when", report);
             misplaced(section, &OF_WINDOW, "window", report);
             let field = section.get("pattern")?;
-            pattern::read(field, report).map(Body::Pattern)
+            let pattern = pattern::read(field, report)?;
+            if let (Some(by), true) = (&pattern.by, has(root, "for")) {
+                let problem = "`by` is the key of a rule over everything, and this one has `for`";
+                let hint = "leave `for` out, or leave `by` out: the key is the resource";
+                report.hint(&by.path, by.mark, problem, hint);
+            }
+            Some(Body::Pattern(pattern))
         }
         ["graph"] => graphed(section, report),
         // The section has told that it is not available yet.

@@ -44,7 +44,7 @@ const fn condition(
     }
 }
 
-pub(super) static STREAM: [StreamEntry; 37] = [
+pub(super) static STREAM: [StreamEntry; 39] = [
     StreamEntry {
         arguments: (0, 1),
         filter: false,
@@ -302,4 +302,18 @@ pub(super) static STREAM: [StreamEntry; 37] = [
             "silent(\"10m\")",
         )
     },
+    condition(
+        F::Members,
+        Lookback::Never,
+        "members(group)",
+        "number of the resources that are members of a group under `inputs`",
+        "members(temps) < 3",
+    ),
+    condition(
+        F::StaleCount,
+        Lookback::Span,
+        "stale_count(group, \"10m\")",
+        "number of a group's members without a value for so long",
+        "stale_count(temps, \"10m\") > 0",
+    ),
 ];

@@ -6,6 +6,7 @@ use rhai::{Expr, Position};
 use tidegate_proto::Span;
 
 use super::Lowering;
+use super::members::GroupForm;
 use crate::catalogue::{Constant, Lookback, MOST_LISTED, StreamEntry};
 use crate::formula::Formula;
 use crate::names::FormulaContext;
@@ -16,11 +17,11 @@ use crate::stream::{Over, Slot, StreamCall, StreamFunction};
 const MOST_ROWS: u32 = 100_000;
 
 /// The parts of a call before they are checked against its function.
-struct Parts {
-    arguments: Vec<(Formula, bool)>,
-    constant: Option<f64>,
-    over: Option<Over>,
-    nulls: bool,
+pub(super) struct Parts {
+    pub(super) arguments: Vec<(Formula, bool)>,
+    pub(super) constant: Option<f64>,
+    pub(super) over: Option<Over>,
+    pub(super) nulls: bool,
 }
 
 impl Lowering<'_> {
@@ -235,6 +236,10 @@ impl Lowering<'_> {
         at: Position,
     ) -> Option<StreamCall> {
         let name = entry.function.name();
+        let parts = match self.of_group(entry, parts, at) {
+            GroupForm::None(parts) => parts,
+            GroupForm::Call(call) => return call,
+        };
         let over = match (entry.lookback, parts.over) {
             (Lookback::Rows, Some(Over::Span(_) | Over::Rows(_)))
                 if entry.function == StreamFunction::ApproxDistinct =>
@@ -311,7 +316,7 @@ impl Lowering<'_> {
     }
 
     /// Tells the filter from the arguments and counts them.
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         entry: &StreamEntry,
         parts: Parts,

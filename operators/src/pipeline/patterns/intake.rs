@@ -75,12 +75,16 @@ impl PatternUnit {
                 continue;
             }
             let time = push.batch.time.get(number).copied().unwrap_or_default();
-            self.meet(tick.resource, time, i64::MAX, push.view);
+            let quiet = push.is_quiet(index);
+            if !quiet {
+                self.meet(tick.resource, time, i64::MAX, push.view);
+            }
             scratch.touched.push(tick.resource);
             let row = u32::try_from(number).unwrap_or(u32::MAX);
             let passes = mask
                 .as_ref()
-                .is_none_or(|mask| mask.get(index) == Some(&true));
+                .is_none_or(|mask| mask.get(index) == Some(&true))
+                && !quiet;
             let mut step = Step {
                 resource: tick.resource,
                 at: tick.latest,

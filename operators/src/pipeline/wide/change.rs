@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tidegate_proto::{Names, Outcome, Span, Timestamp, Value};
 use tidegate_scripts::Slot;
 
+use super::groups::Groups;
 use super::joined::{self, JoinedState};
+use super::keyed::Keyed;
 use super::least::{Least, Member};
 use super::links::Links;
 use super::{Engine, Fresh, Now, ONE, WideState, WideUnit};
@@ -15,7 +17,7 @@ use crate::pipeline::sight::Sight;
 use crate::pipeline::suspect::{Part, Working, break_if};
 use crate::pipeline::{Pipeline, PipelineBreaks, PipelineSettings, Seat, View};
 use crate::plan::Plan;
-use crate::plan::wide::{Feed, WideEngine, WidePlan};
+use crate::plan::wide::{Feed, InputPlan, WideEngine, WidePlan};
 use crate::timer::Timers;
 use crate::watermark::NEVER;
 
@@ -40,6 +42,8 @@ fn reads(plan: &Plan, wide: &WidePlan, metrics: &mut Names) -> Vec<u32> {
         let sight = Sight::new(&filter.table, metrics);
         reads.extend(sight.metrics.iter().map(|cells| cells.metric));
     }
+    let by = wide.by.iter().flat_map(|by| &by.metrics);
+    reads.extend(by.map(|name| metrics.intern(name)));
     reads
 }
 
@@ -61,6 +65,8 @@ impl WideUnit {
             least: Least::default(),
             tasks: Default::default(),
             links: Links::new(wide.inputs.len()),
+            groups: Groups::new(wide),
+            keyed: Keyed::default(),
             names: Names::default(),
             reads: reads(plan, wide, metrics),
             metrics: Vec::new(),
@@ -85,10 +91,17 @@ impl WideUnit {
             wide: Arc::clone(wide),
             state,
             engine,
+            most_keys: settings.limits.groups,
         };
         unit.fill(change);
         for resource in 0..view.resources() {
             unit.link(resource, true, view);
+        }
+        if wide.everything {
+            unit.ask(ONE, true, view);
+        }
+        for resource in 0..view.resources() {
+            unit.regroup(resource, true, view);
         }
         unit
     }
@@ -113,11 +126,7 @@ impl WideUnit {
 
     /// Lines of the one task over everything name no resource.
     fn rename(&self, from: usize, out: &mut [Outcome]) {
-        if self.wide.everything && !self.is_join() {
-            for outcome in out.iter_mut().skip(from) {
-                outcome.resource = Outcome::NOWHERE;
-            }
-        }
+        self.name_lines(out.get_mut(from..).unwrap_or_default());
     }
 
     /// Goes on with the state of the last revision, if it reads the same rows in the same order.
@@ -178,16 +187,14 @@ impl WideUnit {
     /// Clears what the rule raised.
     fn clear(self, reason: &str, change: &mut Change<'_>) {
         let from = change.out.len();
-        let (wide, plan) = (Arc::clone(&self.wide), Arc::clone(&self.plan));
+        let plan = Arc::clone(&self.plan);
         let mut unit = self;
         if let Engine::Inner(inner) = &mut unit.engine {
             let view = Fresh(change.view);
             inner.remove(&plan.name, &view, change.trigger, change.out);
         }
+        unit.name_lines(change.out.get_mut(from..).unwrap_or_default());
         for outcome in change.out.iter_mut().skip(from) {
-            if wide.everything {
-                outcome.resource = Outcome::NOWHERE;
-            }
             for (name, value) in outcome.values.iter_mut().flatten() {
                 if name.as_ref() == "reason" {
                     *value = Value::text(reason);
@@ -205,7 +212,10 @@ impl WideUnit {
         self.state.links.know(resource, exists.then_some(id));
         let wide = Arc::clone(&self.wide);
         for (index, input) in wide.inputs.iter().enumerate() {
-            let slots = input.resource.slots().iter();
+            let InputPlan::Resource(input) = input else {
+                continue;
+            };
+            let slots = input.slots().iter();
             let values: Vec<Value> = slots
                 .map(|slot| match slot {
                     Slot::Trait(path) => {
@@ -217,7 +227,7 @@ impl WideUnit {
                 .collect();
             let known =
                 exists && self.state.members.has(resource) && !values.iter().any(Value::is_missing);
-            let source = known.then(|| input.resource.render(&values));
+            let source = known.then(|| input.render(&values));
             let begun = self.state.seen.get(resource as usize);
             let begun = begun.is_some_and(Option::is_some);
             if !self.state.links.set(index, resource, source.as_deref()) || !begun {
@@ -248,6 +258,8 @@ impl WideUnit {
             if !exists {
                 self.state.least.remove(resource);
             }
+            self.link(resource, exists, view);
+            self.regroup(resource, exists, view);
             return;
         }
         let (id, traits) = (view.resource(resource), view.traits(resource));
@@ -265,8 +277,10 @@ impl WideUnit {
             }
         }
         self.link(resource, exists, view);
+        self.regroup(resource, exists, view);
         if !fits {
             self.state.tasks.remove(&resource);
+            self.state.groups.end(resource);
         }
         if !exists && let Some(seen) = self.state.seen.get_mut(resource as usize) {
             *seen = None;
@@ -299,6 +313,7 @@ impl WideUnit {
         } else {
             let mut tasks = vec![resource];
             self.state.links.tasks(resource, &mut tasks);
+            self.state.groups.tasks(resource, &mut tasks);
             tasks
         };
         self.rearm(&tasks, now);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tidegate_proto::{Outcome, OutcomeKind, Trigger, Value};
 
 use super::least::Member;
-use super::links::Latest;
 use super::{CLOCK, Engine, Now, ONE, Taken, WideScratch, WideUnit};
 use crate::pipeline::cells::Cursor;
 use crate::pipeline::group::Push;
@@ -14,8 +13,8 @@ use crate::pipeline::suspect::{Part, Working, break_if};
 use crate::pipeline::times::Times;
 use crate::pipeline::unit::{Tale, line};
 use crate::pipeline::{View, filter};
-use crate::plan::wide::Feed;
-use crate::watermark::{Tick, cell};
+use crate::plan::wide::{ColumnPlan, Feed};
+use crate::watermark::{NEVER, Tick, cell};
 
 /// Units, who is at work, and whether brittle rules break.
 type Units<'a> = ((&'a mut [Option<WideUnit>], &'a mut Working), bool);
@@ -123,6 +122,42 @@ impl WideUnit {
         values.iter().any(|value| !value.is_missing())
     }
 
+    /// A row comes to the one task over everything.
+    fn come_to_all(
+        &mut self,
+        (come, member): (Come<'_>, Member),
+        now: Now<'_>,
+        view: &dyn View,
+        (scratch, out): (&mut WideScratch, &mut Vec<Outcome>),
+    ) {
+        let resource = come.row.resource;
+        let columns = self.wide.columns.len();
+        let mut come = come;
+        if self.gathers() {
+            self.note(
+                &come.row,
+                if self.wide.ordered {
+                    come.mark
+                } else {
+                    i64::MAX
+                },
+            );
+            come.row = self.share(&come.row, ONE);
+        }
+        let used = match &self.engine {
+            Engine::Inner(_) => self.wide.every_row || Self::carries(&come.row, 0..columns),
+            Engine::Join(join) => join.reads(resource),
+        };
+        let asked = Self::carries(&come.row, columns..come.row.values.len());
+        if used || self.state.least.has(resource) {
+            self.state.least.set(resource, member, now.clock);
+        } else if !asked || self.is_join() {
+            return;
+        }
+        let wanted = used || (asked && !self.is_join());
+        self.enter(ONE, (come, wanted), now, view, (scratch, out));
+    }
+
     fn come(
         &mut self,
         come: Come<'_>,
@@ -133,21 +168,8 @@ impl WideUnit {
     ) {
         let resource = come.row.resource;
         let member = self.member(&come, now);
-        let columns = self.wide.columns.len();
         if self.wide.everything {
-            let used = match &self.engine {
-                Engine::Inner(_) => self.wide.every_row || Self::carries(&come.row, 0..columns),
-                Engine::Join(join) => join.reads(resource),
-            };
-            let asked = Self::carries(&come.row, columns..come.row.values.len());
-            if used || self.state.least.has(resource) {
-                self.state.least.set(resource, member, now.clock);
-            } else if !asked || self.is_join() {
-                return;
-            }
-            let wanted = used || (asked && !self.is_join());
-            self.enter(ONE, (come, wanted), now, view, (scratch, out));
-            return;
+            return self.come_to_all((come, member), now, view, (scratch, out));
         }
         let first = cell(&mut self.state.seen, resource, None).replace(member);
         let mark = if self.wide.ordered {
@@ -155,115 +177,32 @@ impl WideUnit {
         } else {
             i64::MAX
         };
-        self.note(&come.row, mark);
-        if first.is_none() && self.state.members.has(resource) {
-            self.begin(resource, now, view);
-        }
         let mut tasks = Vec::new();
         if self.state.members.has(resource) {
             tasks.push(resource);
         }
+        self.state.groups.tasks(resource, &mut tasks);
         self.state.links.tasks(resource, &mut tasks);
         tasks.sort_unstable();
         tasks.dedup();
-        let begun = |task: &u32| {
-            self.state
-                .seen
-                .get(*task as usize)
-                .is_some_and(Option::is_some)
-        };
-        tasks.retain(begun);
+        for task in &tasks {
+            let begins = if self.gathers() {
+                !self.state.tasks.contains_key(task)
+            } else {
+                *task == resource && first.is_none()
+            };
+            if begins {
+                self.begin(*task, come.row.time, now, view);
+            }
+        }
+        self.note(&come.row, mark);
+        tasks.retain(|task| self.has_begun(*task));
         for task in tasks {
             let row = self.share(&come.row, task);
             let used = (row.own && (self.wide.every_row || !self.lives(task)))
                 || row.values.iter().any(|value| !value.is_missing());
             let come = Come { row, ..come };
             self.enter(task, (come, used), now, view, (scratch, out));
-        }
-    }
-
-    /// A task begins with the first row of its own resource: it takes what its inputs said last.
-    fn begin(&mut self, task: u32, now: Now<'_>, view: &dyn View) {
-        let wide = Arc::clone(&self.wide);
-        let all = self.state.reads.len();
-        let water = self.move_on(task, now);
-        for (place, column) in wide.columns.iter().enumerate() {
-            let Feed::Input(input) = column.feed else {
-                continue;
-            };
-            let source = self.state.links.source_of(input, task);
-            let Some(source) = source.filter(|source| *source != task) else {
-                continue;
-            };
-            for known in self.state.links.recent(input, task).to_vec() {
-                if !wide.ordered || known.time < water {
-                    self.replace(task, place, known.time, known.value);
-                    continue;
-                }
-                let mut values = vec![Value::Missing; all];
-                if let Some(value) = values.get_mut(place) {
-                    *value = known.value;
-                }
-                let row = Taken {
-                    resource: source,
-                    time: known.time,
-                    event: known.event,
-                    values,
-                    own: false,
-                };
-                self.hold(task, row, view);
-            }
-        }
-    }
-
-    /// An input has a value without a row.
-    fn replace(&mut self, task: u32, column: usize, time: i64, value: Value) {
-        if let (Engine::Inner(inner), Some(metric)) =
-            (&mut self.engine, self.state.metrics.get(column))
-        {
-            inner.replace(task, *metric, Some(&(time, value)));
-        }
-    }
-
-    /// Keeps the values of inputs for tasks that come to them later.
-    fn note(&mut self, row: &Taken, mark: i64) {
-        for (column, value) in self.wide.columns.iter().zip(&row.values) {
-            if let Feed::Input(input) = column.feed
-                && !value.is_missing()
-            {
-                let links = &mut self.state.links;
-                let noted = Latest {
-                    time: row.time,
-                    value: value.clone(),
-                    event: row.event.clone(),
-                };
-                links.note(input, row.resource, noted, mark);
-            }
-        }
-    }
-
-    /// The part of a row that belongs to a task.
-    fn share(&self, row: &Taken, task: u32) -> Taken {
-        let own = row.resource == task;
-        let columns = self.wide.columns.len();
-        let values = row.values.iter().enumerate().map(|(index, value)| {
-            let belongs = if index < columns {
-                self.feeds(index, row.resource, task)
-            } else {
-                own
-            };
-            if belongs {
-                value.clone()
-            } else {
-                Value::Missing
-            }
-        });
-        Taken {
-            resource: row.resource,
-            time: row.time,
-            event: row.event.clone(),
-            values: values.collect(),
-            own,
         }
     }
 
@@ -297,11 +236,15 @@ impl WideUnit {
         self.give((task, water), &come.row, record, view, scratch);
     }
 
-    fn hold(&mut self, task: u32, row: Taken, view: &dyn View) {
+    pub(super) fn hold(&mut self, task: u32, row: Taken, view: &dyn View) {
         let id: Arc<str> = match self.state.links.id(row.resource) {
             Some(id) => Arc::clone(id),
             None => Arc::from(view.resource(row.resource)),
         };
+        self.hold_as(task, row, id);
+    }
+
+    pub(super) fn hold_as(&mut self, task: u32, row: Taken, id: Arc<str>) {
         self.state.sequence += 1;
         let place = (row.time, id, self.state.sequence);
         let time = self.state.tasks.entry(task).or_default();
@@ -339,9 +282,21 @@ impl WideUnit {
         loop {
             let time = self.state.tasks.entry(task).or_default();
             let first = time.held.first_key_value();
-            if first.is_none_or(|(place, _)| place.0 >= water) {
+            let first = first
+                .map(|(place, _)| place.0)
+                .filter(|first| *first < water);
+            let looked = time.looked;
+            if !self.wide.calls.is_empty() && looked != NEVER {
+                let (change, _) = self.state.groups.next_change(&self.wide, task, looked);
+                if change <= water && first.is_none_or(|first| change <= first) {
+                    self.members_change((task, change), record, view, scratch);
+                    continue;
+                }
+            }
+            if first.is_none() {
                 break;
             }
+            let time = self.state.tasks.entry(task).or_default();
             let given = time.given;
             if let Some((_, row)) = time.held.pop_first() {
                 let at = given.max(row.time);
@@ -352,6 +307,9 @@ impl WideUnit {
         if time.given < water {
             time.given = water;
             match &mut self.engine {
+                Engine::Inner(_) if self.wide.by.is_some() => {
+                    self.pass_keys(water, record, view, scratch);
+                }
                 Engine::Inner(_) => scratch.delivery.time(task, water, record),
                 Engine::Join(join) => join.pass(water, record),
             }
@@ -369,11 +327,15 @@ impl WideUnit {
     ) {
         let time = self.state.tasks.entry(task).or_default();
         time.given = time.given.max(water);
+        time.event.clone_from(&row.event);
         if let Engine::Join(join) = &mut self.engine {
             join.take(row, (water, record), view);
             return;
         }
-        if !row.own && !self.lives(task) {
+        if !self.wide.calls.is_empty() {
+            self.note_members(task, row);
+        }
+        if !row.own && !self.lives(task) && !self.gathers() {
             // Rows of the inputs before the first of the resource itself only bring values.
             for (column, value) in row.values.iter().enumerate() {
                 if !value.is_missing() && row.time >= water {
@@ -389,15 +351,34 @@ impl WideUnit {
             }
         }
         let columns = self.wide.columns.len();
-        let own = if self.wide.everything && !self.windows() {
+        let own = if self.wide.by.is_some() {
+            match self.key_of(row, record, view, scratch) {
+                Some(key) => key,
+                None => return,
+            }
+        } else if self.wide.everything && !self.windows() {
             ONE
         } else if self.wide.everything {
             row.resource
         } else {
             task
         };
+        let looked = self
+            .state
+            .tasks
+            .get(&task)
+            .map_or(NEVER, |time| time.looked);
+        let asked = if self.wide.calls.is_empty() || !self.judges(row) {
+            Vec::new()
+        } else {
+            self.ask_members(task, (row.time.max(looked), record), view, scratch)
+        };
         let values = row.values.iter().take(columns).cloned().enumerate();
         let values = values.filter(|(_, value)| !value.is_missing());
+        let of = |column: &ColumnPlan| column.feed == Feed::Resource;
+        let of = self.wide.columns.iter().position(of);
+        let of = of.map(|place| (place, Value::text(view.resource(row.resource))));
+        let values = values.chain(asked).chain(of);
         let when = (water, record);
         scratch
             .delivery
@@ -425,10 +406,9 @@ impl WideUnit {
         let (Some(plan), Some(sight)) = (&self.plan.filter, &mut self.state.filter) else {
             return true;
         };
-        let own = row
-            .values
-            .get(self.wide.columns.len()..)
-            .unwrap_or_default();
+        let from = self.wide.columns.len();
+        let own = row.values.get(from..from + sight.metrics.len());
+        let own = own.unwrap_or_default();
         scratch.gaze.own.clone_from_slice(own);
         let seen = Row {
             resource: row.resource,
@@ -441,12 +421,16 @@ impl WideUnit {
         filter::passes(plan, sight, &seen, context, gaze, blames)
     }
 
+    /// Whether a row makes the rule judge.
+    fn judges(&self, row: &Taken) -> bool {
+        let mut columns = self.wide.columns.iter().zip(&row.values);
+        columns.any(|(column, value)| column.judged && !value.is_missing())
+            || (self.wide.every_row && row.own)
+    }
+
     /// A row of `order: time` whose time had passed: a line, if the rule would have judged it.
     fn tell_late(&mut self, task: u32, row: &Taken, record: u32, out: &mut Vec<Outcome>) {
-        let mut columns = self.wide.columns.iter().zip(&row.values);
-        let judged = columns.any(|(column, value)| column.judged && !value.is_missing());
-        let counts = self.wide.every_row && row.own;
-        if !(judged || counts) {
+        if !self.judges(row) {
             return;
         }
         self.state.counters.entry(task).or_default().late += 1;

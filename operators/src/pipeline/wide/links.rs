@@ -71,6 +71,18 @@ impl Links {
         }
     }
 
+    /// The number of a resource that is known.
+    pub(super) fn number(&self, id: &str) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
+
+    /// Values that a resource said for an input, by time.
+    pub(super) fn recent_of(&self, input: usize, resource: u32) -> &[Latest] {
+        let link = self.inputs.get(input);
+        let recent = link.and_then(|link| link.recent.get(resource as usize));
+        recent.map_or(&[], Vec::as_slice)
+    }
+
     pub(super) fn id(&self, resource: u32) -> Option<&Arc<str>> {
         self.ids.get(resource as usize)?.as_ref()
     }

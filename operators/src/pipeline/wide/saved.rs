@@ -60,6 +60,7 @@ impl WideUnit {
             wide: Arc::clone(wide),
             state: saved.state,
             engine,
+            most_keys: settings.limits.groups,
         })
     }
 }

@@ -83,7 +83,7 @@ fn formulas(sensor: &Sensor, scope: &AliasScope, issues: &mut Issues) -> Formula
 
 /// The name of another resource's metric, as the table has it.
 fn input(of: &FormulaText, metric: &str) -> Arc<str> {
-    Arc::from(format!("{}.{metric}", of.source))
+    crate::plan::elsewhere::named(metric, &of.source)
 }
 
 /// A formula over the metrics of another resource: they have names of their own.
@@ -92,19 +92,6 @@ fn elsewhere(formula: &Formula, of: &FormulaText, own: (&Sensor, bool)) -> Formu
         Some(_) => Arc::from(name),
         None => input(of, name),
     })
-}
-
-/// Tells sensors over other resources, whose rows do not come to a task yet.
-pub(crate) fn refuse_elsewhere(graph: &Graph, issues: &mut Issues) {
-    for node in &graph.nodes {
-        if let GraphNodeKind::Sensor(sensor) = &node.kind
-            && let Some(of) = &sensor.of
-        {
-            let problem = "`of` another resource is not available yet in this version";
-            let hint = "leave `of` out: a sensor looks at the task's own resource";
-            issues.push(Issue::new(of.path.as_ref(), of.mark, problem).hint(hint));
-        }
-    }
 }
 
 /// States of a node, those of its formula included.
@@ -238,7 +225,7 @@ impl Draft {
     pub(crate) fn compile(rule: &Rule, graph: &Graph, issues: &mut Issues) -> Option<Self> {
         let before = issues.len();
         head(rule, graph, issues);
-        let scope = names(graph);
+        let scope = names(graph).with_groups(&crate::plan::members::names(rule));
         let own = graph.nodes.iter().map(|node| match &node.kind {
             GraphNodeKind::Sensor(sensor) => formulas(sensor, &scope, issues),
             _ => Formulas::default(),

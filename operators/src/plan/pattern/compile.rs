@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::pattern::{AfterMatch, Begin, Element, ElementKind, Every, Pattern, Within};
-use tidegate_proto::{FormulaText, Issues, Rule, Span};
-use tidegate_scripts::{
-    AliasField, AliasScope, AliasSlot, Formula, FormulaContext, Slot, StreamFunction,
+use tidegate_proto::pattern::{
+    AfterMatch, Begin, Element, ElementKind, Every, Pattern, RowsOf, Within,
 };
+use tidegate_proto::{FormulaText, Issue, Issues, Rule, Span};
+use tidegate_scripts::{AliasField, AliasScope, AliasSlot, Formula, FormulaContext, Slot};
 
+use super::resolve::Resolver;
 use super::scope::{Names, check_names};
-use super::{AliasPlan, Asked, PatternPlan, Source, Sourced, TestPlan, flat, timing};
-use crate::pattern::{Alias, Copies, Drops, Machine, Node, NodeKind, Test};
+use super::{AliasPlan, PatternPlan, Source, TestPlan, flat, timing};
+use crate::pattern::{Copies, Drops, Machine, Node, NodeKind, Test};
+use crate::plan::elsewhere;
 use crate::plan::slots::{Gatherer, SlotTable};
 use crate::plan::texts::{Script, TextPlan, alarm};
 
@@ -18,6 +20,8 @@ use crate::plan::texts::{Script, TextPlan, alarm};
 #[derive(Debug)]
 pub(crate) struct Draft {
     pattern: Pattern,
+    /// Rows are of several resources.
+    wide: bool,
     names: Names,
     /// Formulas of tests, with the number of the element and whether it is its `where`.
     tests: Vec<(Formula, usize, bool)>,
@@ -29,6 +33,7 @@ pub(crate) struct Draft {
 /// Compiles elements and numbers them.
 struct Builder<'a> {
     names: &'a Names,
+    groups: &'a [Arc<str>],
     number: usize,
     tests: Vec<(Formula, usize, bool)>,
     issues: &'a mut Issues,
@@ -44,14 +49,30 @@ fn aliased(text: &FormulaText, scope: &AliasScope, issues: &mut Issues) -> Optio
     }
 }
 
-fn small(number: usize) -> u16 {
+pub(super) fn small(number: usize) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 impl Builder<'_> {
-    fn test(&mut self, text: &FormulaText, number: usize, own: bool) -> Test {
-        let scope = self.names.seen_from(number);
+    fn test(
+        &mut self,
+        text: &FormulaText,
+        (number, of): (usize, Option<&RowsOf>),
+        own: bool,
+    ) -> Test {
+        let scope = self.names.seen_from(number).with_groups(self.groups);
         if let Some(formula) = aliased(text, &scope, self.issues) {
+            let formula = match of {
+                Some(of) => formula.with_metrics(&|name| elsewhere::named(name, &of.name)),
+                None => formula,
+            };
+            let mut names = Vec::new();
+            metrics_of(formula.slots(), &mut names);
+            if of.is_some() && names.is_empty() {
+                let problem = "what looks at rows of other resources names a metric of theirs";
+                self.issues
+                    .push(Issue::new(text.path.as_ref(), text.mark, problem));
+            }
             self.tests.push((formula, number, own));
         }
         small(self.tests.len().saturating_sub(1))
@@ -64,11 +85,17 @@ impl Builder<'_> {
     fn node(&mut self, element: &Element) -> Node {
         let number = self.number;
         self.number += 1;
+        let at = (number, element.of.as_ref());
         let kind = match &element.kind {
             ElementKind::Step(text) => {
-                let test = text.as_ref().map(|text| self.test(text, number, true));
+                if text.is_none() && element.of.is_some() {
+                    let problem = "what looks at rows of other resources names a metric of theirs";
+                    let issue = Issue::new(element.path.as_ref(), element.mark, problem);
+                    self.issues.push(issue.hint("write `where`"));
+                }
+                let test = text.as_ref().map(|text| self.test(text, at, true));
                 let until = element.until.as_ref();
-                let until = until.map(|text| self.test(text, number, false));
+                let until = until.map(|text| self.test(text, at, false));
                 NodeKind::Step { test, until }
             }
             ElementKind::Absence {
@@ -76,7 +103,7 @@ impl Builder<'_> {
                 lasts,
                 on_break,
             } => {
-                let test = self.test(not, number, false);
+                let test = self.test(not, at, false);
                 let on_break = *on_break;
                 match lasts {
                     None => NodeKind::Between { test, on_break },
@@ -129,19 +156,21 @@ fn begins(nodes: &[Node], tests: &mut Vec<Test>) -> Option<()> {
 }
 
 impl Draft {
-    pub(crate) fn compile(pattern: &Pattern, issues: &mut Issues) -> Option<Self> {
+    pub(crate) fn compile(rule: &Rule, pattern: &Pattern, issues: &mut Issues) -> Option<Self> {
         let before = issues.len();
         let names = Names::of(pattern);
         check_names(&flat(pattern), issues);
+        let groups = crate::plan::members::names(rule);
         let mut builder = Builder {
             names: &names,
+            groups: &groups,
             number: 0,
             tests: Vec::new(),
             issues,
         };
         let steps = builder.nodes(&pattern.steps);
         let tests = builder.tests;
-        let all = names.all();
+        let all = names.all().with_groups(&groups);
         let emit = pattern
             .emit
             .iter()
@@ -150,6 +179,7 @@ impl Draft {
         let having = pattern.having.as_ref();
         let having = having.and_then(|text| aliased(text, &all, issues));
         (issues.len() == before).then(|| Self {
+            wide: crate::plan::wide::is_wide(rule),
             pattern: pattern.clone(),
             names,
             tests,
@@ -227,11 +257,30 @@ impl Draft {
         // What formulas ask of bound rows is a metric of those rows.
         let by_texts = texts.clone().flatten().filter_map(alias_slot);
         for slot in self.asked().chain(by_texts) {
-            if let AliasField::Metric(name) = &slot.field {
-                gatherer.add(&[Slot::Metric(Arc::clone(name))], false);
+            if let Some((_, name)) = self.field(slot) {
+                gatherer.add(&[Slot::Metric(name)], false);
             }
         }
         gatherer.finish()
+    }
+
+    /// What a question about bound rows asks for as a metric, as it is written and as the table has it.
+    fn field(&self, slot: &AliasSlot) -> Option<(Arc<str>, Arc<str>)> {
+        let of = flat(&self.pattern)
+            .into_iter()
+            .find(|element| element.alias == slot.alias);
+        match &slot.field {
+            AliasField::Metric(name) => {
+                let of = of.and_then(|element| element.of.as_ref());
+                let place = of.map(|of| elsewhere::named(name, &of.name));
+                Some((Arc::clone(name), place.unwrap_or_else(|| Arc::clone(name))))
+            }
+            AliasField::Resource if self.wide => {
+                let name: Arc<str> = Arc::from(elsewhere::OF_RESOURCE);
+                Some((Arc::clone(&name), name))
+            }
+            _ => None,
+        }
     }
 
     fn asked(&self) -> impl Iterator<Item = &AliasSlot> {
@@ -242,13 +291,15 @@ impl Draft {
     }
 
     pub(crate) fn finish(self, rule: &Rule, texts: Vec<Script>) -> PatternPlan {
-        let table = self.gather(&texts);
+        let mut table = self.gather(&texts);
+        table.note_inputs(&rule.across);
         let aliases = self.aliases(&table, &texts);
         let resolver = Resolver {
             table: &table,
             aliases: &aliases,
             names: &self.names,
             emit: &self.emit,
+            wide: self.wide,
         };
         let tests: Vec<TestPlan> = self.tests.iter().map(|(f, ..)| resolver.test(f)).collect();
         let emit = self.emit.iter();
@@ -294,9 +345,15 @@ impl Draft {
         for (number, element) in elements.iter().enumerate() {
             let own = self.tests.iter().find(|(_, of, own)| *of == number && *own);
             let own = own.map_or(&[][..], |(formula, ..)| formula.slots());
-            let mut names: Vec<Arc<str>> = Vec::new();
-            let mut add = |slots: &[Slot]| metrics_of(slots, &mut names);
-            add(own);
+            let mut found: Vec<Arc<str>> = Vec::new();
+            metrics_of(own, &mut found);
+            let plain = |name: &Arc<str>| -> Arc<str> {
+                let of = element.of.as_ref();
+                let bare = of.and_then(|of| name.strip_suffix(of.name.as_ref())?.strip_suffix('@'));
+                bare.map_or_else(|| Arc::clone(name), Arc::from)
+            };
+            let mut names: Vec<(Arc<str>, Arc<str>)> =
+                found.into_iter().map(|name| (plain(&name), name)).collect();
             let shown = names.len();
             let by_texts = texts.iter().flat_map(Script::slots).filter_map(alias_slot);
             for slot in self
@@ -304,14 +361,14 @@ impl Draft {
                 .chain(by_texts)
                 .filter(|s| s.alias == element.alias)
             {
-                if let AliasField::Metric(name) = &slot.field
-                    && !names.contains(name)
+                if let Some(pair) = self.field(slot)
+                    && !names.iter().any(|(name, _)| *name == pair.0)
                 {
-                    names.push(Arc::clone(name));
+                    names.push(pair);
                 }
             }
-            let kept = names.into_iter().map(|name| {
-                let place = table.places_of(&[Slot::Metric(Arc::clone(&name))]);
+            let kept = names.into_iter().map(|(name, place)| {
+                let place = table.places_of(&[Slot::Metric(place)]);
                 (name, place.first().copied().unwrap_or(usize::MAX))
             });
             plans.push(AliasPlan {
@@ -326,7 +383,7 @@ impl Draft {
     }
 }
 
-fn alias_slot(slot: &Slot) -> Option<&AliasSlot> {
+pub(super) fn alias_slot(slot: &Slot) -> Option<&AliasSlot> {
     match slot {
         Slot::Alias(slot) => Some(slot),
         _ => None,
@@ -338,6 +395,12 @@ pub(crate) fn metrics_of(slots: &[Slot], names: &mut Vec<Arc<str>>) {
     for slot in slots {
         match slot {
             Slot::Metric(name) if !names.contains(name) => names.push(Arc::clone(name)),
+            Slot::Stream(call) if call.is_of_group() => {
+                let label = crate::plan::slots::label_of(slot);
+                if !names.contains(&label) {
+                    names.push(label);
+                }
+            }
             Slot::Stream(call) => {
                 for argument in &call.arguments {
                     metrics_of(argument.slots(), names);
@@ -377,78 +440,4 @@ fn identity(draft: &Draft, tests: &[TestPlan]) -> String {
         .collect();
     let (own, all) = (draft.pattern.own_values, draft.pattern.all_rows);
     format!("{machine:?}\n{texts:?}\n{own}{all}")
-}
-
-/// Finds where slots get their values.
-struct Resolver<'a> {
-    table: &'a SlotTable,
-    aliases: &'a [AliasPlan],
-    names: &'a Names,
-    emit: &'a [(Arc<str>, Formula)],
-}
-
-impl Resolver<'_> {
-    fn sources(&self, slots: &[Slot], columns: bool) -> Vec<Source> {
-        slots
-            .iter()
-            .map(|slot| self.source(slot, columns))
-            .collect()
-    }
-
-    fn source(&self, slot: &Slot, columns: bool) -> Source {
-        match slot {
-            Slot::Alias(slot) => {
-                let number = self.names.number(&slot.alias).unwrap_or_default();
-                let kept = self.aliases.get(number).map(|alias| &alias.kept);
-                let place = kept.and_then(|kept| match &slot.field {
-                    AliasField::Metric(name) => kept.iter().position(|(known, _)| known == name),
-                    _ => None,
-                });
-                Source::Rows(Asked {
-                    alias: small(number) as Alias,
-                    pick: slot.pick,
-                    field: slot.field.clone(),
-                    place: place.unwrap_or(usize::MAX),
-                })
-            }
-            Slot::Metric(name) if columns => {
-                match self.emit.iter().position(|(column, _)| column == name) {
-                    Some(column) => Source::Column(column),
-                    None => self.place(slot),
-                }
-            }
-            _ => self.place(slot),
-        }
-    }
-
-    fn place(&self, slot: &Slot) -> Source {
-        let places = self.table.places_of(std::slice::from_ref(slot));
-        Source::Place(places.first().copied().unwrap_or(usize::MAX))
-    }
-
-    fn sourced(&self, formula: &Formula, columns: bool) -> Sourced {
-        Sourced {
-            sources: self.sources(formula.slots(), columns),
-            formula: formula.clone(),
-        }
-    }
-
-    fn test(&self, formula: &Formula) -> TestPlan {
-        let slots = formula.slots();
-        let plain = slots.iter().all(|slot| alias_slot(slot).is_none());
-        let silent = slots.iter().any(|slot| match slot {
-            Slot::Stream(call) => call.function == StreamFunction::Silent,
-            _ => false,
-        });
-        let mut names = Vec::new();
-        if !silent {
-            metrics_of(slots, &mut names);
-        }
-        let slots: Vec<Slot> = names.into_iter().map(Slot::Metric).collect();
-        TestPlan {
-            bound: plain.then(|| self.table.bind(formula.clone())),
-            sourced: self.sourced(formula, false),
-            metrics: self.table.places_of(&slots),
-        }
-    }
 }

@@ -77,6 +77,7 @@ impl Names {
         });
         AliasScope {
             names: names.collect(),
+            ..AliasScope::default()
         }
     }
 
@@ -87,6 +88,7 @@ impl Names {
             names: entries
                 .map(|entry| (Arc::clone(&entry.name), entry.kind))
                 .collect(),
+            ..AliasScope::default()
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::CONTIGUITY;
+use crate::document::across::rows_of;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, flag, formula, span, text};
@@ -24,12 +25,13 @@ const STEP: Allowed = Allowed {
         "inner",
         "until",
         "within",
+        "of",
     ],
-    later: &["of"],
+    later: &[],
 };
 const ABSENCE: Allowed = Allowed {
-    known: &["as", "not", "for", "contiguity", "on_break"],
-    later: &["of"],
+    known: &["as", "not", "for", "contiguity", "on_break", "of"],
+    later: &[],
 };
 const AND: Allowed = Allowed {
     known: &[
@@ -200,6 +202,7 @@ impl Reader {
         };
         let mut element = self.blank(item, alias, ElementKind::Step(None));
         self.options(&section, &mut element, report);
+        element.of = section.get("of").and_then(|field| rows_of(field, report));
         let deeper = Place {
             depth: place.depth.saturating_sub(1),
             in_and: kind == "and",
@@ -236,6 +239,7 @@ impl Reader {
             path: Arc::from(item.path.as_str()),
             mark: item.node.mark,
             kind,
+            of: None,
             min: 1,
             max: Some(1),
             greedy: false,

@@ -119,7 +119,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "steps: [ { a: x }, { as: n, not: y, for: 1m, on_break: spend } ]\nby: line",
         &[
             "5:58: rule r: pattern.steps[1].on_break: `spend` is for a `not` without `for` inside an `and`",
-            "6:3: rule r: pattern.by: `by` is not available yet in this version",
+            "6:7: rule r: pattern.by: `by` is the key of a rule over everything, and this one has `for` (leave `for` out, or leave `by` out: the key is the resource)",
         ],
     ),
 ];

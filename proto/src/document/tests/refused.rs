@@ -376,7 +376,6 @@ graph:
         &[
             "11:5: rule boiler-overheats: then[1].set: `set` is not available yet in this version",
             "19:16: rule means: to[1]: `series` is not available yet in this version",
-            "32:1: rule both-hot: a rule without `for` (one task over everything) is not available yet in this version (write `for: all` for a task per resource)",
         ],
     );
 }

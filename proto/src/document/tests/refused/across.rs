@@ -10,8 +10,12 @@ pub(super) const ACROSS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "when: x > y\ninputs: { y: { of: { parent: p }, metric: m } }",
-        &["5:16: rule r: inputs.y.of: `of` is not available yet in this version"],
+        "when: x > avg(y)\ninputs: { y: { of: {}, metric: m }, z: { of: { parnt: p }, metric: m }, v: { of: { type: t }, resource: r, metric: m } }",
+        &[
+            "5:20: rule r: inputs.y.of: nothing says which resources are members (write `parent`, `under`, `type`, `labels` or `ids`)",
+            "5:48: rule r: inputs.z.of.parnt: unknown field `parnt` (did you mean `parent`?)",
+            "5:78: rule r: inputs.v.of: an input is of one `resource` or `of` a group, not both",
+        ],
     ),
     (
         "when: x > 1.0\nclock: least\nmax_skew: 5s",
