@@ -5,108 +5,29 @@
 //! behind it stops reading.
 
 mod ask;
+mod world;
 
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures::StreamExt as _;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
-use futures::{Stream, StreamExt as _};
-use tidegate_proto::record::{Offset, OffsetRange, Partition, Topic};
+use tidegate_proto::record::{Offset, OffsetRange};
 use tidegate_proto::time::Timestamp;
 
-use crate::epoch::IntakeRecord;
 use crate::observe::{Observation, Query};
-use crate::owner::{Ask, Make, Owner, OwnerSettings, Phase, Told};
-use crate::port::{Clock, EventLog, PortError, PortErrorKind, SnapshotName, SnapshotStore};
+use crate::owner::{Ask, Make, Owner, Phase, Recovery, Told};
+use crate::port::{PortError, PortErrorKind};
 use crate::shard::Shard;
 use crate::source::Reading;
 
+pub use world::{Chunk, Feed, HostSettings, Needed, OpenFeed, Ports, Topics};
+
+/// How long who follows lets epochs of the owner come together before they are read.
+const TOGETHER: Duration = Duration::from_millis(50);
 /// Shortest and longest wait before a lost shard is taken over again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// What a reader hands to a shard: whole ranges of every source, and how far the clock may go with them.
-#[derive(Clone, Debug, Default)]
-pub struct Chunk {
-    /// Offsets by source, starting where the chunk before ended.
-    pub ranges: Vec<OffsetRange>,
-    /// Their records, by source, then offset.
-    pub records: Vec<IntakeRecord>,
-    /// The clock after them: wall time of the read when every source was at its end, else the smallest timestamp of the
-    /// last record taken from a source that is not.
-    pub clock: Timestamp,
-    /// Whether every source is at its end behind them; until a feed has said so, wall time is not the shard's time.
-    pub is_end: bool,
-}
-
-/// Chunks in order, bounded in rows and bytes by who made it.
-pub type Feed = Pin<Box<dyn Stream<Item = Result<Chunk, PortError>> + Send>>;
-/// Opens a feed of these topics at the given positions.
-pub type OpenFeed = Arc<dyn Fn(Partition, &[Reading], Vec<Offset>) -> Feed + Send + Sync>;
-
-/// Positions in the topics that a snapshot needs from there on.
-pub type Needed = Vec<(Topic, Offset)>;
-
-/// Names of the topics that a shard writes to.
-#[derive(Clone, Debug)]
-pub struct Topics {
-    /// Inbox: commands, signals, events of gateways.
-    pub inbox: Topic,
-    /// Journal.
-    pub journal: Topic,
-    /// Result lines.
-    pub results: Topic,
-    /// Deliveries for handlers.
-    pub actions: Topic,
-    /// Changes.
-    pub changes: Topic,
-    /// Dead letters.
-    pub dead: Topic,
-    /// Late and future rows.
-    pub late: Topic,
-    /// Consumer group under which offsets are committed.
-    pub group: String,
-}
-
-/// The ports that a shard stands on.
-#[derive(Clone)]
-pub struct Ports {
-    /// The log.
-    pub log: Arc<dyn EventLog>,
-    /// Snapshots.
-    pub snapshots: Arc<dyn SnapshotStore>,
-    /// Wall time, for ticks alone.
-    pub clock: Arc<dyn Clock>,
-    /// Where data comes from.
-    pub feed: OpenFeed,
-    /// Topic names.
-    pub topics: Arc<Topics>,
-    /// Source positions of the snapshots kept since this process began: how far the sources must stay readable.
-    pub kept: Arc<std::sync::Mutex<std::collections::BTreeMap<SnapshotName, Needed>>>,
-}
-
-impl std::fmt::Debug for Ports {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ports")
-            .field("topics", &self.topics)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Settings of a host.
-#[derive(Clone, Debug)]
-pub struct HostSettings {
-    /// The shard.
-    pub shard: Partition,
-    /// The owner's settings.
-    pub owner: OwnerSettings,
-    /// How often a shard without data looks whether its clock makes something due.
-    pub tick: Duration,
-    /// A snapshot at least so often, whatever little happens: a log that keeps by time must not outrun it.
-    pub snapshot_age: Duration,
-}
 
 /// Drives one shard.
 pub struct ShardActor {
@@ -128,6 +49,10 @@ pub struct ShardActor {
     snapshot_at: Option<Timestamp>,
     /// Whether the feed has said that nothing lies behind what it brought.
     at_end: bool,
+    /// Replays what the shard's owner journals until it is told to take the shard over.
+    following: bool,
+    /// When the takeover began, and how long it took.
+    took: (Timestamp, Option<Duration>),
 }
 
 impl std::fmt::Debug for ShardActor {
@@ -158,7 +83,16 @@ impl ShardActor {
             drained_snapshot: false,
             snapshot_at: None,
             at_end: false,
+            following: false,
+            took: (Timestamp(0), None),
         }
+    }
+
+    /// The same, but it only follows the shard's owner, until it is sent [`TakeOver`].
+    #[must_use]
+    pub fn following(mut self) -> Self {
+        self.following = true;
+        self
     }
 
     fn take_over(&mut self, ctx: &mut Context<Self>) {
@@ -169,7 +103,12 @@ impl ShardActor {
         if let Some(publishing) = self.publishing.take() {
             ctx.cancel_future(publishing);
         }
-        let asks = self.owner.start();
+        let asks = if self.following {
+            self.owner.follow()
+        } else {
+            self.took = (self.ports.clock.now(), None);
+            self.owner.start()
+        };
         self.run(asks, ctx);
     }
 
@@ -179,7 +118,15 @@ impl ShardActor {
             let life = self.life;
             let publishes = matches!(ask, Ask::Publish(_));
             let readings = self.owner.readings();
+            let waits = matches!(ask, Ask::AwaitJournal(_));
             let future = ask::answer(ask, self.settings.shard, readings, self.ports.clone());
+            let future = async move {
+                let told = future.await;
+                if waits {
+                    actix_rt::time::sleep(TOGETHER).await;
+                }
+                told
+            };
             let told = future.into_actor(self).map(move |told, actor, ctx| {
                 if life == actor.life {
                     actor.told(told, ctx);
@@ -198,6 +145,9 @@ impl ShardActor {
         let asks = self.owner.told(told);
         if before != Phase::Ready && self.owner.phase() == Phase::Ready {
             self.backoff = BACKOFF.0;
+            let took = self.ports.clock.now().0.saturating_sub(self.took.0.0);
+            let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
+            self.took.1 = Some(took);
         }
         self.run(asks, ctx);
     }
@@ -216,7 +166,7 @@ impl ShardActor {
             }
             // Nothing will come of it without a person: whoever waits to see it is told so.
             Phase::Stuck => self.waiting.clear(),
-            Phase::Off | Phase::Recovering => {}
+            Phase::Off | Phase::Following | Phase::Recovering => {}
         }
     }
 
@@ -443,6 +393,26 @@ impl Handler<Drain> for ShardActor {
     }
 }
 
+/// Own the shard from now on: what was followed is brought up to the takeover.
+#[derive(Debug)]
+pub struct TakeOver;
+
+impl Message for TakeOver {
+    type Result = ();
+}
+
+impl Handler<TakeOver> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, _: TakeOver, ctx: &mut Context<Self>) {
+        if self.following {
+            self.following = false;
+            self.backoff = BACKOFF.0;
+            self.take_over(ctx);
+        }
+    }
+}
+
 /// Stop at once: the shard may be somebody else's already, so nothing more of it must leave.
 #[derive(Debug)]
 pub struct Abandon;
@@ -478,6 +448,12 @@ pub struct Health {
     pub generation: Offset,
     /// Newest published epoch.
     pub published: u64,
+    /// Newest epoch in memory.
+    pub epoch: u64,
+    /// What its takeover replayed.
+    pub recovery: Recovery,
+    /// How long its takeover took; `None`: it has not ended yet.
+    pub took: Option<Duration>,
 }
 
 impl Handler<AskHealth> for ShardActor {
@@ -489,6 +465,9 @@ impl Handler<AskHealth> for ShardActor {
             why: self.owner.why().map(str::to_owned),
             generation: self.owner.generation(),
             published: self.owner.published(),
+            epoch: self.owner.epoch(),
+            recovery: self.owner.recovery(),
+            took: self.took.1,
         })
     }
 }

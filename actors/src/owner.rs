@@ -28,13 +28,15 @@ use recovery::Replay;
 
 pub use recovery::open_snapshot;
 
-pub use contract::{Ask, Breaks, Machine, Make, OwnerSettings, Publish, StepFault, Told};
+pub use contract::{Ask, Breaks, Machine, Make, OwnerSettings, Publish, Recovery, StepFault, Told};
 
 /// Where an owner stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Not started.
     Off,
+    /// Does not own the shard, but replays what its owner journals, so that taking it over is short.
+    Following,
     /// Taking over, reading history, replaying.
     Recovering,
     /// Takes epochs.
@@ -177,6 +179,20 @@ impl<M: Machine> Owner<M> {
             && !self.snapshot_due()
     }
 
+    /// How the last takeover went, or how far following is.
+    pub const fn recovery(&self) -> Recovery {
+        Recovery {
+            warm: self.replay.warm,
+            epochs: self.replay.epochs,
+            records: self.replay.records,
+        }
+    }
+
+    /// Number of the newest epoch in memory; 0: none.
+    pub fn epoch(&self) -> EpochNumber {
+        self.machine.as_ref().map_or(0, M::epoch)
+    }
+
     /// Whether nothing is under way: everything acknowledged is published.
     pub fn is_idle(&self) -> bool {
         self.flight.is_none() && self.queue.is_empty() && self.publishing.is_none()
@@ -283,7 +299,7 @@ impl<M: Machine> Owner<M> {
     /// Takes what came of an ask; answers with what to do next.
     pub fn told(&mut self, told: Told) -> Vec<Ask> {
         match (self.phase, told) {
-            (Phase::Recovering, told) => self.recover(told),
+            (Phase::Recovering | Phase::Following, told) => self.recover(told),
             (_, Told::Appended(report)) => self.appended(report),
             (_, Told::Journal(entries)) => self.gap_read(entries),
             (_, Told::Published(report)) => self.publication_told(report),

@@ -237,7 +237,7 @@ impl Simulation {
         for step in 0..self.plan.steps {
             self.step();
             check::running(&self.world).map_err(|why| format!("step {step}: {why}"))?;
-            self.check_owners()
+            check::owners(&self.world, &self.owners)
                 .map_err(|why| format!("step {step}: {why}"))?;
         }
         // Liveness: the faults end, one owner starts, everything must come out.
@@ -292,16 +292,27 @@ impl Simulation {
         match self.random.below(100) {
             0..=2 => self.start(owner),
             3..=5 => self.crash(owner),
-            6..=19 => self.produce(),
+            6..=7 => self.follow(owner),
+            8..=19 => self.produce(),
             20..=29 => self.world.now += 1 + self.random.below(3_000) as i64,
             30..=49 => self.begin(owner, false),
             _ => self.any_task(),
         }
-        if matches!(self.owners[owner].phase(), Phase::Lost | Phase::Fenced)
-            && self.random.one_in(4)
-        {
+        // Who follows takes over after a while; with that its replay begins where it is.
+        let again = match self.owners[owner].phase() {
+            Phase::Lost | Phase::Fenced => 4,
+            Phase::Following => 10,
+            _ => return,
+        };
+        if self.random.one_in(again) {
             self.start(owner);
         }
+    }
+
+    fn follow(&mut self, owner: usize) {
+        self.lives[owner] += 1;
+        let asks = self.owners[owner].follow();
+        self.add(owner, asks);
     }
 
     fn start(&mut self, owner: usize) {
@@ -444,6 +455,8 @@ impl Simulation {
             }
             Ask::LoadSnapshot => Told::Snapshot(Ok(world.newest_snapshot())),
             Ask::ReadJournal { from, to } => Told::Journal(Ok(world.journal_between(from, to))),
+            // Nothing may have come: who follows looks again.
+            Ask::AwaitJournal(_) => Told::Grown(Ok(())),
             Ask::ReadCommitted => Told::Committed(Ok(world.committed)),
             Ask::ReadSources(ranges) => {
                 let range = ranges.first().copied().unwrap_or_default();
@@ -467,24 +480,5 @@ impl Simulation {
         if let Some(task) = self.tasks.get_mut(index) {
             task.told = Some(told);
         }
-    }
-
-    /// No owner may be stuck, and none that shows itself may be ahead of the valid history.
-    fn check_owners(&self) -> Result<(), String> {
-        let valid = check::valid_epochs(&self.world);
-        for owner in &self.owners {
-            if owner.phase() == Phase::Stuck {
-                return Err(format!("an owner is stuck: {:?}", owner.why()));
-            }
-            if let Some(shard) = owner.acknowledged() {
-                let epoch = tidegate_actors::owner::Machine::epoch(shard);
-                if epoch > valid {
-                    return Err(format!(
-                        "S3: an owner shows epoch {epoch}, history has {valid}"
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -39,6 +39,7 @@ pub(super) async fn answer(
         Ask::ReadJournal { from, to } => {
             Told::Journal(read_journal(&journal, from, to, &ports).await)
         }
+        Ask::AwaitJournal(from) => Told::Grown(ports.log.grown(&journal, from).await),
         Ask::ReadCommitted => {
             let committed = ports.log.committed(&ports.topics.group, &journal).await;
             Told::Committed(

@@ -84,6 +84,8 @@ pub enum Ask {
         /// First offset not wanted.
         to: Offset,
     },
+    /// Wait until the journal has a record at this offset, or a while; answer [`Told::Grown`]. A follower asks for it.
+    AwaitJournal(Offset),
     /// How far the publications of this shard are committed, by the log itself; answer [`Told::Committed`].
     ReadCommitted,
     /// Records of the sources, all ranges in order; answer [`Told::Sources`].
@@ -123,6 +125,8 @@ pub enum Told {
     Snapshot(Result<Option<(SnapshotName, Vec<u8>)>, PortError>),
     /// Of [`Ask::ReadJournal`].
     Journal(Result<Vec<(Offset, JournalEntry)>, PortError>),
+    /// Of [`Ask::AwaitJournal`].
+    Grown(Result<(), PortError>),
     /// Of [`Ask::ReadCommitted`].
     Committed(Result<Option<EpochNumber>, PortError>),
     /// Of [`Ask::ReadSources`].
@@ -131,6 +135,17 @@ pub enum Told {
     Published(Result<(), PortError>),
     /// Of [`Ask::Keep`].
     Kept(Result<(), PortError>),
+}
+
+/// What a recovery replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// It went on from what was followed before, not from a snapshot.
+    pub warm: bool,
+    /// Epochs replayed.
+    pub epochs: u64,
+    /// Their records.
+    pub records: u64,
 }
 
 /// Settings of an owner.

@@ -52,8 +52,10 @@ pub(super) struct Replay {
     /// Epochs of `todo` whose sources are being read.
     reading: usize,
     exclusions: Vec<Exclusion>,
-    epochs: u64,
-    records: u64,
+    /// Whether the machine is what was followed, not what a snapshot held.
+    pub(super) warm: bool,
+    pub(super) epochs: u64,
+    pub(super) records: u64,
 }
 
 impl Replay {
@@ -68,13 +70,22 @@ impl Replay {
 }
 
 impl<M: Machine> Owner<M> {
-    /// Starts, or starts again: memory is thrown away, the shard is taken over. Answers to asks made before must not be
-    /// told any more.
+    /// Starts, or starts again: memory is thrown away, the shard is taken over. Only who followed keeps what it has: then
+    /// the rest of the journal is replayed on that. Answers to asks made before must not be told any more.
     pub fn start(&mut self) -> Vec<Ask> {
-        self.drop_memory(Phase::Recovering, "taking over".into());
-        self.replay = Replay::default();
+        let warm = self.phase == Phase::Following && self.machine.is_some();
+        if warm {
+            self.phase = Phase::Recovering;
+            self.why = Some("taking over".into());
+        } else {
+            self.drop_memory(Phase::Recovering, "taking over".into());
+            self.published = 0;
+        }
+        self.replay = Replay {
+            warm,
+            ..Replay::default()
+        };
         self.generation = -1;
-        self.published = 0;
         self.since_snapshot = (0, 0);
         if self.settings.breaks.replay_first {
             return vec![Ask::LoadSnapshot];
@@ -86,6 +97,17 @@ impl<M: Machine> Owner<M> {
             return vec![Ask::ReadCommitted];
         }
         vec![Ask::Fence]
+    }
+
+    /// Begins to follow: the newest snapshot, then whatever the shard's owner journals, for as long as nobody starts us.
+    /// Nothing is ever appended or published. Answers to asks made before must not be told any more.
+    pub fn follow(&mut self) -> Vec<Ask> {
+        self.drop_memory(Phase::Following, "following".into());
+        self.replay = Replay::default();
+        self.generation = -1;
+        self.published = 0;
+        self.since_snapshot = (0, 0);
+        vec![Ask::LoadSnapshot]
     }
 
     fn takeover(&self) -> Ask {
@@ -101,6 +123,7 @@ impl<M: Machine> Owner<M> {
             Told::Snapshot(Ok(snapshot)) => self.snapshot_loaded(snapshot.as_ref()),
             Told::Journal(Ok(entries)) => self.journal_read(&entries),
             Told::Committed(Ok(epoch)) => self.committed_read(epoch),
+            Told::Grown(Ok(())) => self.read_on(),
             Told::Sources(Ok(records)) => self.sources_read(records),
             Told::Fenced(Err(error))
             | Told::Appended(Err(error))
@@ -109,7 +132,7 @@ impl<M: Machine> Owner<M> {
                 self.lose(format!("could not take over: {error}"));
                 Vec::new()
             }
-            Told::Journal(Err(error)) | Told::Sources(Err(error)) => {
+            Told::Journal(Err(error)) | Told::Sources(Err(error)) | Told::Grown(Err(error)) => {
                 self.history_unreadable(&error)
             }
             Told::Published(_) | Told::Kept(_) => Vec::new(),
@@ -119,7 +142,9 @@ impl<M: Machine> Owner<M> {
     /// History that is gone for good needs a person; everything else is tried again.
     fn history_unreadable(&mut self, error: &PortError) -> Vec<Ask> {
         use crate::port::PortErrorKind::{Corrupt, OutOfRange};
-        let phase = if matches!(error.kind, Corrupt | OutOfRange) {
+        // Who follows begins again with a newer snapshot.
+        let needed = self.phase != Phase::Following;
+        let phase = if needed && matches!(error.kind, Corrupt | OutOfRange) {
             Phase::Stuck
         } else {
             Phase::Lost
@@ -134,7 +159,26 @@ impl<M: Machine> Owner<M> {
         if self.settings.breaks.replay_first {
             return self.ready();
         }
+        if self.replay.warm {
+            // What was followed is a snapshot after the newest epoch that was replayed.
+            self.replay.from = self.acknowledged + 1;
+            self.replay.generation = (self.acknowledged >= 0).then_some(self.acknowledged_by);
+            return self.read_on();
+        }
         vec![Ask::LoadSnapshot]
+    }
+
+    /// The journal from where we are.
+    fn read_on(&self) -> Vec<Ask> {
+        let to = if self.generation >= 0 {
+            self.generation
+        } else {
+            Offset::MAX
+        };
+        vec![Ask::ReadJournal {
+            from: self.replay.from,
+            to,
+        }]
     }
 
     fn snapshot_loaded(&mut self, snapshot: Option<&(SnapshotName, Vec<u8>)>) -> Vec<Ask> {
@@ -148,7 +192,12 @@ impl<M: Machine> Owner<M> {
         };
         match made {
             Err(why) => {
-                self.drop_memory(Phase::Stuck, format!("snapshot cannot be used: {why}"));
+                let phase = if self.phase == Phase::Following {
+                    Phase::Lost
+                } else {
+                    Phase::Stuck
+                };
+                self.drop_memory(phase, format!("snapshot cannot be used: {why}"));
                 return Vec::new();
             }
             Ok((head, machine)) => {
@@ -160,22 +209,29 @@ impl<M: Machine> Owner<M> {
         }
         self.acknowledged = snapshot.map_or(-1, |(name, _)| name.journal);
         self.replay.from = self.acknowledged + 1;
-        let to = if self.generation >= 0 {
-            self.generation
-        } else {
-            Offset::MAX
-        };
-        vec![Ask::ReadJournal {
-            from: self.replay.from,
-            to,
-        }]
+        self.read_on()
     }
 
     fn journal_read(&mut self, entries: &[(Offset, JournalEntry)]) -> Vec<Ask> {
         let after = self.machine.as_ref().map_or(0, M::epoch);
         let history = History::read(entries, self.replay.generation, after, self.history_rules());
+        let following = self.phase == Phase::Following;
+        // What was followed without being published can still be taken back by its next owner: then it is of no use.
+        let taken_back = history.exclusions.iter().any(|one| one.epoch <= after);
+        if taken_back && (following || self.replay.warm) {
+            self.machine = None;
+            self.queue.clear();
+            self.published = 0;
+            self.replay = Replay::default();
+            return vec![Ask::LoadSnapshot];
+        }
         self.published = self.published.max(history.published);
         self.replay.todo = history.epochs.into();
+        if following {
+            self.followed(entries);
+            self.replay.exclusions.extend(history.exclusions);
+            return self.replay_next();
+        }
         self.replay.exclusions = history.exclusions;
         let trust = self.settings.atomic_publish && !self.settings.breaks.offsets_advisory;
         if trust && !self.settings.breaks.committed_before_takeover {
@@ -185,6 +241,19 @@ impl<M: Machine> Owner<M> {
             self.published = self.published.max(committed);
         }
         self.replay_next()
+    }
+
+    /// Notes how far the journal was read, and forgets what nobody will need any more.
+    fn followed(&mut self, entries: &[(Offset, JournalEntry)]) {
+        for (offset, entry) in entries {
+            self.replay.from = offset + 1;
+            if matches!(entry, JournalEntry::Takeover { .. }) {
+                self.replay.generation = Some(*offset);
+            }
+        }
+        let (published, epoch) = (self.published, self.epoch());
+        self.queue.retain(|pending| pending.epoch > published);
+        self.replay.exclusions.retain(|one| one.epoch > epoch);
     }
 
     fn committed_read(&mut self, epoch: Option<EpochNumber>) -> Vec<Ask> {
@@ -213,6 +282,9 @@ impl<M: Machine> Owner<M> {
             records += more;
         }
         self.replay.reading = count;
+        if count == 0 && self.phase == Phase::Following {
+            return vec![Ask::AwaitJournal(self.replay.from)];
+        }
         if count == 0 {
             if self.settings.breaks.replay_first && self.generation < 0 {
                 return vec![self.takeover()];
@@ -241,7 +313,12 @@ impl<M: Machine> Owner<M> {
                     entry.epoch,
                     records.len()
                 );
-                self.drop_memory(Phase::Stuck, why);
+                let phase = if self.phase == Phase::Following {
+                    Phase::Lost
+                } else {
+                    Phase::Stuck
+                };
+                self.drop_memory(phase, why);
                 return Vec::new();
             }
             if let Some(asks) = self.replay_one(offset, entry, records) {
@@ -281,6 +358,11 @@ impl<M: Machine> Owner<M> {
                 }
                 None
             }
+            // The owner knows what to do about it; nothing of it is ours.
+            Err(fault) if self.phase == Phase::Following => {
+                self.lose(fault.to_string());
+                Some(Vec::new())
+            }
             // What others have seen cannot be made undone: a step that worked once and now breaks needs a person.
             Err(fault) if fault.epoch <= self.published => {
                 let why = format!("a published epoch cannot be replayed: {fault}");
@@ -294,7 +376,11 @@ impl<M: Machine> Owner<M> {
     fn ready(&mut self) -> Vec<Ask> {
         self.phase = Phase::Ready;
         self.why = None;
-        self.since_snapshot = (self.replay.epochs, self.replay.records);
+        // How far what was followed is from the newest snapshot nobody counted; that it may be is enough to renew it in time.
+        let least = u64::from(self.replay.warm);
+        self.since_snapshot = (self.replay.epochs.max(least), self.replay.records);
+        let published = self.published;
+        self.queue.retain(|pending| pending.epoch > published);
         self.publish_next()
     }
 }

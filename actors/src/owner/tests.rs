@@ -1,4 +1,4 @@
-//! An owner whose intake fails, over a machine that does nothing.
+//! An owner whose intake fails, and one that followed before, over a machine that does nothing.
 
 use super::*;
 use crate::epoch::Epoch;
@@ -90,4 +90,102 @@ fn a_snapshot_that_comes_due_while_one_is_written_is_taken_when_that_is_done() {
     assert!(epoch(&mut owner, 7).is_empty());
     assert!(owner.told(Told::Kept(Ok(()))).is_empty());
     assert!(owner.can_begin());
+}
+
+fn entry(epoch: EpochNumber, published: EpochNumber) -> JournalEntry {
+    JournalEntry::Epoch(EpochEntry {
+        generation: 0,
+        epoch,
+        ranges: vec![OffsetRange { from: 0, to: 0 }],
+        records: 0,
+        clock: Timestamp(0),
+        published,
+    })
+}
+
+fn takeover() -> JournalEntry {
+    JournalEntry::Takeover { owner: "a".into() }
+}
+
+/// Follows somebody who has journalled epochs 1 to 4, of which 3 and 4 may not be published.
+fn following() -> Owner<Idle> {
+    let mut owner = Owner::new(0, OwnerSettings::default(), Box::new(|_| Ok(Idle(0))));
+    assert!(matches!(owner.follow()[..], [Ask::LoadSnapshot]));
+    let asks = owner.told(Told::Snapshot(Ok(None)));
+    assert!(matches!(asks[..], [Ask::ReadJournal { from: 0, .. }]));
+    let first = vec![(0, takeover()), (1, entry(1, 0)), (2, entry(2, 0))];
+    let asks = owner.told(Told::Journal(Ok(first)));
+    assert!(matches!(asks[..], [Ask::AwaitJournal(3)]), "{asks:?}");
+    let asks = owner.told(Told::Grown(Ok(())));
+    assert!(matches!(asks[..], [Ask::ReadJournal { from: 3, .. }]));
+    let more = vec![(3, entry(3, 1)), (4, entry(4, 2))];
+    let asks = owner.told(Told::Journal(Ok(more)));
+    assert!(matches!(asks[..], [Ask::AwaitJournal(5)]), "{asks:?}");
+    assert_eq!(owner.phase(), Phase::Following);
+    assert!(owner.acknowledged().is_none(), "a follower shows nothing");
+    owner
+}
+
+#[test]
+fn who_followed_replays_the_rest_alone_and_publishes_what_may_not_be_out() {
+    let mut owner = following();
+    assert!(matches!(owner.start()[..], [Ask::Append(_)]));
+    let asks = owner.told(Told::Appended(Ok(7)));
+    let wanted = [Ask::ReadJournal { from: 5, to: 7 }];
+    assert_eq!(format!("{asks:?}"), format!("{wanted:?}"));
+    // One more of the owner that was followed; then somebody took over for a moment.
+    let rest = vec![(5, entry(5, 3)), (6, takeover())];
+    let asks = owner.told(Told::Journal(Ok(rest)));
+    let [Ask::Publish(publish)] = &asks[..] else {
+        panic!("{asks:?}");
+    };
+    assert_eq!((publish.epoch, owner.published()), (5, 3));
+    assert_eq!(owner.queue.len(), 0, "epochs 4 and 5 leave, 3 is out");
+    assert_eq!(owner.publishing.as_ref().map(Vec::len), Some(2));
+    let recovery = owner.recovery();
+    assert!(recovery.warm && recovery.epochs == 1, "{recovery:?}");
+    assert!(owner.is_ahead_of_snapshot(), "nobody knows how old it is");
+}
+
+#[test]
+fn what_was_followed_and_taken_back_is_thrown_away() {
+    let exclusion = Exclusion {
+        epoch: 4,
+        culprit: crate::epoch::Culprit::Record,
+        at: None,
+        changing: false,
+        reason: "it broke later".into(),
+    };
+    let taken_back = |generation| JournalEntry::Exclude {
+        generation,
+        exclusion: exclusion.clone(),
+    };
+    let mut owner = following();
+    let asks = owner.told(Told::Grown(Ok(())));
+    assert!(matches!(asks[..], [Ask::ReadJournal { from: 5, .. }]));
+    let rest = vec![(5, takeover()), (6, taken_back(5))];
+    let asks = owner.told(Told::Journal(Ok(rest)));
+    assert!(matches!(asks[..], [Ask::LoadSnapshot]), "{asks:?}");
+    assert_eq!(owner.phase(), Phase::Following);
+
+    // The same, learnt at the takeover alone.
+    let mut owner = following();
+    owner.start();
+    owner.told(Told::Appended(Ok(7)));
+    let rest = vec![(5, takeover()), (6, taken_back(5))];
+    let asks = owner.told(Told::Journal(Ok(rest)));
+    assert!(matches!(asks[..], [Ask::LoadSnapshot]), "{asks:?}");
+    let asks = owner.told(Told::Snapshot(Ok(None)));
+    assert!(matches!(asks[..], [Ask::ReadJournal { from: 0, to: 7 }]));
+    assert!(!owner.recovery().warm);
+}
+
+#[test]
+fn who_follows_begins_again_when_history_is_gone() {
+    let mut owner = following();
+    owner.told(Told::Grown(Ok(())));
+    let gone = PortError::new(PortErrorKind::OutOfRange, "retention passed it");
+    assert!(owner.told(Told::Journal(Err(gone))).is_empty());
+    assert_eq!(owner.phase(), Phase::Lost);
+    assert!(matches!(owner.follow()[..], [Ask::LoadSnapshot]));
 }

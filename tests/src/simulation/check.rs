@@ -12,7 +12,7 @@ use tidegate_actors::epoch::{
     Destination, Epoch, EpochNumber, Exclusion, Intake, IntakeRecord, Output, OutputId,
 };
 use tidegate_actors::journal::{History, HistoryRules, JournalEntry};
-use tidegate_actors::owner::Machine as _;
+use tidegate_actors::owner::{Machine as _, Owner, Phase};
 use tidegate_actors::shard::{Shard, ShardSettings};
 use tidegate_proto::record::{Offset, OffsetRange, Record};
 use tidegate_proto::time::Timestamp;
@@ -34,6 +34,25 @@ pub(super) fn published(output: &Output) -> Published {
             .header("dlq.reason")
             .map(|reason| String::from_utf8_lossy(reason).into_owned()),
     }
+}
+
+/// No owner may be stuck, and none that shows itself may be ahead of the valid history.
+pub(super) fn owners(world: &World, owners: &[Owner<Shard>]) -> Result<(), String> {
+    let valid = valid_epochs(world);
+    for owner in owners {
+        if owner.phase() == Phase::Stuck {
+            return Err(format!("an owner is stuck: {:?}", owner.why()));
+        }
+        if let Some(shard) = owner.acknowledged() {
+            let epoch = shard.epoch();
+            if epoch > valid {
+                return Err(format!(
+                    "S3: an owner shows epoch {epoch}, history has {valid}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn history(world: &World) -> History {
