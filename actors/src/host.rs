@@ -7,7 +7,7 @@
 mod ask;
 mod world;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures::StreamExt as _;
@@ -52,7 +52,7 @@ pub struct ShardActor {
     /// Replays what the shard's owner journals until it is told to take the shard over.
     following: bool,
     /// When the takeover began, and how long it took.
-    took: (Timestamp, Option<Duration>),
+    took: (Option<Instant>, Option<Duration>),
 }
 
 impl std::fmt::Debug for ShardActor {
@@ -84,7 +84,7 @@ impl ShardActor {
             snapshot_at: None,
             at_end: false,
             following: false,
-            took: (Timestamp(0), None),
+            took: (None, None),
         }
     }
 
@@ -106,7 +106,8 @@ impl ShardActor {
         let asks = if self.following {
             self.owner.follow()
         } else {
-            self.took = (self.ports.clock.now(), None);
+            // Not the ports' clock: that is the shard's time, which gateways hold back.
+            self.took = (Some(Instant::now()), None);
             self.owner.start()
         };
         self.run(asks, ctx);
@@ -145,9 +146,7 @@ impl ShardActor {
         let asks = self.owner.told(told);
         if before != Phase::Ready && self.owner.phase() == Phase::Ready {
             self.backoff = BACKOFF.0;
-            let took = self.ports.clock.now().0.saturating_sub(self.took.0.0);
-            let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
-            self.took.1 = Some(took);
+            self.took.1 = self.took.0.map(|began| began.elapsed());
         }
         self.run(asks, ctx);
     }
