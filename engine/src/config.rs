@@ -10,6 +10,7 @@ mod kafka;
 mod layer;
 mod merged;
 mod size;
+mod snapshots;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use tidegate_proto::time::Span;
 use crate::handler::{DispatcherSettings, HandlersSettings};
 use crate::log::EmbeddedLogSettings;
 use crate::source::{RegistrySettings, SourceSettings};
+use crate::store::SnapshotPlace;
 
 /// The defaults and the reference of all settings.
 pub const DEFAULT_TOML: &str = include_str!("../default.toml");
@@ -267,6 +269,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[kafka]`.
     pub kafka: KafkaConfig,
+    /// `[snapshots]`.
+    pub snapshots: SnapshotPlace,
     /// `[shard]`.
     pub shard: ShardConfig,
     /// `[time]`.

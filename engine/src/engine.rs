@@ -36,7 +36,7 @@ use crate::error::EngineError;
 use crate::log::OpenLog;
 use crate::runtime::Shards;
 use crate::source::{Gateway, Gateways, Registry};
-use crate::store::FolderStore;
+use crate::store::Snapshots;
 use crate::tail::tail;
 use crate::workers::Workers;
 
@@ -105,7 +105,7 @@ struct Inner {
     log: OpenLog,
     shards: Arc<Shards>,
     answers: Answers,
-    snapshots: Arc<FolderStore>,
+    snapshots: Arc<dyn Snapshots>,
     workers: Workers,
     name: String,
     gateways: Gateways,

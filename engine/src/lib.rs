@@ -15,6 +15,7 @@ pub mod log;
 pub mod replay;
 pub mod runtime;
 pub mod source;
+pub mod standby;
 pub mod store;
 pub mod tail;
 pub mod telemetry;

@@ -1,7 +1,7 @@
 //! The shards of this process: one actix actor each, spread over arbiters (threads). They come and go as the log says what
 //! is ours. The only file here that knows actix; everything else of the engine runs on tokio.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tidegate_actors::host::{Abandon, AskHealth, Drain, Health, Look, ShardActor};
+use tidegate_actors::host::{Abandon, AskHealth, Drain, Health, Look, ShardActor, TakeOver};
 use tidegate_actors::observe::{Observation, Query};
 
 use crate::error::EngineError;
@@ -22,7 +22,11 @@ type Make = Arc<dyn Fn(u32) -> ShardActor + Send + Sync>;
 /// The running shards.
 pub struct Shards {
     running: Mutex<BTreeMap<u32, Addr<ShardActor>>>,
+    /// Shards of others that are followed.
+    following: Mutex<BTreeMap<u32, Addr<ShardActor>>>,
     arbiters: Vec<ArbiterHandle>,
+    /// Where what is followed runs: catching up takes no time of shards that are ours.
+    aside: Vec<ArbiterHandle>,
     make: Make,
     system: System,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -37,19 +41,20 @@ impl fmt::Debug for Shards {
 }
 
 impl Shards {
-    /// Starts `threads` arbiters without a shard; `make` builds the actor of a shard on its own thread.
+    /// Starts `threads` arbiters without a shard, and `aside` more for shards that are only followed; `make` builds the actor of a shard on its own thread.
     ///
     /// # Errors
     /// When the threads cannot be started.
     pub fn start(
         threads: usize,
+        aside: usize,
         make: impl Fn(u32) -> ShardActor + Send + Sync + 'static,
     ) -> Result<Self, EngineError> {
         let (sender, receiver) = sync_channel(1);
         let body = move || {
             let runner = System::new();
             let arbiters: Vec<ArbiterHandle> = runner.block_on(async move {
-                let arbiters = (0..threads.max(1)).map(|_| Arbiter::new().handle());
+                let arbiters = (0..threads.max(1) + aside).map(|_| Arbiter::new().handle());
                 arbiters.collect()
             });
             // Nobody to tell any more means that the start was given up.
@@ -65,10 +70,13 @@ impl Shards {
             .name("shards".to_owned())
             .spawn(body)
             .map_err(|error| failed(error.to_string()))?;
-        let (system, arbiters) = receiver.recv().map_err(|error| failed(error.to_string()))?;
+        let (system, mut arbiters) = receiver.recv().map_err(|error| failed(error.to_string()))?;
+        let aside = arbiters.split_off(threads.max(1).min(arbiters.len()));
         Ok(Self {
             running: Mutex::new(BTreeMap::new()),
+            following: Mutex::new(BTreeMap::new()),
             arbiters,
+            aside,
             make: Arc::new(make),
             system,
             thread: Mutex::new(Some(thread)),
@@ -77,6 +85,12 @@ impl Shards {
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<u32, Addr<ShardActor>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn following(&self) -> MutexGuard<'_, BTreeMap<u32, Addr<ShardActor>>> {
+        self.following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn address(&self, shard: u32) -> Option<Addr<ShardActor>> {
@@ -93,10 +107,17 @@ impl Shards {
         self.running().contains_key(&shard)
     }
 
-    /// Starts a shard; it takes itself over. One that runs already goes on.
+    /// Starts a shard; it takes itself over, on what was followed of it, if anything was. One that runs already goes on.
     pub fn begin(&self, shard: u32) {
         let mut running = self.running();
         if running.contains_key(&shard) {
+            return;
+        }
+        // One that has ended, or does not take the message, followed in vain.
+        let followed = self.following().remove(&shard);
+        let told = followed.filter(|address| address.try_send(TakeOver).is_ok());
+        if let Some(address) = told {
+            running.insert(shard, address);
             return;
         }
         let on = self
@@ -107,6 +128,46 @@ impl Shards {
             let address = ShardActor::start_in_arbiter(arbiter, move |_| make(shard));
             running.insert(shard, address);
         }
+    }
+
+    /// Follows these shards of others and no more, as far as they do not run here.
+    pub fn follow(&self, shards: &BTreeSet<u32>) {
+        let running = self.running();
+        let mut following = self.following();
+        following.retain(|shard, address| {
+            let stays = shards.contains(shard) && address.connected();
+            if !stays {
+                // Whoever has ended needs not be told.
+                let _ = address.try_send(Abandon);
+            }
+            stays
+        });
+        for shard in shards {
+            let on = self.aside.get(*shard as usize % self.aside.len().max(1));
+            let Some(arbiter) = on.filter(|_| !running.contains_key(shard)) else {
+                continue;
+            };
+            following.entry(*shard).or_insert_with(|| {
+                let (make, shard) = (Arc::clone(&self.make), *shard);
+                ShardActor::start_in_arbiter(arbiter, move |_| make(shard).following())
+            });
+        }
+    }
+
+    /// How far everything that is followed is.
+    pub async fn followed(&self) -> Vec<(u32, Health)> {
+        let all: Vec<_> = {
+            let following = self.following();
+            let all = following.iter();
+            all.map(|(shard, address)| (*shard, address.clone()))
+                .collect()
+        };
+        let asked = all.into_iter().map(|(shard, address)| async move {
+            let health = address.send(AskHealth).await.ok()?;
+            Some((shard, health))
+        });
+        let asked = futures::future::join_all(asked).await;
+        asked.into_iter().flatten().collect()
     }
 
     /// Lets shards finish (no more intake, epoch finished, snapshot) and forgets them.

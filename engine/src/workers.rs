@@ -47,6 +47,33 @@ pub struct WorkerShard {
     pub lag: u64,
     /// When its newest snapshot was written.
     pub snapshot: Option<Timestamp>,
+    /// How its worker came to have it; `None`: it has not recovered yet.
+    #[serde(default)]
+    pub takeover: Option<Takeover>,
+}
+
+/// How a shard was taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// From the first request to the log until it took events again.
+    pub millis: u64,
+    /// Epochs that were replayed.
+    pub epochs: u64,
+    /// Their records.
+    pub records: u64,
+    /// On what a standby had in memory, not on a snapshot.
+    pub warm: bool,
+}
+
+/// A shard that a worker follows, so that taking it over is short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStandby {
+    /// Its number.
+    pub shard: u32,
+    /// Newest epoch that was replayed.
+    pub epoch: u64,
+    /// How many epochs its owner was ahead by its own last word.
+    pub behind: u64,
 }
 
 /// A worker as it speaks of itself.
@@ -60,6 +87,9 @@ pub struct WorkerView {
     pub heard: Timestamp,
     /// What runs there.
     pub shards: Vec<WorkerShard>,
+    /// What it follows.
+    #[serde(default)]
+    pub standbys: Vec<WorkerStandby>,
 }
 
 #[derive(Debug)]
@@ -108,6 +138,14 @@ impl Workers {
         let known = self.known();
         let all = known.values().filter(|known| known.heard.elapsed() < GONE);
         all.map(|known| known.view.clone()).collect()
+    }
+
+    /// Newest epoch of a shard, by its owner's word.
+    pub(crate) fn epoch_of(&self, shard: u32) -> Option<u64> {
+        let known = self.known();
+        let shards = known.values().flat_map(|known| &known.view.shards);
+        let own = shards.filter(|own| own.shard == shard);
+        own.max_by_key(|own| own.generation).map(|own| own.epoch)
     }
 
     /// Address of the worker that said last that it has a shard.
@@ -218,12 +256,13 @@ pub(crate) struct Speaker {
 
 impl Speaker {
     /// Says what runs here. A word that is lost is said again in a second.
-    pub(crate) async fn say(&self, shards: Vec<WorkerShard>) {
+    pub(crate) async fn say(&self, shards: Vec<WorkerShard>, standbys: Vec<WorkerStandby>) {
         let view = WorkerView {
             name: self.name.clone(),
             address: self.address.clone(),
             heard: self.clock.now(),
             shards,
+            standbys,
         };
         let body = serde_json::to_vec(&view).unwrap_or_default();
         let to = TopicPartition {
@@ -253,6 +292,7 @@ mod tests {
             address: format!("http://{name}"),
             heard: Timestamp(0),
             shards: shards.iter().map(shard).collect(),
+            standbys: Vec::new(),
         }
     }
 

@@ -90,7 +90,10 @@ impl<'a> Group<'a> {
             ("TIDEGATE_KAFKA__GROUP", self.name.to_owned()),
             ("TIDEGATE_KAFKA__DELIVERY", self.delivery.to_owned()),
             ("TIDEGATE_KAFKA__SESSION_TIMEOUT", "3s".to_owned()),
-            ("TIDEGATE_KAFKA__SNAPSHOTS", snapshots.display().to_string()),
+            (
+                "TIDEGATE_SNAPSHOTS__URL",
+                format!("file://{}", snapshots.display()),
+            ),
             ("TIDEGATE_TOPICS__PREFIX", format!("{}.", self.name)),
             ("TIDEGATE_SHARD__SNAPSHOT_EPOCHS", "20".to_owned()),
         ];
@@ -130,19 +133,25 @@ impl<'a> Group<'a> {
         seen.into_iter().map(line).collect()
     }
 
-    /// How many shards that are ready each worker has, by the word of one of them.
-    pub async fn shares(&self, of: &Process) -> Vec<usize> {
+    /// What one worker knows of all.
+    pub async fn workers(&self, of: &Process) -> Vec<Value> {
         let url = format!("{}/v1/workers", of.url);
         let Ok(answer) = self.client.get(url).send().await else {
             return Vec::new();
         };
         let workers: Value = answer.json().await.unwrap_or_default();
+        workers["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// How many shards that are ready each worker has, by the word of one of them.
+    pub async fn shares(&self, of: &Process) -> Vec<usize> {
+        let workers = self.workers(of).await;
         let ready = |worker: &Value| {
             let shards = worker["shards"].as_array().into_iter().flatten();
             shards.filter(|shard| shard["phase"] == "Ready").count()
         };
-        let workers = workers["items"].as_array().into_iter().flatten();
-        workers.map(ready).filter(|count| *count > 0).collect()
+        let counts = workers.iter().map(ready);
+        counts.filter(|count| *count > 0).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The proof: scenarios, deterministic simulation, and what tests of several kinds share.
 
 pub mod broker;
+pub mod bucket;
 pub mod checker;
 pub mod damage;
 pub mod fuzz;
@@ -8,6 +9,7 @@ pub mod group;
 pub mod inside;
 pub mod load;
 pub mod nab;
+pub mod probe;
 pub mod process;
 pub mod random;
 pub mod scenario;

@@ -54,7 +54,7 @@ fn open(broker: &Broker) -> KafkaLog {
     });
     let log = log.unwrap();
     // Who would be told of shards is not there, so nobody waits for it.
-    drop(log.join(&TOPICS[0].into()).unwrap());
+    drop(log.join(&TOPICS[0].into(), "z").unwrap());
     log
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::workers::{WorkerShard, WorkerView};
+use crate::workers::{WorkerShard, WorkerStandby, WorkerView};
 use serde_json::{Map, Value as Json, json};
 use tidegate_actors::observe::{ResourceView, RuleView, ShardView, TaskView, TypeView};
 use tidegate_actors::source::parse_source;
@@ -178,6 +178,19 @@ pub(super) fn worker(view: &WorkerView) -> Json {
             "epoch": shard.epoch,
             "lag": shard.lag,
             "snapshot": time(shard.snapshot),
+            "takeover": shard.takeover.map(|takeover| json!({
+                "millis": takeover.millis,
+                "epochs": takeover.epochs,
+                "records": takeover.records,
+                "warm": takeover.warm,
+            })),
+        })
+    };
+    let standby = |standby: &WorkerStandby| {
+        json!({
+            "shard": standby.shard,
+            "epoch": standby.epoch,
+            "behind": standby.behind,
         })
     };
     json!({
@@ -185,5 +198,6 @@ pub(super) fn worker(view: &WorkerView) -> Json {
         "address": view.address,
         "heard": time(Some(view.heard)),
         "shards": view.shards.iter().map(shard).collect::<Vec<_>>(),
+        "standbys": view.standbys.iter().map(standby).collect::<Vec<_>>(),
     })
 }

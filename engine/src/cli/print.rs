@@ -156,16 +156,18 @@ pub(super) const WORKERS: Shape = Shape {
     columns: &[
         ("NAME", |v| field(v, "name")),
         ("ADDRESS", |v| field(v, "address")),
-        ("SHARDS", |v| of_shards(v, "shard")),
-        ("EPOCHS", |v| of_shards(v, "epoch")),
-        ("LAG", |v| of_shards(v, "lag")),
+        ("SHARDS", |v| of_each(v, "shards", "shard")),
+        ("EPOCHS", |v| of_each(v, "shards", "epoch")),
+        ("LAG", |v| of_each(v, "shards", "lag")),
         ("OLDEST SNAPSHOT", oldest_snapshot),
+        ("STANDBY", |v| of_each(v, "standbys", "shard")),
+        ("BEHIND", |v| of_each(v, "standbys", "behind")),
     ],
 };
 
-/// One number of every shard of a worker.
-fn of_shards(worker: &Value, name: &str) -> String {
-    let shards = worker.get("shards").and_then(Value::as_array);
+/// One number of every shard that a worker has or follows.
+fn of_each(worker: &Value, list: &str, name: &str) -> String {
+    let shards = worker.get(list).and_then(Value::as_array);
     let all: Vec<String> = shards
         .into_iter()
         .flatten()

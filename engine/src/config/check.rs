@@ -14,6 +14,7 @@ use super::kafka;
 use super::layer::{Origin, Scalar, Setting};
 use super::merged::Merged;
 use super::size::parse_size;
+use super::snapshots::snapshots;
 use super::{
     Config, LimitsConfig, LogConfig, LogFormat, Problem, Retention, Retentions, ServerConfig,
     ShardConfig, TelemetryConfig, TimeConfig,
@@ -32,13 +33,15 @@ pub(super) fn check(merged: &Merged, problems: &mut Vec<Problem>) -> Option<Conf
     let mut reader = Reader { merged, problems };
     let listen = listen(&mut reader);
     let log = log(&mut reader);
+    let kafka = kafka::kafka(&mut reader, log.embedded);
     let config = Config {
         data: PathBuf::from(reader.text("data", 1..=4096)),
         listen,
         partitions: u32::try_from(reader.number("partitions", 1..=1024)).unwrap_or(1),
         topic_prefix: topic_prefix(&mut reader),
         server: server(&mut reader),
-        kafka: kafka::kafka(&mut reader, log.embedded),
+        snapshots: snapshots(&mut reader, kafka.log.is_some()),
+        kafka,
         log,
         shard: shard(&mut reader),
         time: time(&mut reader),
@@ -263,6 +266,10 @@ fn together(config: &Config, reader: &mut Reader<'_>) {
             "must be larger than `limits.body_bytes`: a rule's document is one record".to_owned(),
         );
     }
+    if config.kafka.standbys > 0 && config.snapshots == crate::store::SnapshotPlace::Data {
+        let text = "a standby begins with a snapshot of the shard's owner: set `snapshots.url` to a place that all workers reach";
+        reader.problem("kafka.standbys", text.to_owned());
+    }
     if config.log.embedded.record_bytes > config.log.embedded.queue_bytes {
         reader.problem(
             "log.queue_bytes",
@@ -335,6 +342,18 @@ impl Reader<'_> {
         }
     }
 
+    pub(super) fn flag(&mut self, path: &str) -> bool {
+        match self.value(path) {
+            Some(Scalar::Flag(flag)) => flag,
+            Some(Scalar::Text(text)) if text == "true" || text == "false" => text == "true",
+            Some(other) => {
+                self.problem(path, format!("`{other}` is neither `true` nor `false`"));
+                false
+            }
+            None => false,
+        }
+    }
+
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, path: &str) -> Option<T> {
         let text = self.text(path, 1..=256);
         match text.parse() {
@@ -394,7 +413,7 @@ impl Reader<'_> {
         }
     }
 
-    fn count(&mut self, path: &str, range: RangeInclusive<u64>) -> usize {
+    pub(super) fn count(&mut self, path: &str, range: RangeInclusive<u64>) -> usize {
         usize::try_from(self.number(path, range)).unwrap_or(usize::MAX)
     }
 

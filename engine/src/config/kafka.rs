@@ -1,7 +1,6 @@
 //! `[kafka]`: which brokers, which group, and what librdkafka is told besides.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::check::Reader;
 use super::layer::Scalar;
@@ -13,8 +12,10 @@ use crate::log::{EmbeddedLogSettings, KafkaSettings};
 pub struct KafkaConfig {
     /// The log on Kafka; `None`: the embedded one.
     pub log: Option<KafkaSettings>,
-    /// Folder of the snapshots that all workers share; `None`: that of the data folder.
-    pub snapshots: Option<PathBuf>,
+    /// Workers that follow each shard besides its owner.
+    pub standbys: usize,
+    /// Most shards that this worker follows.
+    pub standby_shards: usize,
 }
 
 /// Section of what is passed through.
@@ -52,7 +53,8 @@ pub(super) fn kafka(reader: &mut Reader<'_>, embedded: EmbeddedLogSettings) -> K
     };
     KafkaConfig {
         log: (!brokers.is_empty()).then_some(settings),
-        snapshots: some(reader.text("kafka.snapshots", 0..=4096)).map(PathBuf::from),
+        standbys: reader.count("kafka.standbys", 0..=16),
+        standby_shards: reader.count("kafka.standby_shards", 1..=1024),
     }
 }
 

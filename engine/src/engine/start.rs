@@ -28,7 +28,7 @@ use crate::handler::{Dispatcher, DispatcherTopics, GROUP, Handlers};
 use crate::log::{EmbeddedLog, KafkaLog, OpenLog, ReopeningLog, SHARD_GROUP};
 use crate::runtime::Shards;
 use crate::source::{Gateways, HeldClock, Registry};
-use crate::store::FolderStore;
+use crate::store::{self, Snapshots};
 use crate::tail::{Tail, TailFrom, tail};
 use crate::topics;
 use crate::workers::{Speaker, Workers};
@@ -52,7 +52,7 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let partitions = data.partitions();
     let handlers = Handlers::build(&config.handlers, &clock).map_err(EngineError::issues)?;
     let log = open(&config, &data, &clock)?;
-    let snapshots = snapshots(&config, &data, &log)?;
+    let snapshots = snapshots(&config, &data)?;
     let topics = Arc::new(topic_names(&config));
     let port = log.port();
     prepare(&config, &log).await?;
@@ -71,13 +71,14 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let changes = changes(&port, &topics.changes, partitions).await?;
     let mut following = vec![tokio::spawn(answers.clone().follow(changes))];
     let written = dispatcher_topics(&topics, partitions);
-    let settings = config.dispatcher.clone();
-    let (on, by) = (Arc::clone(&port), Arc::clone(&clock));
-    let dispatcher = Dispatcher::start(on, by, written, handlers, settings);
-    let owning = match &log {
-        OpenLog::Embedded(_) => Owning::all(partitions, &shards, dispatcher),
-        OpenLog::Kafka(kafka) => Owning::follow(kafka.join(&topics.inbox)?, &shards, dispatcher),
-    };
+    let dispatcher = deliver(&config, &port, &clock, written, handlers);
+    let owning = owning(
+        &config,
+        &log,
+        &topics.inbox,
+        (partitions, &shards),
+        dispatcher,
+    )?;
     let workers = Workers::default();
     let shared = log.is_shared();
     let speaker = worker::speaker(&config, Arc::clone(&port), clock);
@@ -107,6 +108,40 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     })
 }
 
+fn snapshots(config: &Config, data: &DataDir) -> Result<Arc<dyn Snapshots>, EngineError> {
+    let (folder, journal) = (data.snapshots(), config.topic("journal"));
+    let kept = config.shard.snapshots;
+    Ok(store::open(&config.snapshots, &folder, &journal, kept)?)
+}
+
+fn deliver(
+    config: &Config,
+    log: &Arc<dyn EventLog>,
+    clock: &Arc<dyn Clock>,
+    written: DispatcherTopics,
+    handlers: Handlers,
+) -> Dispatcher {
+    let (log, clock) = (Arc::clone(log), Arc::clone(clock));
+    Dispatcher::start(log, clock, written, handlers, config.dispatcher.clone())
+}
+
+/// Everything is ours, or what the group says.
+fn owning(
+    config: &Config,
+    log: &OpenLog,
+    inbox: &Topic,
+    (partitions, shards): (u32, &Arc<Shards>),
+    dispatcher: Dispatcher,
+) -> Result<Owning, EngineError> {
+    Ok(match log {
+        OpenLog::Embedded(_) => Owning::all(partitions, shards, dispatcher),
+        OpenLog::Kafka(kafka) => {
+            let ours = kafka.join(inbox, &worker::name(config))?;
+            Owning::follow(ours, shards, dispatcher)
+        }
+    })
+}
+
 /// The answers from here on.
 async fn changes(
     log: &Arc<dyn EventLog>,
@@ -132,19 +167,6 @@ fn open(config: &Config, data: &DataDir, clock: &Arc<dyn Clock>) -> Result<OpenL
     Ok(OpenLog::Embedded(log))
 }
 
-fn snapshots(
-    config: &Config,
-    data: &DataDir,
-    log: &OpenLog,
-) -> Result<Arc<FolderStore>, EngineError> {
-    let shared = config.kafka.snapshots.clone().filter(|_| log.is_shared());
-    let folder = shared.unwrap_or_else(|| data.snapshots());
-    Ok(Arc::new(FolderStore::open(
-        &folder,
-        config.shard.snapshots,
-    )?))
-}
-
 /// Sees to it that our topics are there and can be used.
 async fn prepare(config: &Config, log: &OpenLog) -> Result<(), EngineError> {
     topics::create(config, log.port().as_ref()).await?;
@@ -162,7 +184,7 @@ async fn talk(
     engine: &Engine,
     workers: Workers,
     speaker: Speaker,
-) -> Result<[JoinHandle<()>; 2], EngineError> {
+) -> Result<Vec<JoinHandle<()>>, EngineError> {
     let log = engine.0.log.port();
     let settings = TopicSettings {
         partitions: 1,
@@ -173,10 +195,14 @@ async fn talk(
     let from = ends(log.as_ref(), &speaker.topic, 1).await?;
     let said = tail(&log, &speaker.topic, 1, from, false);
     let inner = Arc::downgrade(&engine.0);
-    Ok([
+    let mut talking = vec![
         tokio::spawn(workers.follow(said)),
-        tokio::spawn(worker::speak(inner, speaker)),
-    ])
+        tokio::spawn(worker::speak(inner.clone(), speaker)),
+    ];
+    if engine.0.config.kafka.standbys > 0 {
+        talking.push(tokio::spawn(worker::stand_by(inner)));
+    }
+    Ok(talking)
 }
 
 /// Where a topic ends now: whoever reads from there misses nothing that is asked for later.
@@ -200,7 +226,8 @@ fn shards(
 ) -> Result<Shards, EngineError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (config, topics) = (config.clone(), Arc::clone(topics));
-    Shards::start(threads, move |shard| {
+    let aside = threads * usize::from(config.kafka.standbys > 0);
+    Shards::start(threads, aside, move |shard| {
         let settings = shard_settings(shard, partitions, &config, &topics);
         actor(settings, atomic, &config, ports.clone())
     })

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use tidegate_actors::epoch::{Intake, IntakeRecord};
 use tidegate_actors::journal::{EpochEntry, History, HistoryRules, JournalEntry};
 use tidegate_actors::owner::{Machine as _, open_snapshot};
-use tidegate_actors::port::{
-    EventLog, PortError, PortErrorKind, ReadLimit, SnapshotStore as _, TopicPartition,
-};
+use tidegate_actors::port::{EventLog, PortError, PortErrorKind, ReadLimit, TopicPartition};
 use tidegate_actors::shard::{Shard, ShardSettings};
 use tidegate_actors::source::Reading;
 use tidegate_actors::why::{Answer, Question, Why};

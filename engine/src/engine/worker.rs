@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tidegate_actors::observe::{Observation, Query};
 use tidegate_actors::owner::Phase;
-use tidegate_actors::port::{EventLog, SnapshotStore as _, TopicPartition};
+use tidegate_actors::port::{EventLog, TopicPartition};
 use tidegate_proto::record::Topic;
 
 use super::{Engine, Inner};
 use crate::error::EngineError;
 use crate::log::kafka::ClientNumbers;
-use crate::workers::{EVERY, Speaker, WorkerShard, WorkerView};
+use crate::standby::StandbyPlan;
+use crate::workers::{EVERY, Speaker, Takeover, WorkerShard, WorkerStandby, WorkerView};
 
 /// Name of a worker: what the settings call it, or where its doors are.
 pub(super) fn name(config: &crate::config::Config) -> String {
@@ -26,9 +27,9 @@ pub(super) fn name(config: &crate::config::Config) -> String {
 /// Says every second what runs here; ends when the engine is gone.
 pub(super) async fn speak(inner: std::sync::Weak<Inner>, speaker: Speaker) {
     while let Some(inner) = inner.upgrade() {
-        let shards = own(&inner).await;
+        let (shards, standbys) = (own(&inner).await, standbys(&inner).await);
         drop(inner);
-        speaker.say(shards).await;
+        speaker.say(shards, standbys).await;
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -43,6 +44,12 @@ async fn own(inner: &Inner) -> Vec<WorkerShard> {
             phase: format!("{:?}", health.phase),
             generation: health.generation,
             epoch: health.published,
+            takeover: health.took.map(|took| Takeover {
+                millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                epochs: health.recovery.epochs,
+                records: health.recovery.records,
+                warm: health.recovery.warm,
+            }),
             ..WorkerShard::default()
         };
         if health.phase == Phase::Ready {
@@ -59,11 +66,36 @@ async fn own(inner: &Inner) -> Vec<WorkerShard> {
         .collect()
 }
 
+/// What is followed here.
+async fn standbys(inner: &Inner) -> Vec<WorkerStandby> {
+    let all = inner.shards.followed().await.into_iter();
+    let told = all.map(|(shard, health)| WorkerStandby {
+        shard,
+        epoch: health.epoch,
+        behind: inner
+            .workers
+            .epoch_of(shard)
+            .unwrap_or(0)
+            .saturating_sub(health.epoch),
+    });
+    told.collect()
+}
+
+/// Follows what this worker stands by for; ends when the engine is gone.
+pub(super) async fn stand_by(inner: std::sync::Weak<Inner>) {
+    let mut plan = StandbyPlan::default();
+    while let Some(inner) = inner.upgrade() {
+        let settings = &inner.config.kafka;
+        let most = (settings.standbys, settings.standby_shards);
+        let shards = plan.next(&inner.name, &inner.workers.all(), most);
+        inner.shards.follow(&shards);
+        drop(inner);
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
 async fn numbers(inner: &Inner, own: &mut WorkerShard) {
-    let newest = inner.snapshots.list(own.shard).await;
-    own.snapshot = newest
-        .ok()
-        .and_then(|names| inner.snapshots.written(*names.first()?));
+    own.snapshot = inner.snapshots.newest(own.shard).await.ok().flatten();
     let seen = inner.shards.look(own.shard, Query::Shard).await;
     let Ok(Some(Observation::Shard(view))) = seen else {
         return;
@@ -104,6 +136,7 @@ impl Engine {
             address: format!("http://{}", self.0.config.listen),
             heard: super::now(),
             shards: own(&self.0).await,
+            standbys: Vec::new(),
         }])
     }
 

@@ -99,17 +99,22 @@ impl KafkaLog {
         })
     }
 
-    /// Joins the group of workers; what becomes ours, and what goes, comes through the receiver.
+    /// Joins the group of workers under a name; what becomes ours, and what goes, comes through the receiver.
     ///
     /// # Errors
     /// When librdkafka does not take the settings.
-    pub fn join(&self, inbox: &Topic) -> Result<mpsc::Receiver<Ownership>, PortError> {
+    pub fn join(
+        &self,
+        inbox: &Topic,
+        worker: &str,
+    ) -> Result<mpsc::Receiver<Ownership>, PortError> {
         let mut forget: Forget = Box::new(|_| {});
         if let Some(transactions) = self.transactions.clone() {
             transactions.shards_are_of(inbox);
             forget = Box::new(move |shards| transactions.forget(shards));
         }
-        let (member, changes) = Member::join(&self.settings, inbox, forget, self.numbers.clone())?;
+        let as_who = (&self.settings, worker);
+        let (member, changes) = Member::join(as_who, inbox, forget, self.numbers.clone())?;
         // Joining twice would leave the first one to itself; nobody does.
         let _ = self.member.set(Arc::new(member));
         Ok(changes)

@@ -1,8 +1,7 @@
 //! [`FolderStore`]: snapshots as files in a local folder, `shard-00003-0000000000000001234.snapshot`.
 //!
 //! A file is written under a temporary name, forced to the disk, renamed, and the folder forced too: it is there whole or
-//! not at all. It begins with magic `TGSNAP`, format version (u16), crc32 (u32, over all that follows), compression (u8:
-//! 0 none, 1 LZ4 block), shard (u32), journal offset (i64), length before compression (u64); numbers are little-endian.
+//! not at all.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -18,15 +17,11 @@ use tidegate_proto::time::Timestamp;
 use crate::data_dir::sync_folder;
 use crate::log::embedded::kind_of_io;
 use crate::log::offload;
+use crate::store::Snapshots;
+use crate::store::format::{decode, encode, file_name, name_of};
 
 /// Age at which a file that is still being written has nobody who writes it.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
-const MAGIC: [u8; 6] = *b"TGSNAP";
-const VERSION: u16 = 1;
-/// Bytes before the body.
-const HEADER_BYTES: usize = 33;
-/// Bytes before those that the checksum covers.
-const UNCOVERED_BYTES: usize = 12;
 
 /// Snapshots in a local folder.
 #[derive(Debug)]
@@ -63,13 +58,6 @@ impl FolderStore {
         })
     }
 
-    /// When a snapshot was written; `None`: it is not there.
-    pub fn written(&self, name: SnapshotName) -> Option<Timestamp> {
-        let modified = fs::metadata(self.path(name)).ok()?.modified().ok()?;
-        let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
-        i64::try_from(since.as_millis()).ok().map(Timestamp)
-    }
-
     fn path(&self, name: SnapshotName) -> PathBuf {
         self.folder.join(file_name(name))
     }
@@ -85,104 +73,12 @@ fn is_left_behind(path: &Path) -> bool {
     !has_process || age.is_none_or(|age| age >= LEFT_BEHIND)
 }
 
-fn file_name(name: SnapshotName) -> String {
-    format!("shard-{:05}-{:019}.snapshot", name.shard, name.journal)
-}
-
-fn name_of(file: &OsStr) -> Option<SnapshotName> {
-    let stem = file.to_str()?.strip_suffix(".snapshot")?;
-    let (shard, journal) = stem.strip_prefix("shard-")?.split_once('-')?;
-    Some(SnapshotName {
-        shard: shard.parse().ok()?,
-        journal: journal.parse().ok()?,
-    })
-}
-
 fn failed(doing: &str, path: &Path, error: &io::Error) -> PortError {
     let kind = match error.kind() {
         io::ErrorKind::NotFound => PortErrorKind::NotFound,
         other => kind_of_io(other),
     };
     PortError::new(kind, format!("{doing} {}: {error}", path.display()))
-}
-
-fn checksum(covered: &[u8], body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(covered);
-    hasher.update(body);
-    hasher.finalize()
-}
-
-/// Header and body of a snapshot file.
-fn encode(name: SnapshotName, bytes: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
-    let length = bytes.len() as u64;
-    let packed = lz4_flex::block::compress(&bytes);
-    let (compression, body) = if packed.len() < bytes.len() {
-        (1_u8, packed)
-    } else {
-        (0, bytes)
-    };
-    let covered = [
-        [compression].as_slice(),
-        &name.shard.to_le_bytes(),
-        &name.journal.to_le_bytes(),
-        &length.to_le_bytes(),
-    ]
-    .concat();
-    let crc = checksum(&covered, &body).to_le_bytes();
-    let header = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &crc, &covered].concat();
-    (header, body)
-}
-
-/// The bytes of a snapshot file, if they are what was written under that name.
-fn decode(name: SnapshotName, file: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let (head, _) = file
-        .split_first_chunk::<HEADER_BYTES>()
-        .ok_or("it is shorter than its header")?;
-    let [
-        m0,
-        m1,
-        m2,
-        m3,
-        m4,
-        m5,
-        v0,
-        v1,
-        c0,
-        c1,
-        c2,
-        c3,
-        compression,
-        place @ ..,
-    ] = *head;
-    if [m0, m1, m2, m3, m4, m5] != MAGIC {
-        return Err("it does not begin as a snapshot");
-    }
-    if u16::from_le_bytes([v0, v1]) != VERSION {
-        return Err("it was written in another format version");
-    }
-    let covered = file.get(UNCOVERED_BYTES..HEADER_BYTES).unwrap_or_default();
-    let body = file.get(HEADER_BYTES..).unwrap_or_default();
-    if u32::from_le_bytes([c0, c1, c2, c3]) != checksum(covered, body) {
-        return Err("its checksum does not match");
-    }
-    let [s0, s1, s2, s3, j0, j1, j2, j3, j4, j5, j6, j7, length @ ..] = place;
-    let shard = u32::from_le_bytes([s0, s1, s2, s3]);
-    let journal = i64::from_le_bytes([j0, j1, j2, j3, j4, j5, j6, j7]);
-    if (SnapshotName { shard, journal }) != name {
-        return Err("it is the snapshot of another shard or offset");
-    }
-    let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| "it is too long")?;
-    let bytes = match compression {
-        0 => body.to_vec(),
-        1 => lz4_flex::block::decompress(body, length).map_err(|_| "it does not decompress")?,
-        _ => return Err("its compression is not known"),
-    };
-    if bytes.len() == length {
-        Ok(bytes)
-    } else {
-        Err("its length does not match")
-    }
 }
 
 fn write(folder: &Path, writing: &Path, name: SnapshotName, bytes: Vec<u8>) -> io::Result<()> {
@@ -199,7 +95,13 @@ fn write(folder: &Path, writing: &Path, name: SnapshotName, bytes: Vec<u8>) -> i
 fn names(folder: &Path, shard: Partition) -> io::Result<Vec<SnapshotName>> {
     let mut names = Vec::new();
     for file in fs::read_dir(folder)? {
-        names.extend(name_of(&file?.file_name()).filter(|name| name.shard == shard));
+        names.extend(
+            file?
+                .file_name()
+                .to_str()
+                .and_then(name_of)
+                .filter(|name| name.shard == shard),
+        );
     }
     names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names)
@@ -263,10 +165,27 @@ impl SnapshotStore for FolderStore {
     }
 }
 
+impl Snapshots for FolderStore {
+    fn newest(&self, shard: Partition) -> PortFuture<'_, Option<Timestamp>> {
+        let folder = self.folder.clone();
+        Box::pin(offload(move || {
+            let names = names(&folder, shard)
+                .map_err(|error| failed("listing snapshots in", &folder, &error))?;
+            Ok(names.first().and_then(|name| written(&folder, *name)))
+        }))
+    }
+}
+
+/// When a snapshot was written; `None`: it is not there.
+fn written(folder: &Path, name: SnapshotName) -> Option<Timestamp> {
+    let modified = fs::metadata(folder.join(file_name(name))).ok()?;
+    let modified = modified.modified().ok()?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(Timestamp)
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::log::block_on;
 
@@ -331,26 +250,5 @@ mod tests {
         fs::rename(store.path(name(0, 1)), store.path(name(0, 2))).unwrap();
         let refused = block_on(store.get(name(0, 2))).unwrap_err();
         assert_eq!(refused.kind, PortErrorKind::Corrupt);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
-
-        #[test]
-        fn every_flip_and_cut_is_noticed(
-            repeated in any::<bool>(),
-            bytes in proptest::collection::vec(any::<u8>(), 1..2_000),
-            at in any::<prop::sample::Index>(),
-            bit in 0..8_u32,
-            cut in any::<bool>(),
-        ) {
-            let bytes = if repeated { bytes.repeat(7) } else { bytes };
-            let (header, body) = encode(name(3, 77), bytes.clone());
-            let mut file = [header, body].concat();
-            prop_assert_eq!(decode(name(3, 77), &file).unwrap(), bytes);
-            let at = at.index(file.len());
-            if cut { file.truncate(at) } else { file[at] ^= 1_u8 << bit }
-            prop_assert!(decode(name(3, 77), &file).is_err());
-        }
     }
 }

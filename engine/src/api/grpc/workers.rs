@@ -3,12 +3,12 @@
 use tidegate_proto::wire::timestamp;
 use tidegate_proto::wire::worker::v1::worker_service_server::WorkerService;
 use tidegate_proto::wire::worker::v1::{
-    ListRequest, ListResponse, LookRequest, LookResponse, Shard, Worker,
+    ListRequest, ListResponse, LookRequest, LookResponse, Shard, Standby, Takeover, Worker,
 };
 use tonic::{Request, Response, Status};
 
 use super::{Service, status};
-use crate::workers::{WorkerShard, WorkerView};
+use crate::workers::{WorkerShard, WorkerStandby, WorkerView};
 
 #[tonic::async_trait]
 impl WorkerService for Service {
@@ -46,6 +46,15 @@ fn of_worker(worker: WorkerView) -> Worker {
         address: worker.address,
         heard: Some(timestamp(worker.heard)),
         shards: worker.shards.iter().map(of_shard).collect(),
+        standbys: worker.standbys.iter().map(of_standby).collect(),
+    }
+}
+
+const fn of_standby(standby: &WorkerStandby) -> Standby {
+    Standby {
+        shard: standby.shard,
+        epoch: standby.epoch,
+        behind: standby.behind,
     }
 }
 
@@ -57,5 +66,11 @@ fn of_shard(shard: &WorkerShard) -> Shard {
         epoch: shard.epoch,
         lag: shard.lag,
         snapshot: shard.snapshot.map(timestamp),
+        takeover: shard.takeover.map(|takeover| Takeover {
+            millis: takeover.millis,
+            epochs: takeover.epochs,
+            records: takeover.records,
+            warm: takeover.warm,
+        }),
     }
 }

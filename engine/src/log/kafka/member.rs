@@ -185,7 +185,7 @@ impl fmt::Debug for Member {
 impl Member {
     /// Joins the group; what becomes ours comes through the receiver.
     pub(super) fn join(
-        settings: &KafkaSettings,
+        (settings, worker): (&KafkaSettings, &str),
         inbox: &Topic,
         forget: Forget,
         numbers: Numbers,
@@ -204,7 +204,7 @@ impl Member {
         });
         let doing = format!("joining the group {}", settings.group);
         let context = Rebalances(Arc::clone(&shared));
-        let consumer = BaseConsumer::from_config_and_context(&settings.member(), context)
+        let consumer = BaseConsumer::from_config_and_context(&settings.member(worker), context)
             .map_err(|error| failed(&doing, &error))?;
         consumer
             .subscribe(&[inbox])

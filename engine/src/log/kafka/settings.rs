@@ -213,10 +213,17 @@ impl KafkaSettings {
         config
     }
 
-    /// For the member of the group: it reads nothing, it only knows which shards are ours.
-    pub(super) fn member(&self) -> ClientConfig {
+    /// For the member of the group: it reads nothing, it only knows which shards are ours. Members of equally many shards
+    /// get new ones in the order of their names, which standbys count on (`standby.rs`).
+    pub(super) fn member(&self, worker: &str) -> ClientConfig {
         let mut config = self.client("member");
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let worker: String = worker
+            .chars()
+            .map(|c| if plain(c) { c } else { '_' })
+            .collect();
         config
+            .set("client.id", format!("tidegate-{worker}"))
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
