@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_proto::{Issues, Level, Order, Rule, Severity, Span, When};
-use tidegate_scripts::{AliasScope, Formula, FormulaContext, Slot};
+use tidegate_scripts::{AliasScope, Formula, Slot};
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{AlarmPlan, Script, TextPlan, alarm};

@@ -379,8 +379,7 @@ fn check_alarms(field: &Field<'_>, body: &Body, actions: &[Action], report: &mut
         let path = format!("{}[{index}].alarm", field.path);
         if matches!(body, Body::Window(_) | Body::Join(_)) {
             let problem = "windows and joins have results, which do not end as an alarm does";
-            let hint =
-                "ask for the same with a condition, such as `when: count(x, \"5m\") > 3.0`, or act by `handler`, `topic` or `log`";
+            let hint = "ask for the same with a condition, such as `when: count(x, \"5m\") > 3.0`, or act by `handler`, `topic` or `log`";
             report.hint(&path, field.mark, problem, hint);
         }
         if count > 0 {
