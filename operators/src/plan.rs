@@ -206,8 +206,7 @@ impl Plan {
                 (PlanBody::Graph(Arc::new(plan)), Vec::new())
             }
             Draft::Window(draft) => {
-                let table = filter.as_ref().map(|filter| &filter.table);
-                let plan = draft.finish(rule, table, texts.list);
+                let plan = draft.finish(rule, filter.as_deref(), texts.list);
                 (PlanBody::Window(Arc::new(plan)), Vec::new())
             }
         };

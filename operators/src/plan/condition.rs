@@ -55,9 +55,12 @@ impl ConditionPlan {
         heirs.len() == other.levels.len() && heirs.into_iter().enumerate().all(same)
     }
 
-    fn when(&self, level: usize) -> Option<(&Arc<str>, Option<(u32, u32)>)> {
-        let (plan, rules) = (self.levels.get(level)?, self.rules.levels.get(level)?);
-        Some((plan.when.formula.normal_text(), rules.dampen))
+    fn when(&self, level: usize) -> Option<&Arc<str>> {
+        Some(self.levels.get(level)?.when.formula.normal_text())
+    }
+
+    fn dampen(&self, level: usize) -> Option<(u32, u32)> {
+        self.rules.levels.get(level)?.dampen
     }
 
     fn clear(&self, level: usize) -> Option<&Arc<str>> {
@@ -75,7 +78,7 @@ impl ConditionPlan {
         let mut taken = vec![false; old.levels.len()];
         // How good a match is, the best first.
         let matches = |new: usize, was: usize| {
-            let judges = self.when(new) == old.when(was);
+            let judges = self.when(new) == old.when(was) && self.dampen(new) == old.dampen(was);
             let severity = self.severity(new) == old.severity(was);
             let own = self.clear(new) == old.clear(was);
             // Without a `clear` of its own `when` ends it, too.

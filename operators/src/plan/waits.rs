@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_proto::{Emission, Rule, Selector, WindowForm, WindowRule};
 
+use super::FilterPlan;
 use super::slots::{Bound, Form, Place, SlotTable};
 use super::window::{AggregatePlan, is_metric};
 
@@ -48,7 +49,7 @@ pub(super) fn reads(
 pub(super) fn waits(
     rule: &Rule,
     window: &WindowRule,
-    (table, filter): (&SlotTable, Option<&SlotTable>),
+    (table, filter): (&SlotTable, Option<&FilterPlan>),
     reads: &[bool],
     every_row: bool,
 ) -> Waits {
@@ -69,7 +70,7 @@ pub(super) fn waits(
         Form::Metric(name) => Some(Arc::clone(name)),
         _ => None,
     };
-    let filter = filter.into_iter().flat_map(|filter| &filter.places);
+    let filter = filter.into_iter().flat_map(|filter| &filter.table.places);
     let own = table.places.iter().zip(reads);
     let read = own
         .clone()

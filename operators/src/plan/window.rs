@@ -35,6 +35,13 @@ pub(crate) struct AggregatePlan {
     pub(crate) always: bool,
 }
 
+impl AggregatePlan {
+    /// Whether a row counts that says of a metric that it has no value.
+    fn counts_nulls(&self) -> bool {
+        (self.kind == AggregateKind::Count && self.argument.is_none()) || self.kind.takes_nulls()
+    }
+}
+
 /// Where a formula over a window's result gets a value from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
@@ -166,7 +173,7 @@ impl Draft {
     pub(crate) fn finish(
         self,
         rule: &Rule,
-        filter: Option<&SlotTable>,
+        filter: Option<&super::FilterPlan>,
         texts: Vec<Script>,
     ) -> WindowPlan {
         let across = &rule.across;
@@ -182,14 +189,12 @@ impl Draft {
                 (Arc::clone(name), ResultFormula { formula, sources })
             })
             .collect();
-        let having = self.having.as_ref().map(|formula| ResultFormula {
+        let mut judged = |formula: &Formula| ResultFormula {
             sources: resolver.sources(formula.slots(), true),
             formula: formula.clone(),
-        });
-        let when = self.when.as_ref().map(|formula| ResultFormula {
-            sources: resolver.sources(formula.slots(), true),
-            formula: formula.clone(),
-        });
+        };
+        let having = self.having.as_ref().map(&mut judged);
+        let when = self.when.as_ref().map(&mut judged);
         let texts = texts.into_iter().map(|script| TextPlan {
             places: resolver.sources(script.slots(), true),
             script,
@@ -211,13 +216,10 @@ impl Draft {
             .map(|(name, formula)| (name, table.bind(formula)))
             .collect();
         let reads = reads(&table, &aggregates, &by);
-        let counts = |a: &AggregatePlan| {
-            (a.kind == AggregateKind::Count && a.argument.is_none()) || a.kind.takes_nulls()
-        };
         WindowPlan {
             waits: waits(rule, &self.rule, (&table, filter), &reads, every_row),
             reads,
-            nulls: aggregates.iter().any(counts),
+            nulls: aggregates.iter().any(AggregatePlan::counts_nulls),
             by,
             every_row,
             looks: looks(&table, &aggregates, !self.rule.by.is_empty()) || !foreign.is_empty(),

@@ -73,6 +73,17 @@ fn a_silent_resource_ends_its_hold_idle_later() {
 }
 
 #[test]
+fn a_limit_that_is_reached_is_counted_each_time_and_told_once_an_hour() {
+    let mut settings = crate::pipeline::PipelineSettings::default();
+    settings.limits.waiting_rows = 2;
+    let mut world = World::with(settings);
+    world.apply(&in_time(when("hot", "temperature > 90", 0)));
+    world.push(&[hot(0, 1.0), hot(1000, 1.0), hot(2000, 1.0), hot(3000, 1.0)]);
+    assert_eq!(world.kinds("hot"), [("error", 0)]);
+    assert_eq!(world.pipeline.counters("hot", 0).forced, 2);
+}
+
+#[test]
 fn hysteresis_reads_clear_only_while_raised() {
     let mut rule = when("hot", "temperature > 90", 0);
     if let Body::When(when) = &mut rule.body {

@@ -56,7 +56,7 @@ impl WindowUnit {
                 self.hold(arrival, from, scratch, &mut uses);
             } else {
                 self.release(resource, water, from, scratch, &mut uses);
-                if self.enter(arrival, push, scratch, &mut uses) {
+                if self.enter(&arrival, push, scratch, &mut uses) {
                     continue;
                 }
             }
@@ -224,7 +224,7 @@ impl WindowUnit {
     /// A row that need not wait, or cannot; whether it is used.
     fn enter(
         &mut self,
-        arrival: Arrival,
+        arrival: &Arrival,
         push: &Push<'_>,
         scratch: &mut WindowScratch,
         uses: &mut Vec<Use>,
@@ -240,7 +240,7 @@ impl WindowUnit {
                 let key = used
                     .then(|| self.key(row, push, &mut scratch.gaze))
                     .flatten();
-                self.remember(&arrival, passes);
+                self.remember(arrival, passes);
                 key
             }
             Fate::Late => {
