@@ -35,6 +35,10 @@ fn types_that_never_fit_are_told_with_their_places() {
             "4:9: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
+            "when: t + 1",
+            "4:9: when: a condition is true or false, this is a sum (compare it, as in `x + y > 3.0`)",
+        ),
+        (
             "when: 5",
             "4:7: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
