@@ -4,7 +4,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tidegate::store::{BucketSettings, BucketStore, Snapshots as _};
+use tidegate::config::{Config, Sources};
+use tidegate::store::{BucketSettings, BucketStore, SnapshotPlace, Snapshots as _};
 use tidegate_actors::port::{PortErrorKind, SnapshotName, SnapshotStore as _};
 use tidegate_tests::broker::Broker;
 use tidegate_tests::bucket::{Bucket, KEY};
@@ -172,4 +173,67 @@ async fn an_empty_worker_begins_with_what_is_shared() {
         .filter(|name| name.ends_with(".corrupt"));
     assert_eq!(aside.count(), newest.len());
     assert!(third.stop().success());
+}
+
+#[test]
+fn places_of_snapshots_are_checked_at_the_start() {
+    let load = |settings: &[(&'static str, &str)]| {
+        let all = [("kafka.brokers", "b:9092")];
+        let all = all.iter().chain(settings);
+        let sources = Sources {
+            flags: all
+                .map(|(setting, value)| (*setting, (*value).to_owned(), "--set"))
+                .collect(),
+            ..Sources::default()
+        };
+        let loaded = Config::load(&sources).map_err(|error| error.to_string());
+        loaded.map(|(config, _)| config.snapshots)
+    };
+    assert_eq!(load(&[]), Ok(SnapshotPlace::Data));
+    let folder = load(&[("snapshots.url", "file:///srv/snapshots")]);
+    assert_eq!(folder, Ok(SnapshotPlace::Folder("/srv/snapshots".into())));
+    let bucket = load(&[
+        ("snapshots.url", "s3://plant/some/where/"),
+        ("snapshots.endpoint", "http://127.0.0.1:9000"),
+        ("snapshots.allow_http", "true"),
+        ("kafka.standbys", "1"),
+    ]);
+    let Ok(SnapshotPlace::Bucket(bucket)) = bucket else {
+        panic!("{bucket:?}");
+    };
+    assert_eq!((&*bucket.bucket, &*bucket.prefix), ("plant", "some/where"));
+    assert_eq!(bucket.region, None);
+    for (settings, said) in [
+        (vec![("snapshots.url", "file://here")], "no whole path"),
+        (
+            vec![("snapshots.url", "gs://plant")],
+            "no place for snapshots",
+        ),
+        (
+            vec![("snapshots.url", "s3://No_Bucket/x")],
+            "no name of a bucket",
+        ),
+        (
+            vec![
+                ("snapshots.url", "s3://plant"),
+                ("snapshots.endpoint", "http://127.0.0.1:9000"),
+            ],
+            "has no TLS",
+        ),
+        (
+            vec![
+                ("snapshots.url", "s3://plant"),
+                ("snapshots.endpoint", "here"),
+            ],
+            "is not a URL",
+        ),
+        (vec![("kafka.standbys", "1")], "set `snapshots.url`"),
+        (
+            vec![("kafka.brokers", ""), ("snapshots.url", "s3://plant")],
+            "is for workers on Kafka",
+        ),
+    ] {
+        let told = load(&settings).unwrap_err();
+        assert!(told.contains(said), "{settings:?}: {told}");
+    }
 }

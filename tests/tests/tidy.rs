@@ -48,7 +48,7 @@ const HEAVY: [(&str, &[&str]); 8] = [
     ("rhai", &["tidegate-scripts"]),
     ("actix", &["tidegate-actors", "tidegate"]),
     ("fjall", &["tidegate"]),
-    ("axum", &["tidegate"]),
+    ("axum", &["tidegate", "tidegate-tests"]),
     ("tokio", &["tidegate", "tidegate-tests", "tidegate-benches"]),
     ("reqwest", &["tidegate", "tidegate-tests"]),
     ("clap", &["tidegate"]),
