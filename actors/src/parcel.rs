@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidegate_proto::across::Input;
 use tidegate_proto::batch::{EventBatch, MetricColumn};
 use tidegate_proto::id::Names;
+use tidegate_proto::outcome::OutcomeKind;
 use tidegate_proto::record::{KIND_HEADER, Partition, Record};
 use tidegate_proto::resource::Traits;
 use tidegate_proto::time::{Span, Timestamp};
@@ -26,7 +28,7 @@ pub const PARCEL_BYTES: usize = 256 << 10;
 pub const PIECE_ROWS: usize = 1_000;
 
 /// Version of the bytes; another one is refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What shards tell in one record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +63,29 @@ pub enum Piece {
     Rows(Rows),
     /// A rule is, from here on, this: told by its home to itself, so that it changes between the same rows for everybody.
     Rule(Box<RulePiece>),
+    /// A rule has said something, for rules that read it.
+    Said(Box<SaidPiece>),
+    /// A rule that runs at a home has said all that it has to say up to a clock.
+    Passed(Arc<str>, Timestamp),
+}
+
+/// A line of a rule, as a row of a stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SaidPiece {
+    /// The rule.
+    pub rule: Arc<str>,
+    /// Its task.
+    pub task: Arc<str>,
+    /// What kind of line.
+    pub kind: OutcomeKind,
+    /// The resource of the task; of none: the key of its group, or the rule.
+    pub resource: Arc<str>,
+    /// Its time.
+    pub time: i64,
+    /// The event that completed it, as causes are named.
+    pub cause: Arc<str>,
+    /// Columns of the line.
+    pub values: Vec<(Arc<str>, Value)>,
 }
 
 /// A resource with its twin.
@@ -169,8 +194,73 @@ impl Piece {
             }
             Self::Rule(rule) => rule.document.as_ref().map_or(0, String::len) + 64,
             Self::Described { id, .. } | Self::Forgotten(id) => id.len() + 64,
+            Self::Said(said) => {
+                let value = |(name, value): &(Arc<str>, Value)| name.len() + 16 + text_bytes(value);
+                said.task.len() + 96 + said.values.iter().map(value).sum::<usize>()
+            }
+            Self::Passed(rule, _) => rule.len() + 16,
             Self::Afresh(_) => 16,
         }
+    }
+}
+
+impl SaidPiece {
+    /// As a batch of one row under the names of the reader: the columns, and what kind of line of which rule it is. `among`: beside
+    /// events, where columns of lines have names of their own.
+    #[must_use]
+    pub fn to_batch(
+        &self,
+        (resources, metrics): (&mut Names, &mut Names),
+        among: bool,
+        record: u32,
+    ) -> EventBatch {
+        let mut batch = EventBatch {
+            resource: vec![resources.intern(&self.resource)],
+            time: vec![self.time],
+            arrival: vec![i64::MIN],
+            source: vec![0],
+            offset: vec![0],
+            record: vec![record],
+            ids: vec![(0, Arc::clone(&self.cause))],
+            attributes: Vec::new(),
+            metrics: Vec::new(),
+        };
+        let raised = match self.kind {
+            OutcomeKind::Raised | OutcomeKind::Updated => Some(true),
+            OutcomeKind::Cleared => Some(false),
+            _ => None,
+        };
+        let own: [(Arc<str>, Value); 3] = [
+            (Arc::from("kind"), Value::text(self.kind.word())),
+            (Arc::from("rule"), Value::text(&self.rule)),
+            (
+                Arc::from("raised"),
+                raised.map_or(Value::Missing, Value::Bool),
+            ),
+        ];
+        for (name, value) in self.values.iter().chain(&own) {
+            let metric = if among {
+                metrics.intern(&Input::said(&self.rule, name))
+            } else {
+                metrics.intern(name)
+            };
+            if value.is_missing() || batch.metrics.iter().any(|known| known.metric == metric) {
+                continue;
+            }
+            let mut column = MetricColumn::new(metric);
+            column.rows.push(0);
+            let number = match value {
+                // Numbers of rows are floats.
+                Value::Number(_) | Value::Int(_) => value.as_number(),
+                _ => None,
+            };
+            column.numbers.push(number.unwrap_or(f64::NAN));
+            if number.is_none() {
+                column.odd.push((0, value.clone()));
+            }
+            batch.metrics.push(column);
+        }
+        batch
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::Plan;
+use tidegate_proto::across::Input;
 use tidegate_proto::document::{self, Document};
 use tidegate_proto::issue::{Issue, Issues, Mark};
 use tidegate_proto::resource::ResourceTypeDefinition;
@@ -248,6 +249,64 @@ pub fn parse_rule(text: &str) -> Result<(Rule, Plan), Issues> {
     }
 }
 
+/// Most rules that one may stand behind, each reading the one before.
+pub const CHAIN: usize = 16;
+
+/// Why a rule cannot read what it says it reads: it would read itself, by way of others, or stand behind too many. `of` answers which
+/// rules a rule reads.
+pub fn chain_issue(rule: &Rule, of: &dyn Fn(&str) -> Vec<Arc<str>>) -> Option<Issue> {
+    let reads = rule.reads();
+    if reads.is_empty() {
+        return None;
+    }
+    let inputs = rule.across.inputs.iter();
+    let mut inputs = inputs.filter(|input| input.rule.is_some());
+    let (place, mark) = match &rule.from {
+        Some(from) => ("from.rule", from.mark),
+        None => ("inputs", inputs.next().map(Input::mark).unwrap_or_default()),
+    };
+    let own = rule.name.shared();
+    let mut open: Vec<Vec<Arc<str>>> = vec![vec![Arc::clone(&own)]];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(path) = open.pop() {
+        let last = path.last().map_or("", AsRef::as_ref);
+        let read = if path.len() == 1 {
+            reads.clone()
+        } else {
+            of(last)
+        };
+        for next in read.into_iter().rev() {
+            let mut path = path.clone();
+            path.push(Arc::clone(&next));
+            let text = || path.join(" ← ");
+            if next == own {
+                let problem = format!("the rule would read itself: {}", text());
+                let issue = Issue::new(place, mark, problem);
+                return Some(issue.hint("let one of them read events instead"));
+            }
+            if path.len() > CHAIN + 1 {
+                let problem = format!("more than {CHAIN} rules in a row: {}", text());
+                return Some(Issue::new(place, mark, problem));
+            }
+            if seen.insert((path.len(), next)) {
+                open.push(path);
+            }
+        }
+    }
+    None
+}
+
+/// Behind how many rules a rule stands; 0: it reads events.
+pub fn depth(rule: &Rule, of: &dyn Fn(&str) -> Vec<Arc<str>>) -> usize {
+    let mut names: std::collections::BTreeSet<Arc<str>> = rule.reads().into_iter().collect();
+    let mut depth = 0;
+    while !names.is_empty() && depth <= CHAIN {
+        depth += 1;
+        names = names.iter().flat_map(|name| of(name)).collect();
+    }
+    depth
+}
+
 /// Reads one resource type.
 ///
 /// # Errors
@@ -260,5 +319,52 @@ pub fn parse_type(text: &str) -> Result<ResourceTypeDefinition, Issues> {
             Mark::default(),
             "exactly one document of `kind: ResourceType` is wanted here",
         )]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: &str, from: &str) -> Rule {
+        let text =
+            format!("kind: Rule\nname: {name}\nfrom: {{ rule: {from} }}\nfor: all\nwhen: x > 1.0");
+        parse_rule(&text).unwrap().0
+    }
+
+    #[test]
+    fn a_rule_that_would_read_itself_is_told_with_the_whole_ring() {
+        let read = |name: &str| -> Vec<Arc<str>> {
+            match name {
+                "b" => vec![Arc::from("c"), Arc::from("events")],
+                "c" => vec![Arc::from("a")],
+                "d" => vec![Arc::from("c")],
+                _ => Vec::new(),
+            }
+        };
+        let problem = |rule: &Rule| chain_issue(rule, &read).map(|issue| issue.problem);
+        let ring = Some("the rule would read itself: a ← b ← c ← a".into());
+        assert_eq!(problem(&rule("a", "b")), ring);
+        assert_eq!(
+            problem(&rule("a", "a")),
+            Some("the rule would read itself: a ← a".into())
+        );
+        // Behind a ring, but not in it.
+        assert_eq!(problem(&rule("x", "[ d, events ]")), None);
+        assert_eq!(depth(&rule("x", "[ d, events ]"), &read), 3);
+        assert_eq!(depth(&rule("x", "events"), &read), 1);
+    }
+
+    #[test]
+    fn more_rules_in_a_row_than_allowed_are_refused() {
+        let read = |name: &str| -> Vec<Arc<str>> {
+            let number: usize = name[1..].parse().unwrap();
+            vec![Arc::from(format!("r{}", number + 1))]
+        };
+        let problem = chain_issue(&rule("r0", "r1"), &read).unwrap().problem;
+        assert!(
+            problem.starts_with("more than 16 rules in a row: r0 ← r1 ←"),
+            "{problem}"
+        );
     }
 }

@@ -11,6 +11,7 @@ mod look;
 mod settle;
 mod sharing;
 mod source;
+mod streams;
 mod supervise;
 mod why;
 
@@ -46,7 +47,7 @@ pub use intake::{ONCE_HEADER, ONLY_HEADER};
 use source::Sources;
 
 /// Version of a snapshot's bytes; another one is refused.
-const SNAPSHOT_VERSION: u8 = 3;
+const SNAPSHOT_VERSION: u8 = 4;
 
 /// Settings of a shard. Equal settings are part of what makes a replay equal: a change of them takes effect at a
 /// snapshot, never in the middle of a history.
@@ -286,8 +287,28 @@ impl Shard {
         self.state.clock = self.state.clock.max(Some(time));
         self.settle();
         self.gather_until(time);
+        self.send_said();
         self.state.epoch += 1;
         self.finish()
+    }
+
+    /// The same for rules that read what others say and stand behind so many of them; after [`Shard::until`].
+    ///
+    /// # Errors
+    /// As [`Shard::until`].
+    pub fn until_behind(&mut self, time: Timestamp, depth: usize) -> Result<Epoch, StepFault> {
+        self.work.watch = Watch::default();
+        let intake = Intake {
+            epoch: self.state.epoch + 1,
+            ..Intake::default()
+        };
+        catch_unwind(AssertUnwindSafe(|| {
+            self.until_streams(time, depth);
+            self.send_said();
+            self.state.epoch += 1;
+            self.finish()
+        }))
+        .map_err(|panic| self.fault(&intake, panic_text(panic.as_ref())))
     }
 
     /// Earliest clock that makes something happen; may be too early, never too late.
@@ -382,7 +403,7 @@ impl Machine for Shard {
             postcard::to_stdvec(&(
                 &self.state,
                 self.pipeline.snapshot(),
-                self.gathering.pipeline.snapshot(),
+                self.gathering.snapshot(),
             ))
             .unwrap_or_default(),
         );

@@ -2,6 +2,7 @@
 //! and every number of shards. The scenario tests drive it too, with a restore after every epoch.
 
 mod applying;
+mod chains;
 mod lines;
 mod parcels;
 mod reading;
@@ -11,6 +12,7 @@ mod stored;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_actors::command::Signal;
@@ -118,8 +120,15 @@ pub struct Replay {
     epoch: u64,
     revisions: BTreeMap<String, (u64, String)>,
     source: Option<LineSource>,
+    /// Rules that read what others say, and those.
+    chains: BTreeMap<String, Vec<Arc<str>>>,
     summary: ReplaySummary,
 }
+
+/// Records for every shard, each with its line.
+type Told = Vec<Vec<(i64, IntakeRecord)>>;
+/// An epoch of a shard, with the lines of its records.
+type Stepped = (Vec<i64>, Epoch);
 
 impl Replay {
     /// A replay of these documents (rules, resources, resource types).
@@ -160,6 +169,7 @@ impl Replay {
             epoch: 0,
             revisions: BTreeMap::new(),
             source,
+            chains: BTreeMap::new(),
             summary: ReplaySummary::default(),
         };
         replay.apply(documents).map_err(ReplayError::Documents)?;
@@ -306,7 +316,10 @@ impl Replay {
             self.line += 1;
             let shards = self.shards.iter_mut();
             let epochs = shards.map(|shard| Ok((Vec::new(), shard.until(until)?)));
-            let epochs = epochs.collect::<Result<_, ReplayError>>()?;
+            let mut epochs = epochs.collect::<Result<Vec<_>, ReplayError>>()?;
+            if !self.chains.is_empty() {
+                self.end_chains(until, &mut epochs)?;
+            }
             self.print(epochs, out);
         }
         // Shards tell of them apart; people read them in the order of their lines.
@@ -326,9 +339,7 @@ impl Replay {
         let records = std::mem::replace(&mut self.pending, none);
         let mut epochs = self.step(clock, records)?;
         let told = parcels::told(&epochs, self.line);
-        if told.iter().any(|records| !records.is_empty()) {
-            epochs.extend(self.step(clock, told)?);
-        }
+        epochs.extend(self.hear(clock, told)?);
         self.print(epochs, out);
         Ok(())
     }

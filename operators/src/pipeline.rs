@@ -24,6 +24,7 @@ mod filter;
 mod given;
 mod graphs;
 mod group;
+mod heard;
 mod heirs;
 mod judge;
 mod keys;
@@ -304,6 +305,7 @@ impl Pipeline {
             groups: self.settings.limits.groups,
             limits: self.settings.limits,
             quiet,
+            heard: false,
         };
         self.sequence += rows.len() as u64;
         let hit = self.settings.breaks.hit(batch, rows);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::issue::Mark;
+use crate::outcome::OutcomeKind;
 use crate::rule::{FormulaText, Selector};
 use crate::time::Span;
 
@@ -30,6 +31,17 @@ impl Across {
     }
 }
 
+/// `from` at the top of a rule: what it reads is what other rules say, not events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamOf {
+    /// Names of those rules, sorted.
+    pub rules: Vec<Arc<str>>,
+    /// Which of their lines, sorted.
+    pub kinds: Vec<OutcomeKind>,
+    /// Where it is said.
+    pub mark: Mark,
+}
+
 /// `clock`: whose time is the time of a task with several members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,7 +61,9 @@ pub struct Input {
     pub name: Arc<str>,
     /// Whose values.
     pub source: InputSource,
-    /// Metric of the other resource.
+    /// The rule whose lines have them; `None`: events have.
+    pub rule: Option<Arc<str>>,
+    /// Metric of the other resource; of a rule's lines as [`Input::said`] names it.
     pub metric: Arc<str>,
     /// How old the value may be; `None`: as old as it likes.
     pub max_age: Option<Span>,
@@ -106,6 +120,12 @@ impl Input {
                 .map(|(_, text)| text.mark)
                 .unwrap_or_default(),
         }
+    }
+
+    /// How a column of a rule's lines is called among the metrics of events.
+    #[must_use]
+    pub fn said(rule: &str, column: &str) -> Arc<str> {
+        Arc::from(format!("{rule}#{column}"))
     }
 
     /// Whether it has the values of several resources.

@@ -19,6 +19,7 @@ mod ring;
 mod rule;
 mod section;
 mod source;
+mod stream;
 mod tree;
 mod value;
 mod when;

@@ -34,7 +34,7 @@ pub mod zone;
 
 pub use across::{
     Across, Direction, GroupOf, Input, InputSource, Join, JoinKind, JoinStream, JoinWithin,
-    MAX_SKEW, TaskClock,
+    MAX_SKEW, StreamOf, TaskClock,
 };
 pub use batch::{Attributes, EventBatch, EventRef, MetricColumn};
 pub use decode::{DecodeLimits, Decoder, SourceProfile, SourceRecord, Undecodable};

@@ -35,7 +35,8 @@ impl Shard {
             }
             _ => {
                 let key: Arc<str> = request.command.key().into();
-                if let Some(refusal) = self.source_refusal(&request.command) {
+                let refusal = self.source_refusal(&request.command);
+                if let Some(refusal) = refusal.or_else(|| self.chain_refusal(&request.command)) {
                     return self.decline(&key, &request.request, refusal, trigger);
                 }
                 let turn = self.turn(trigger);

@@ -29,20 +29,26 @@ struct Seated {
 /// What all shards have told, as the journal decides it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Gathered {
-    registry: Registry,
-    metrics: Names,
+    pub(super) registry: Registry,
+    pub(super) metrics: Names,
     /// Clock of each shard as last told.
     marks: BTreeMap<Partition, Timestamp>,
     /// Resources by the shard that told of them.
     told: BTreeMap<Partition, BTreeSet<u32>>,
     rules: BTreeMap<String, Seated>,
-    clock: Option<Timestamp>,
+    pub(super) clock: Option<Timestamp>,
+    /// How far rules that run at homes have come, as they said.
+    pub(super) passed: BTreeMap<Arc<str>, Timestamp>,
+    /// Clock of each rule that reads others.
+    pub(super) stream_clocks: BTreeMap<String, Timestamp>,
 }
 
 /// The rules that run here.
 #[derive(Debug)]
 pub(super) struct Gathering {
     pub(super) pipeline: Pipeline,
+    /// Rules that read what others say, each by itself.
+    pub(super) streams: BTreeMap<String, Pipeline>,
     pub(super) plans: BTreeMap<String, Arc<Plan>>,
 }
 
@@ -57,6 +63,7 @@ impl Gathering {
     pub(super) fn new(settings: PipelineSettings) -> Self {
         Self {
             pipeline: Pipeline::new(settings),
+            streams: BTreeMap::new(),
             plans: BTreeMap::new(),
         }
     }
@@ -75,10 +82,47 @@ impl Gathering {
             })?;
             plans.insert(name.clone(), Arc::new(plan));
         }
-        let all = plans.values().map(Arc::clone).collect();
+        let (base, readers): (Vec<u8>, BTreeMap<String, Vec<u8>>) =
+            postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
+        let all = plans.values().filter(|plan| plan.rule().from.is_none());
+        let all = all.map(Arc::clone).collect();
         let pipeline =
-            Pipeline::restore(bytes, all, settings).map_err(|error| error.to_string())?;
-        Ok(Self { pipeline, plans })
+            Pipeline::restore(&base, all, settings).map_err(|error| error.to_string())?;
+        let mut streams = BTreeMap::new();
+        for (name, bytes) in readers {
+            let plan = plans.get(&name).map(Arc::clone).into_iter().collect();
+            let rules = Pipeline::restore(&bytes, plan, settings);
+            streams.insert(name, rules.map_err(|error| error.to_string())?);
+        }
+        Ok(Self {
+            pipeline,
+            streams,
+            plans,
+        })
+    }
+
+    /// The whole state as bytes.
+    pub(super) fn snapshot(&self) -> Vec<u8> {
+        let streams = self.streams.iter();
+        let streams: BTreeMap<&String, Vec<u8>> = streams
+            .map(|(name, rules)| (name, rules.snapshot()))
+            .collect();
+        // Plain data into a growing vector: cannot fail. An empty body would be refused by `restore`.
+        postcard::to_stdvec(&(self.pipeline.snapshot(), streams)).unwrap_or_default()
+    }
+
+    /// Where a rule runs.
+    pub(super) fn rules_of(&self, rule: &str) -> &Pipeline {
+        self.streams.get(rule).unwrap_or(&self.pipeline)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.all().map(Pipeline::bytes).sum()
+    }
+
+    /// All that run.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Pipeline> {
+        std::iter::once(&self.pipeline).chain(self.streams.values())
     }
 }
 
@@ -133,10 +177,18 @@ impl Shard {
                     trigger,
                     &mut self.work.outcomes,
                 );
+                self.describe_streams(resource, trigger);
             }
             Piece::Forgotten(id) => self.gather_end(from, &id, trigger),
             Piece::Rows(rows) => self.gather_rows(from, &rows, at),
             Piece::Rule(rule) => self.gather_rule(*rule, trigger),
+            Piece::Said(said) => self.gather_said(&said, at),
+            Piece::Passed(rule, clock) => {
+                let passed = &mut self.state.gathered.passed;
+                let mark = passed.entry(rule).or_insert(clock);
+                *mark = (*mark).max(clock);
+                self.advance_streams();
+            }
         }
         self.settle_gathered();
     }
@@ -182,6 +234,7 @@ impl Shard {
             trigger,
             &mut self.work.outcomes,
         );
+        self.describe_streams(resource, trigger);
     }
 
     fn gather_end(&mut self, from: Partition, id: &str, trigger: Trigger) {
@@ -195,6 +248,7 @@ impl Shard {
             trigger,
             &mut self.work.outcomes,
         );
+        self.forget_streams(resource, trigger);
         self.settle_gathered();
         if let Some(told) = self.state.gathered.told.get_mut(&from) {
             told.remove(&resource);
@@ -257,6 +311,10 @@ impl Shard {
         self.gathering.pipeline.without(&watch.barred, |rules| {
             rules.advance(least, registry, outcomes);
         });
+        self.settle_gathered();
+        self.pass_wide(least);
+        self.advance_streams();
+        let gathered = &mut self.state.gathered;
         gathered
             .registry
             .sweep(least, self.settings.passivate.0, self.settings.twin_bytes);
@@ -294,17 +352,49 @@ impl Shard {
 
     fn gather_plan(&mut self, plan: &Arc<Plan>, trigger: Trigger) -> Vec<String> {
         let name = plan.rule().name.to_string();
+        let reads = plan.rule().from.is_some();
+        if reads != self.gathering.streams.contains_key(&name) {
+            self.clear_gathered(&name, trigger);
+        }
         let plans = &mut self.gathering.plans;
-        plans.entry(name).or_insert_with(|| Arc::clone(plan));
+        plans
+            .entry(name.clone())
+            .or_insert_with(|| Arc::clone(plan));
         let gathered = &mut self.state.gathered;
-        let report = self.gathering.pipeline.apply(
-            Arc::clone(plan),
-            &gathered.registry,
-            &mut gathered.metrics,
-            trigger,
-            &mut self.work.outcomes,
-        );
+        let (metrics, outcomes) = (&mut gathered.metrics, &mut self.work.outcomes);
+        let plan = Arc::clone(plan);
+        let report = if reads {
+            let view = super::streams::Described(&gathered.registry);
+            let settings = self.settings.pipeline;
+            let streams = &mut self.gathering.streams;
+            let rules = streams
+                .entry(name)
+                .or_insert_with(|| Pipeline::new(settings));
+            rules.apply(plan, &view, metrics, trigger, outcomes)
+        } else {
+            let rules = &mut self.gathering.pipeline;
+            rules.apply(plan, &gathered.registry, metrics, trigger, outcomes)
+        };
         super::define::told_parts(&report)
+    }
+
+    /// Takes a rule out where it runs.
+    fn clear_gathered(&mut self, name: &str, trigger: Trigger) {
+        let registry = &self.state.gathered.registry;
+        let outcomes = &mut self.work.outcomes;
+        match self.gathering.streams.remove(name) {
+            Some(mut rules) => {
+                self.state.gathered.stream_clocks.remove(name);
+                let registry = &self.state.gathered.registry;
+                let view = super::streams::Described(registry);
+                rules.remove(name, &view, trigger, outcomes);
+            }
+            None => self
+                .gathering
+                .pipeline
+                .remove(name, registry, trigger, outcomes),
+        }
+        self.settle_gathered();
     }
 
     /// Stops a rule that broke, if it runs here.
@@ -321,9 +411,7 @@ impl Shard {
         deleted: bool,
         trigger: Trigger,
     ) -> Vec<String> {
-        let (pipeline, registry) = (&mut self.gathering.pipeline, &self.state.gathered.registry);
-        pipeline.remove(name, registry, trigger, &mut self.work.outcomes);
-        self.settle_gathered();
+        self.clear_gathered(name, trigger);
         self.state.gathered.rules.remove(name);
         self.gathering.plans.remove(name);
         if deleted {
@@ -337,7 +425,7 @@ impl Shard {
     }
 
     /// Hands what the rules said to their tasks, which are this shard's.
-    fn settle_gathered(&mut self) {
+    pub(super) fn settle_gathered(&mut self) {
         for mut outcome in std::mem::take(&mut self.work.outcomes) {
             let Some(plan) = self.gathering.plans.get(outcome.rule.as_ref()).cloned() else {
                 continue;
@@ -353,7 +441,7 @@ impl Shard {
     }
 
     /// Rows that rules missed go to the late lane as they were told.
-    fn late_rows(&mut self, batch: &EventBatch, record: &IntakeRecord) {
+    pub(super) fn late_rows(&mut self, batch: &EventBatch, record: &IntakeRecord) {
         for outcome in std::mem::take(&mut self.work.late) {
             if outcome.kind != OutcomeKind::Late {
                 continue;

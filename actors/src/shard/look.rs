@@ -230,7 +230,7 @@ impl Shard {
         let (rule, resource, group) = key;
         let id = self.state.registry.id(*resource);
         let (rules, number) = match self.gathered_task(rule, *resource) {
-            Some(number) => (&self.gathering.pipeline, number),
+            Some(number) => (self.gathering.rules_of(rule), number),
             None => (&self.pipeline, *resource),
         };
         let state = rules.active(rule, number).unwrap_or_default();
@@ -276,7 +276,7 @@ impl Shard {
             resources,
             active,
             twin_bytes,
-            rule_bytes: (self.pipeline.bytes() + self.gathering.pipeline.bytes()) as u64,
+            rule_bytes: (self.pipeline.bytes() + self.gathering.bytes()) as u64,
             tasks: self.state.tasks.len() as u64,
             rules: self
                 .state

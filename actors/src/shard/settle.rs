@@ -36,6 +36,7 @@ impl Shard {
         if outcome.kind == OutcomeKind::Late {
             self.state.counters.late += 1;
         }
+        self.tell_readers(&outcome, plan, &resource);
         let key: TaskKey = (
             Arc::clone(&outcome.rule),
             outcome.resource,

@@ -15,7 +15,9 @@ use tidegate_proto::time::{Span, Timestamp};
 use super::Shard;
 use crate::actor::Turn;
 use crate::epoch::{Destination, Intake};
-use crate::parcel::{KnownResource, PARCEL_BYTES, PIECE_ROWS, Parcel, Piece, Rows, RulePiece};
+use crate::parcel::{
+    KnownResource, PARCEL_BYTES, PIECE_ROWS, Parcel, Piece, Rows, RulePiece, SaidPiece,
+};
 
 /// How long a clock that moves without news is kept back: homes wait for it, and every word about it costs a record.
 const BEAT: Span = Span(500);
@@ -25,6 +27,8 @@ const BEAT: Span = Span(500);
 pub(super) struct Sharing {
     /// Homes of the rules that want rows, and those rules.
     homes: BTreeMap<Partition, BTreeSet<Arc<str>>>,
+    /// Rules that are read by others, and those.
+    streams: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// The clock as last told.
     told: Option<Timestamp>,
 }
@@ -36,6 +40,10 @@ type Addressed = (Option<Partition>, u32, Piece);
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pieces: Vec<Addressed>,
+    /// What rules said to others.
+    said: Vec<(Trigger, Partition, SaidPiece)>,
+    /// How far rules that run here have come, for those that read them.
+    passed: Vec<(Partition, Arc<str>, Timestamp)>,
     /// Homes that ceased to listen in this epoch: what came before that is still theirs.
     leaving: BTreeSet<Partition>,
     /// Whether a home began to listen.
@@ -63,6 +71,55 @@ impl Sharing {
     }
 }
 
+impl Sharing {
+    /// A rule reads these from here on.
+    fn read(&mut self, rule: &str, from: Vec<Arc<str>>) {
+        for readers in self.streams.values_mut() {
+            readers.remove(rule);
+        }
+        for of in from {
+            let readers = self.streams.entry(of).or_default();
+            readers.insert(Arc::from(rule));
+        }
+        self.streams.retain(|_, readers| !readers.is_empty());
+    }
+
+    /// Rules that read a rule.
+    pub(super) fn readers(&self, rule: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.streams.get(rule).into_iter().flatten()
+    }
+}
+
+impl Outgoing {
+    /// What a rule says to those that read it.
+    pub(super) fn say(&mut self, trigger: Trigger, home: Partition, said: SaidPiece) {
+        self.said.push((trigger, home, said));
+    }
+
+    /// What rules said goes behind the rows, in an order that does not depend on how these were cut: that of the tasks, and what
+    /// each said first.
+    fn put_said(&mut self) {
+        let mut said = std::mem::take(&mut self.said);
+        said.sort_by(|(a, _, x), (b, _, y)| (a, &x.rule, &x.task).cmp(&(b, &y.rule, &y.task)));
+        let pieces = said.into_iter().map(|(trigger, home, said)| {
+            let piece = Piece::Said(Box::new(said));
+            (Some(home), record_of(trigger), piece)
+        });
+        self.pieces.extend(pieces);
+        let passed = std::mem::take(&mut self.passed).into_iter();
+        let passed = passed.map(|(home, rule, clock)| {
+            let piece = Piece::Passed(rule, clock);
+            (Some(home), u32::MAX, piece)
+        });
+        self.pieces.extend(passed);
+    }
+
+    /// A rule that runs here has come so far.
+    pub(super) fn pass(&mut self, home: Partition, rule: &Arc<str>, clock: Timestamp) {
+        self.passed.push((home, Arc::clone(rule), clock));
+    }
+}
+
 impl Shard {
     /// Whether a rule runs at its home and nowhere else.
     pub(super) fn is_wide(&self, plan: &Plan) -> bool {
@@ -77,7 +134,10 @@ impl Shard {
     /// From here on a rule wants rows, or wants none any more.
     pub(super) fn share_with(&mut self, rule: &str, wants: bool, trigger: Trigger) {
         let home = self.home_of(rule);
+        let reads = self.plans.get(rule).filter(|_| wants);
+        let reads = reads.map_or_else(Vec::new, |plan| plan.rule().reads());
         let sharing = &mut self.state.sharing;
+        sharing.read(rule, reads);
         if !wants {
             if let Some(rules) = sharing.homes.get_mut(&home) {
                 rules.remove(rule);
@@ -190,7 +250,8 @@ impl Shard {
 
     /// What this epoch has to tell becomes signals.
     pub(super) fn send_parcels(&mut self) {
-        let outgoing = std::mem::take(&mut self.work.outgoing);
+        let mut outgoing = std::mem::take(&mut self.work.outgoing);
+        outgoing.put_said();
         let homes: BTreeSet<Partition> = self.state.sharing.homes.keys().copied().collect();
         let tells =
             |clock: &Timestamp| outgoing.newcomers || self.must_tell(*clock, outgoing.quiet);
@@ -213,6 +274,22 @@ impl Shard {
             let pieces = pieces.map(|(_, record, piece)| (*record, piece.clone()));
             let clock = clock.filter(|_| homes.contains(&home));
             for parcel in parcels(self.settings.shard, pieces, clock) {
+                turn.pass_on(Destination::Signal(home), parcel.to_record());
+            }
+        }
+        self.work.effects.extend(turn.into_effects());
+    }
+
+    /// What rules said at the end of a replay, and nothing else.
+    pub(super) fn send_said(&mut self) {
+        let mut outgoing = std::mem::take(&mut self.work.outgoing);
+        outgoing.put_said();
+        let homes: BTreeSet<Partition> = outgoing.pieces.iter().filter_map(|(h, ..)| *h).collect();
+        let mut turn = Turn::new(Trigger::Clock, self.settings.partitions);
+        for home in homes {
+            let pieces = outgoing.pieces.iter().filter(|(to, ..)| *to == Some(home));
+            let pieces = pieces.map(|(_, record, piece)| (*record, piece.clone()));
+            for parcel in parcels(self.settings.shard, pieces, None) {
                 turn.pass_on(Destination::Signal(home), parcel.to_record());
             }
         }

@@ -97,7 +97,7 @@ impl Shard {
     fn culprit(&self) -> (Option<Culprit>, bool) {
         let watch = &self.work.watch;
         let name = |rule: &Arc<str>| rule.as_ref().to_owned();
-        let rules = [&self.pipeline, &self.gathering.pipeline];
+        let rules = std::iter::once(&self.pipeline).chain(self.gathering.all());
         if let Some(suspects) = rules.into_iter().find_map(Pipeline::suspects) {
             let rules = suspects.rules.iter().map(name).collect();
             return (Some(Culprit::Rules(rules)), suspects.changing);
@@ -265,6 +265,7 @@ impl Shard {
             if broke.times >= ATTEMPTS {
                 self.pipeline.expel(rule);
                 self.gathering.pipeline.expel(rule);
+                self.gathering.streams.remove(rule);
             } else {
                 self.remove_from_pipeline(rule, trigger);
                 self.stop_gathered(rule, trigger);

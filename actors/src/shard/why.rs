@@ -15,7 +15,7 @@ impl Shard {
         let gathered = self.state.gathered.number(resource);
         self.gathering.pipeline.watch(rule, gathered);
         let own = self.pipeline.active(rule, number);
-        own.or_else(|| self.gathering.pipeline.active(rule, gathered))
+        own.or_else(|| self.gathering.rules_of(rule).active(rule, gathered))
     }
 
     /// What the watched task saw since it was last asked.
@@ -60,7 +60,7 @@ impl Shard {
         let own = self.state.registry.find(resource);
         let own = own.and_then(|number| self.pipeline.active(rule, number));
         let gathered = self.state.gathered.find(resource);
-        let gathered = || self.gathering.pipeline.active(rule, gathered?);
+        let gathered = || self.gathering.rules_of(rule).active(rule, gathered?);
         let task = own.or_else(gathered);
         Facts {
             revision: installed.map(|installed| installed.revision),

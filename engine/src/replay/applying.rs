@@ -11,16 +11,21 @@ impl Replay {
     /// Takes documents in at this place of the lines, as if applied there: all of them, or none and what is wrong with them.
     pub(super) fn apply(&mut self, documents: &str) -> Result<(), Issues> {
         let (parsed, mut issues) = document::read(documents);
+        let known = self.chains.clone();
         for document in &parsed {
-            if let Document::Rule(rule) = document
-                && parse_rule(&rule.document).is_err()
-            {
+            let Document::Rule(rule) = document else {
+                continue;
+            };
+            if parse_rule(&rule.document).is_err() {
                 // Compile what the author wrote, so that positions are those of the text.
                 let found = tidegate_operators::Plan::compile(rule).err();
                 issues.extend(found.unwrap_or_default());
+            } else {
+                self.chain(rule, &mut issues);
             }
         }
         if !issues.is_empty() {
+            self.chains = known;
             issues.sort_by_key(|issue| issue.mark);
             return Err(issues);
         }

@@ -1,13 +1,17 @@
 //! What shards tell the homes of rules over several resources, in a replay: the pieces of all shards in the order of the lines that
 //! made them, so that the answer does not depend on how many shards there are.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tidegate_actors::epoch::{Destination, Epoch, IntakeRecord};
 use tidegate_actors::parcel::{PARCEL, Parcel, Piece};
 use tidegate_proto::record::{KIND_HEADER, Record};
 
-/// A piece with its place among all: line, rules behind rows, shard, order of telling.
-type Placed = ((i64, bool, u32, usize), Parcel);
+/// A piece with its place among all: line, rows and then rules, what rules said by task, shard, order of telling.
+type Placed = (Place, Parcel);
+type Place = (i64, bool, Option<(Arc<str>, Arc<str>)>, u32, usize);
 
 /// Records for every shard, each with its line, from what the epochs of all shards tell. `line`: the last one read.
 pub(super) fn told(epochs: &[(Vec<i64>, Epoch)], line: i64) -> Vec<Vec<(i64, IntakeRecord)>> {
@@ -24,13 +28,30 @@ pub(super) fn told(epochs: &[(Vec<i64>, Epoch)], line: i64) -> Vec<Vec<(i64, Int
         }
     }
     let sorted = homes.into_iter().map(|mut pieces| {
-        pieces.sort_by_key(|(place, _)| *place);
+        pieces.sort_by(|(a, _), (b, _)| a.cmp(b));
         let pieces = pieces.into_iter();
         pieces
             .map(|((at, ..), parcel)| (at.min(line), record(&parcel, at.min(line))))
             .collect()
     });
     sorted.collect()
+}
+
+/// The same, cut so that each part holds what belongs to one line, in the order of the lines.
+pub(super) fn by_line(told: Vec<Vec<(i64, IntakeRecord)>>) -> Vec<Vec<Vec<(i64, IntakeRecord)>>> {
+    let shards = told.len();
+    let mut parts: BTreeMap<i64, Vec<Vec<(i64, IntakeRecord)>>> = BTreeMap::new();
+    for (shard, records) in told.into_iter().enumerate() {
+        for (line, record) in records {
+            let part = parts
+                .entry(line)
+                .or_insert_with(|| vec![Vec::new(); shards]);
+            if let Some(own) = part.get_mut(shard) {
+                own.push((line, record));
+            }
+        }
+    }
+    parts.into_values().collect()
 }
 
 fn read(record: &Record) -> Option<Parcel> {
@@ -47,12 +68,21 @@ fn place(parcel: Parcel, (lines, last): (&[i64], i64), home: &mut Vec<Placed>) {
     for (record, piece) in parcel.by_record() {
         let at = lines.get(record as usize).copied().unwrap_or(last);
         let is_rule = matches!(piece, Piece::Rule(_));
+        let said = match &piece {
+            Piece::Said(said) => Some((Arc::clone(&said.rule), Arc::clone(&said.task))),
+            _ => None,
+        };
+        let at = match piece {
+            // Like a clock: behind all that is told.
+            Piece::Passed(..) => i64::MAX,
+            _ => at,
+        };
         let alone = Parcel {
             from,
             pieces: vec![(0, piece)],
             clock: None,
         };
-        home.push(((at, is_rule, from, home.len() - start), alone));
+        home.push(((at, is_rule, said, from, home.len() - start), alone));
     }
     if clock.is_some() {
         let alone = Parcel {
@@ -60,7 +90,7 @@ fn place(parcel: Parcel, (lines, last): (&[i64], i64), home: &mut Vec<Placed>) {
             pieces: Vec::new(),
             clock,
         };
-        home.push(((i64::MAX, true, from, 0), alone));
+        home.push(((i64::MAX, true, None, from, 0), alone));
     }
 }
 

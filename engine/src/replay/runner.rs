@@ -62,6 +62,16 @@ impl Runner {
         epoch.map_err(|fault| ReplayError::Step(fault.to_string()))
     }
 
+    /// The same for rules that read what others say and stand behind so many of them.
+    pub(super) fn until_behind(
+        &mut self,
+        time: Timestamp,
+        depth: usize,
+    ) -> Result<Epoch, ReplayError> {
+        let epoch = self.shard.until_behind(time, depth);
+        epoch.map_err(|fault| ReplayError::Step(fault.to_string()))
+    }
+
     /// Throws the shard away and restores it from its snapshot.
     pub(super) fn restore(&mut self) -> Result<(), ReplayError> {
         self.keep();

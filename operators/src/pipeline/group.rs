@@ -91,6 +91,8 @@ pub(crate) struct Push<'a> {
     pub(crate) limits: super::Limits,
     /// Rows that only move time, by their place among the rows; empty: none.
     pub(crate) quiet: &'a [bool],
+    /// What rules say: it moves no time.
+    pub(crate) heard: bool,
 }
 
 impl<'a> Push<'a> {

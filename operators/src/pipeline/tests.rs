@@ -258,6 +258,7 @@ fn rule_of(name: &str, body: Body) -> Rule {
         selector: Selector::All,
         filter: None,
         timing: Timing::default(),
+        from: None,
         across: tidegate_proto::Across::default(),
         body,
         then: Vec::new(),

@@ -13,6 +13,9 @@ use crate::pattern::{Node, NodeKind};
 
 fn input(plan: &Plan, lines: &mut Vec<String>) {
     let rule = plan.rule();
+    if let Some(from) = &rule.from {
+        lines.push(format!("rows: what {} says", from.rules.join(", ")));
+    }
     lines.push(format!("rows of {}", selector(plan)));
     if let Some(filter) = &plan.filter {
         lines.push(format!("  where {}", filter.bound.formula.normal_text()));

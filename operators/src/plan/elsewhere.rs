@@ -99,6 +99,7 @@ pub(crate) fn implied(rule: &Rule, table: &SlotTable) -> Vec<Input> {
             inputs.push(Input {
                 name: Arc::clone(name),
                 source,
+                rule: None,
                 metric: Arc::from(metric),
                 max_age: None,
                 passive: false,

@@ -7,7 +7,7 @@ use super::{Plan, PlanBody};
 pub enum Reach {
     /// Every resource by itself.
     Own,
-    /// Rows of several resources meet in one task.
+    /// Rows of several resources meet in one task, or rows are what other rules say.
     Wide,
 }
 
@@ -15,6 +15,9 @@ impl Plan {
     /// Whose rows the rule's tasks read.
     #[must_use]
     pub fn reach(&self) -> Reach {
+        if self.rule.from.is_some() {
+            return Reach::Wide;
+        }
         match self.body {
             PlanBody::Wide(_) => Reach::Wide,
             PlanBody::Condition(_)

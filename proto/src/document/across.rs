@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::across::{Across, GroupOf, Input, InputSource, TaskClock};
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
-use crate::document::value::{choice, flag, formula, id, span};
+use crate::document::value::{choice, flag, formula, id, name, span};
 use crate::pattern::RowsOf;
-use crate::rule::Selector;
+use crate::rule::{FormulaText, Selector};
 
 const INPUT: Allowed = Allowed {
-    known: &["resource", "of", "metric", "max_age", "passive"],
-    later: &["rule", "node"],
+    known: &["resource", "of", "rule", "metric", "max_age", "passive"],
+    later: &["node"],
 };
 
 const GROUP: Allowed = Allowed {
@@ -102,11 +102,15 @@ fn inputs(field: &Field<'_>, report: &mut Report) -> Vec<Input> {
 
 fn input(field: &Field<'_>, report: &mut Report) -> Option<Input> {
     let section = Section::open(field, INPUT, report);
-    let asks_rule = matches!(&field.node.kind, NodeKind::Map(entries)
-        if entries.iter().any(|(key, _)| key.scalar() == Some("rule")));
+    let asked = section.get("rule");
+    let rule = asked.and_then(|field| name(field, report));
     let source = match (section.get("of"), section.get("resource")) {
         (Some(of), None) => group(of, report).map(InputSource::Group),
-        (None, _) if asks_rule => None,
+        (None, None) if asked.is_some() => Some(InputSource::Resource(FormulaText {
+            path: Arc::from(field.path.as_str()),
+            source: Arc::from("${resource}"),
+            mark: field.mark,
+        })),
         (None, _) => {
             let resource = section.need("resource", report);
             let resource = resource.and_then(|field| formula(field, report));
@@ -128,9 +132,14 @@ fn input(field: &Field<'_>, report: &mut Report) -> Option<Input> {
         .get("passive")
         .and_then(|field| flag(field, report))
         .unwrap_or(false);
+    let metric = metric.map(|metric| match &rule {
+        Some(rule) => Input::said(rule.as_str(), &metric),
+        None => metric,
+    });
     Some(Input {
         name: Arc::from(field.name),
         source: source?,
+        rule: rule.map(|rule| rule.shared()),
         metric: metric?,
         max_age,
         passive,

@@ -12,7 +12,7 @@ use crate::document::pattern;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, formula, id, labels, name, span, text, week};
-use crate::document::{when, window};
+use crate::document::{stream, when, window};
 use crate::rule::{Body, Order, Rule, Selector, Timing};
 use crate::time::Span;
 
@@ -44,13 +44,14 @@ const RULE: Allowed = Allowed {
         "pattern",
         "graph",
         "join",
+        "from",
         "inputs",
         "clock",
         "max_skew",
         "then",
         "to",
     ],
-    later: &["from", "judge_on_apply", "warmup"],
+    later: &["judge_on_apply", "warmup"],
 };
 
 const SELECTOR: Allowed = Allowed {
@@ -76,8 +77,24 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
     let filter = section
         .get("where")
         .and_then(|field| formula(field, report));
-    let timing = timing(&section, report);
+    let from = stream::read(&section, report);
+    let mut timing = timing(&section, report);
+    if from.is_some() && timing.disorder.is_none() {
+        // What a rule says of a task comes in its order.
+        timing.disorder = Some(Span::ZERO);
+    }
     let across = across::read(&section, selector.as_ref(), report);
+    if let (Some(from), Some(input)) = (
+        section.get("from"),
+        across.inputs.iter().find(|input| input.rule.is_some()),
+    ) {
+        let problem = format!(
+            "`from` makes lines of rules the only rows, and the input `{}` is of a rule, too",
+            input.name
+        );
+        let hint = "name both rules in `from`, or make both inputs";
+        report.hint(&from.path, from.mark, problem, hint);
+    }
     let body = body(root, &section, report);
     let then = match section.get("graph") {
         Some(field) => graph::actuators(field, report),
@@ -96,6 +113,7 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
     Some(Rule {
         name: rule_name?,
         description: description.map(Arc::from),
+        from,
         selector: selector?,
         filter,
         timing,
@@ -273,7 +291,7 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
 fn joined(section: &Section<'_>, report: &mut Report) -> Option<Body> {
     misplaced(section, &when::FIELDS, "when", report);
     misplaced(section, &["by", "having", "null_keys"], "window", report);
-    misplaced(section, &["inputs"], "when", report);
+    misplaced(section, &["inputs", "from"], "when", report);
     if let Some(field) = section.get("where") {
         let problem = "a join filters each stream, and its pairs";
         let hint = "write `where` in a stream, or in `join`";

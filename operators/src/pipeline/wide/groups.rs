@@ -438,3 +438,6 @@ fn evaluate(formula: &Formula, value: &Value, faults: &mut Vec<String>) -> Value
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

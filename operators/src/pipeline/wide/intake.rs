@@ -56,6 +56,8 @@ pub(crate) fn push_all(
 /// A row that comes.
 struct Come<'a> {
     tick: &'a Tick,
+    /// It is what a rule said: it moves no time, and is known from when it comes.
+    heard: bool,
     mark: i64,
     record: u32,
     row: Taken,
@@ -81,6 +83,7 @@ impl WideUnit {
             let values = cursors.iter_mut().map(|cursor| cursor.value(row));
             let come = Come {
                 tick,
+                heard: push.heard,
                 mark: *mark,
                 record: push.batch.record.get(number).copied().unwrap_or_default(),
                 row: Taken {
@@ -149,7 +152,11 @@ impl WideUnit {
             Engine::Join(join) => join.reads(resource),
         };
         let asked = Self::carries(&come.row, columns..come.row.values.len());
-        if used || self.state.least.has(resource) {
+        if come.heard {
+            if !used {
+                return;
+            }
+        } else if used || self.state.least.has(resource) {
             self.state.least.set(resource, member, now.clock);
         } else if !asked || self.is_join() {
             return;
@@ -171,7 +178,12 @@ impl WideUnit {
         if self.wide.everything {
             return self.come_to_all((come, member), now, view, (scratch, out));
         }
-        let first = cell(&mut self.state.seen, resource, None).replace(member);
+        let seen = cell(&mut self.state.seen, resource, None);
+        let first = if come.heard {
+            *seen
+        } else {
+            seen.replace(member)
+        };
         let mark = if self.wide.ordered {
             come.mark
         } else {
@@ -218,6 +230,10 @@ impl WideUnit {
         scratch.touched.push(task);
         let water = self.move_on(task, now);
         let record = come.record;
+        let mut come = come;
+        if come.heard && self.wide.ordered {
+            come.row.time = come.row.time.max(water);
+        }
         let late = come.row.time < water;
         if self.wide.ordered && used && !late {
             self.hold(task, come.row, view);

@@ -18,6 +18,13 @@ pub(super) const ACROSS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "when: x > 1.0\nfrom: { rule: [ a, \"b c\" ], kinds: [ raised, late ] }",
+        &[
+            "5:20: rule r: from.rule[1]: `b c` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`",
+            "5:45: rule r: from.kinds[1]: `late` is not one of result, raised, updated, cleared, window, match, state",
+        ],
+    ),
+    (
         "when: x > 1.0\nclock: least\nmax_skew: 5s",
         &[
             "5:1: rule r: clock: `clock` is for tasks that read several resources, these read one each (leave it out, or name `inputs`)",

@@ -1,0 +1,276 @@
+//! Rules that read what other rules say (`from`): lines become rows of a stream of their own, told to the reader's home like rows of
+//! events, and there each reader is a pipeline of its own, because the time of a stream is not that of its resources.
+
+use std::sync::Arc;
+
+use tidegate_operators::{Plan, View};
+use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
+use tidegate_proto::resource::Traits;
+use tidegate_proto::time::Timestamp;
+use tidegate_proto::value::Value;
+
+use super::{Shard, Work};
+use crate::command::{Command, Refusal};
+use crate::epoch::IntakeRecord;
+use crate::parcel::SaidPiece;
+use crate::registry::Registry;
+use crate::rule::{chain_issue, parse_rule};
+
+/// What readers see of resources: what they are, but not their events.
+pub(super) struct Described<'a>(pub(super) &'a Registry);
+
+impl View for Described<'_> {
+    fn resource(&self, resource: u32) -> &str {
+        self.0.resource(resource)
+    }
+
+    fn traits(&self, resource: u32) -> &Traits {
+        self.0.traits(resource)
+    }
+
+    fn last(&self, _: u32, _: u32) -> Option<(Timestamp, Value)> {
+        None
+    }
+
+    fn resources(&self) -> u32 {
+        self.0.resources()
+    }
+}
+
+impl Shard {
+    /// Which rules a rule reads, as far as this shard knows.
+    fn read_by(&self, rule: &str) -> Vec<Arc<str>> {
+        let plan = self.plans.get(rule);
+        plan.map_or_else(Vec::new, |plan| plan.rule().reads())
+    }
+
+    /// Why a rule that is to be accepted would read itself, or stand behind too many others.
+    pub(super) fn chain_refusal(&self, command: &Command) -> Option<Refusal> {
+        let Command::PutRule { document, .. } = command else {
+            return None;
+        };
+        let (rule, _) = parse_rule(document).ok()?;
+        let issue = chain_issue(&rule, &|name| self.read_by(name))?;
+        Some(Refusal::Invalid {
+            issues: vec![issue],
+        })
+    }
+
+    /// What a rule said goes to the homes of the rules that read it.
+    pub(super) fn tell_readers(&mut self, outcome: &Outcome, plan: &Plan, resource: &str) {
+        let mut readers = self.state.sharing.readers(&outcome.rule).peekable();
+        let corrects = outcome.kind == OutcomeKind::Window && outcome.revision > 1;
+        let Some(values) = outcome.values.as_ref().filter(|_| !corrects) else {
+            return;
+        };
+        if readers.peek().is_none() {
+            return;
+        }
+        let wants = |reader: &&Arc<str>| {
+            let plan = self.plans.get(reader.as_ref());
+            plan.is_some_and(|plan| plan.rule().wants(&outcome.rule, outcome.kind))
+        };
+        let mut homes: Vec<_> = readers
+            .filter(wants)
+            .map(|rule| self.home_of(rule))
+            .collect();
+        homes.sort_unstable();
+        homes.dedup();
+        // Shards may hear of rules in another order than they were accepted: a ring of them says nothing.
+        if homes.is_empty() || chain_issue(plan.rule(), &|name| self.read_by(name)).is_some() {
+            return;
+        }
+        let task: Arc<str> = Arc::from(outcome.task(resource));
+        let of = match (resource, outcome.group.as_ref()) {
+            ("", "") => Arc::clone(&outcome.rule),
+            ("", _) => Arc::clone(&outcome.group),
+            (resource, _) => Arc::from(resource),
+        };
+        let cause = outcome.cause.last();
+        let cause = cause.map(|event| Arc::from(self.settings.causes.name(event)));
+        let said = SaidPiece {
+            rule: Arc::clone(&outcome.rule),
+            kind: outcome.kind,
+            resource: of,
+            time: outcome.time.0,
+            cause: cause.unwrap_or_else(|| Arc::clone(&task)),
+            values: values.clone(),
+            task,
+        };
+        for home in homes {
+            self.work.outgoing.say(outcome.trigger, home, said.clone());
+        }
+    }
+
+    /// A rule has said something: a row for those here that read it.
+    pub(super) fn gather_said(&mut self, said: &SaidPiece, (index, record): (u32, &IntakeRecord)) {
+        let now = self.now();
+        let gathered = &mut self.state.gathered;
+        let resource = gathered.registry.names().intern(&said.resource);
+        if gathered.registry.discover(resource, now) {
+            // A key or a rule that stands for a resource.
+            let (trigger, registry) = (Trigger::Record(index), &self.state.gathered.registry);
+            let (rules, outcomes) = (&mut self.gathering.pipeline, &mut self.work.outcomes);
+            rules.describe(resource, (None, None), registry, trigger, outcomes);
+            self.describe_streams(resource, trigger);
+            self.settle_gathered();
+        }
+        let mut plans = self.gathering.plans.values();
+        if plans.any(|plan| plan.rule().has_input_of(&said.rule)) {
+            self.gather_input(said, index);
+        }
+        let gathered = &mut self.state.gathered;
+        let names = (gathered.registry.names(), &mut gathered.metrics);
+        let batch = said.to_batch(names, false, index);
+        let wants = |name: &&String| {
+            let plan = self.gathering.plans.get(name.as_str());
+            plan.is_some_and(|plan| plan.rule().wants(&said.rule, said.kind))
+        };
+        let names: Vec<String> = self
+            .gathering
+            .streams
+            .keys()
+            .filter(wants)
+            .cloned()
+            .collect();
+        for name in names {
+            let Some(rules) = self.gathering.streams.get_mut(&name) else {
+                continue;
+            };
+            let Work {
+                watch, outcomes, ..
+            } = &mut self.work;
+            let view = Described(&self.state.gathered.registry);
+            rules.without(&watch.barred, |rules| {
+                rules.push(&batch, 0..1, &view, outcomes);
+            });
+            self.settle_gathered();
+            self.late_rows(&batch, record);
+        }
+    }
+
+    /// A rule has said something that others have among their inputs.
+    fn gather_input(&mut self, said: &SaidPiece, index: u32) {
+        let gathered = &mut self.state.gathered;
+        let names = (gathered.registry.names(), &mut gathered.metrics);
+        let batch = said.to_batch(names, true, index);
+        let Work {
+            watch, outcomes, ..
+        } = &mut self.work;
+        let registry = &self.state.gathered.registry;
+        let rules = &mut self.gathering.pipeline;
+        rules.without(&watch.barred, |rules| {
+            rules.hear(&batch, registry, outcomes);
+        });
+        self.settle_gathered();
+    }
+
+    /// How far the rules that a reader reads have come: one that runs at a home says so itself, the others with their shards.
+    fn stream_clock(&self, reader: &str) -> Option<Timestamp> {
+        let plan = self.gathering.plans.get(reader)?;
+        let rules = plan.rule().from.iter().flat_map(|from| &from.rules);
+        let clocks = rules.map(|rule| {
+            let plan = self.plans.get(rule.as_ref());
+            if plan.is_some_and(|plan| self.is_wide(plan)) {
+                self.state.gathered.passed.get(rule).copied()
+            } else {
+                self.state.gathered.clock
+            }
+        });
+        clocks.min().flatten()
+    }
+
+    /// Time goes on for readers, as far as those have come whom they read.
+    pub(super) fn advance_streams(&mut self) {
+        let names: Vec<String> = self.gathering.streams.keys().cloned().collect();
+        for name in names {
+            let clock = self.stream_clock(&name);
+            let known = self.state.gathered.stream_clocks.get(&name).copied();
+            let Some(clock) = clock.filter(|_| clock > known) else {
+                continue;
+            };
+            let Some(rules) = self.gathering.streams.get_mut(&name) else {
+                continue;
+            };
+            let Work {
+                watch, outcomes, ..
+            } = &mut self.work;
+            let view = Described(&self.state.gathered.registry);
+            rules.without(&watch.barred, |rules| rules.advance(clock, &view, outcomes));
+            self.settle_gathered();
+            self.pass_on(&Arc::from(name.as_str()), clock);
+            self.state.gathered.stream_clocks.insert(name, clock);
+        }
+    }
+
+    /// Rules that read events here have come so far.
+    pub(super) fn pass_wide(&mut self, clock: Timestamp) {
+        let streams = &self.gathering.streams;
+        let names = self.gathering.plans.keys();
+        let names: Vec<Arc<str>> = names
+            .filter(|name| !streams.contains_key(*name))
+            .map(|name| Arc::from(name.as_str()))
+            .collect();
+        for name in names {
+            self.pass_on(&name, clock);
+        }
+    }
+
+    /// Tells those who read a rule how far it has come.
+    fn pass_on(&mut self, rule: &Arc<str>, clock: Timestamp) {
+        let readers = self.state.sharing.readers(rule);
+        let reads = |reader: &&Arc<str>| {
+            let plan = self.plans.get(reader.as_ref());
+            plan.is_some_and(|plan| plan.rule().from.is_some())
+        };
+        let readers = readers.filter(reads);
+        let mut homes: Vec<_> = readers.map(|reader| self.home_of(reader)).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        for home in homes {
+            self.work.outgoing.pass(home, rule, clock);
+        }
+    }
+
+    /// A resource is something else for readers too.
+    pub(super) fn describe_streams(&mut self, resource: u32, trigger: Trigger) {
+        for rules in self.gathering.streams.values_mut() {
+            let view = Described(&self.state.gathered.registry);
+            let outcomes = &mut self.work.outcomes;
+            rules.describe(resource, (None, None), &view, trigger, outcomes);
+        }
+    }
+
+    /// A resource is no more, for readers too.
+    pub(super) fn forget_streams(&mut self, resource: u32, trigger: Trigger) {
+        for rules in self.gathering.streams.values_mut() {
+            let view = Described(&self.state.gathered.registry);
+            rules.forget(resource, &view, trigger, &mut self.work.outcomes);
+        }
+    }
+
+    /// The end of a replay that says so, for readers that stand behind so many rules.
+    pub(super) fn until_streams(&mut self, time: Timestamp, depth: usize) {
+        let plans = &self.gathering.plans;
+        let behind = |name: &&String| {
+            let plan = plans.get(name.as_str());
+            plan.is_some_and(|plan| {
+                crate::rule::depth(plan.rule(), &|of| self.read_by(of)) == depth
+            })
+        };
+        let names: Vec<String> = self
+            .gathering
+            .streams
+            .keys()
+            .filter(behind)
+            .cloned()
+            .collect();
+        for name in names {
+            if let Some(rules) = self.gathering.streams.get_mut(&name) {
+                let view = Described(&self.state.gathered.registry);
+                rules.until(time, &view, &mut self.work.outcomes);
+            }
+        }
+        self.settle_gathered();
+    }
+}
