@@ -2,6 +2,7 @@
 //! or lines: a [`Scene`] judges rows and hears of matches.
 
 mod attempt;
+mod inside;
 mod key;
 mod live;
 mod rounds;
@@ -31,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) max: u32,
     pub(crate) greedy: bool,
     pub(crate) contiguity: Contiguity,
+    /// The same where it is the first to take a row inside another element: unless it says so itself, that is the other's.
+    pub(crate) lead: Contiguity,
     pub(crate) inner: Contiguity,
     /// Longest time since the row taken before; 0: no limit.
     pub(crate) within: i64,
@@ -205,17 +208,55 @@ impl Hand<'_> {
             row,
         });
     }
+}
 
-    /// The time of the row taken last.
-    fn last(&self) -> Option<i64> {
-        last_row(self.rows).map(|taken| taken.at)
+/// When an element is reached: the time, and number and time of the row taken last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: i64,
+    pub(crate) last: Option<(u64, i64)>,
+}
+
+impl Moment {
+    /// A time, after some rows.
+    pub(crate) fn after(rows: &[Taken], at: i64) -> Self {
+        let last = last_row(rows).map(|taken| (taken.order, taken.at));
+        Self { at, last }
     }
 
-    /// Lets go of rows that elements of a range took, but for those of a range inside it.
-    fn release(&mut self, all: (Alias, Alias), kept: (Alias, Alias)) {
-        let inside = |range: (Alias, Alias), alias| (range.0..range.1).contains(&alias);
-        self.rows
-            .retain(|taken| !inside(all, taken.alias) || inside(kept, taken.alias));
+    /// Number of the row taken last.
+    pub(crate) fn order(self) -> u64 {
+        self.last.map_or(0, |(order, _)| order)
+    }
+
+    pub(crate) fn since(self) -> Since {
+        Since {
+            order: self.order(),
+            at: self.at,
+        }
+    }
+}
+
+/// What an element has taken since it was reached, apart from what it took in earlier rounds of a group around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Since {
+    /// Rows with a higher number.
+    pub(crate) order: u64,
+    /// Absences that ended later.
+    pub(crate) at: i64,
+}
+
+impl Since {
+    /// Lets go of what an element took, but for one side of it.
+    pub(crate) fn release(self, rows: &mut Vec<Taken>, all: &Node, kept: Option<&Node>) {
+        let of = |node: &Node, taken: &Taken| (node.from..node.to).contains(&taken.alias);
+        rows.retain(|taken| {
+            let earlier = match taken.row {
+                Some(_) => taken.order <= self.order,
+                None => taken.at <= self.at,
+            };
+            earlier || !of(all, taken) || kept.is_some_and(|kept| of(kept, taken))
+        });
     }
 }
 

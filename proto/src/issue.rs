@@ -77,22 +77,29 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Edit distance with insertions, deletions and substitutions (Wagner and Fischer 1974), over characters.
+/// Edit distance with insertions, deletions, substitutions and neighbours changed over (Wagner and Fischer 1974, with the
+/// transpositions of Damerau 1964), over characters.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
+    let at = |row: &[usize], place: usize| row.get(place).copied().unwrap_or(128);
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
+    for (i, x) in a.iter().enumerate() {
         let mut next = Vec::with_capacity(row.len());
-        next.push(left);
-        for (y, above) in b.iter().zip(row.iter().skip(1)) {
-            let substituted = diagonal + usize::from(x != *y);
-            left = substituted.min(*above + 1).min(left + 1);
-            next.push(left);
-            diagonal = *above;
+        next.push(i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let substituted = at(&row, j) + usize::from(x != y);
+            let other = at(&row, j + 1).min(at(&next, j)) + 1;
+            let turned = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
+            let turned = if turned {
+                at(&before, j - 1) + 1
+            } else {
+                other
+            };
+            next.push(substituted.min(other).min(turned));
         }
-        row = next;
+        before = std::mem::replace(&mut row, next);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -106,6 +113,7 @@ mod tests {
         assert_eq!(nearest("windw", ["when", "window", "hold"]), Some("window"));
         assert_eq!(nearest("averge", ["avg", "average"]), Some("average"));
         assert_eq!(nearest("completely_else", ["avg", "sum"]), None);
+        assert_eq!(nearest("mni", ["max", "min"]), Some("min"));
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

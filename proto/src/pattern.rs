@@ -157,6 +157,8 @@ pub struct Element {
     pub greedy: bool,
     /// Of its first row to the row taken before.
     pub contiguity: Contiguity,
+    /// The same where it is the first to take a row inside another element: as it says itself, otherwise the other's.
+    pub lead: Contiguity,
     /// Between its repetitions, or between the rows of an `and`.
     pub inner: Contiguity,
     /// Closes the repetition.

@@ -244,6 +244,11 @@ const PROBLEMS: &[(&str, FormulaContext, &str)] = &[
         "7:9: when: `count` counts rows or values, not conditions (write `count_if(x>3, …)`)",
     ),
     (
+        "count(x > 3.0, \"5m\", y > 1.0)",
+        Condition,
+        "7:9: when: `count` counts rows or values, not conditions (write `count_if(x>3, …)`)",
+    ),
+    (
         "averge(x, \"5m\")",
         Condition,
         "7:9: when: unknown function `averge`",

@@ -62,6 +62,22 @@ fn types_that_never_fit_are_told_with_their_places() {
             "where: 7\nwhen: t > 1.0",
             "4:8: where: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
+        (
+            "pattern: { within: 5s, steps: [ { a: 3 } ] }",
+            "4:38: pattern.steps[0].a: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+        ),
+        (
+            "pattern: { within: 5s, steps: [ { a: t > 0 }, { not: 3 } ], having: \"'x'\" }",
+            "4:54: pattern.steps[1].not: a condition is true or false, this is a number (compare it, as in `x > 3.0`)\n4:70: pattern.having: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
+        ),
+        (
+            "pattern: { within: 5s, steps: [ { a: { where: t > 0, max: 3, until: 3 } } ] }",
+            "4:69: pattern.steps[0].a.until: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+        ),
+        (
+            "pattern: { within: 5s, steps: [ { a: { where: t > 0, max: 3 } } ], emit: { v: a.t.sum() } }",
+            "4:82: pattern.emit.v: unknown method `sum` (it is a function: write `sum(…)`)",
+        ),
     ] {
         let text = format!("kind: Rule\nname: r\nfor: all\n{fields}\n");
         let told = replay_text(&text, "", ReplayOptions::default()).unwrap_err();

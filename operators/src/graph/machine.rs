@@ -88,7 +88,7 @@ impl<S: Scene> Machine<'_, S> {
     /// What is due at one time.
     fn instant(&mut self, at: i64) {
         let reached = |due: &mut Option<i64>| due.take_if(|due| *due <= at).is_some();
-        let mut evicted = false;
+        let mut evicted = BTreeSet::new();
         let mut ran = Vec::new();
         let mut nodes = BTreeSet::new();
         let ticks = reached(&mut self.sheet.tick);
@@ -98,7 +98,7 @@ impl<S: Scene> Machine<'_, S> {
             };
             if reached(&mut sheet.evicts) {
                 sheet.state = None;
-                evicted = true;
+                evicted.extend(self.plan.part.get(index));
             }
             let due = reached(&mut sheet.due);
             match &node.doing {
@@ -131,18 +131,39 @@ impl<S: Scene> Machine<'_, S> {
             self.rest();
         }
         let birth = reached(&mut self.sheet.birth);
-        if evicted {
+        self.together(at, birth, evicted, (ran, nodes));
+    }
+
+    /// All that is due at one time is one pass: what that tells of its parts is not told twice.
+    fn together(
+        &mut self,
+        at: i64,
+        birth: bool,
+        mut evicted: BTreeSet<usize>,
+        (ran, nodes): (Vec<usize>, BTreeSet<usize>),
+    ) {
+        if birth || !evicted.is_empty() {
             self.propagate();
+        }
+        if !evicted.is_empty() {
             self.lose();
         }
-        if birth {
-            self.propagate();
+        let runs = !ran.is_empty() || !nodes.is_empty();
+        if birth || (!runs && !evicted.is_empty()) {
+            self.record(at, birth, &evicted);
         }
-        if evicted || birth {
-            self.record(at, birth, &BTreeSet::new());
+        if !runs {
+            return;
         }
-        if !ran.is_empty() || !nodes.is_empty() {
-            self.passes(at, ran, nodes);
+        for node in ran.iter().chain(&nodes) {
+            if let Some(part) = self.plan.part.get(*node) {
+                evicted.remove(part);
+            }
+        }
+        let lost = !birth && !evicted.is_empty();
+        self.passes(at, ran, nodes);
+        if lost {
+            self.record(at, false, &evicted);
         }
     }
 
@@ -172,6 +193,7 @@ impl<S: Scene> Machine<'_, S> {
             ran.clear();
             nodes = next;
         }
+        self.sheet.starts.clear();
         self.scene.endless("passes", at);
     }
 
@@ -205,6 +227,7 @@ impl<S: Scene> Machine<'_, S> {
     }
 
     fn start(&mut self, node: usize, at: i64) {
+        let rows = self.sheet.starts.remove(&node);
         let doing = self.plan.nodes.get(node).map(|node| &node.doing);
         if let (Some(Doing::Delay { lasts, restart }), Some(sheet)) =
             (doing, self.sheet.nodes.get_mut(node))
@@ -213,6 +236,7 @@ impl<S: Scene> Machine<'_, S> {
             sheet.state = None;
             sheet.since = at;
             sheet.due = Some(at.saturating_add(*lasts));
+            sheet.rows = rows.unwrap_or_default();
         }
     }
 
@@ -398,7 +422,8 @@ impl<S: Scene> Machine<'_, S> {
                 {
                     let likely = self.sheet.likely(self.plan, trigger.from);
                     let likely = likely.and_then(|of| of.get(usize::from(*state)));
-                    let holds = likely.is_some_and(|p| than.holds(*p, *limit));
+                    // While what is observed cannot be, nothing is compared.
+                    let holds = likely.is_none_or(|p| than.holds(*p, *limit));
                     if let Some(bit) = self.sheet.bits.get_mut(*bit) {
                         *bit &= holds;
                     }

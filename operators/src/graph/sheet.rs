@@ -69,6 +69,9 @@ pub(crate) struct Sheet {
     pub(crate) born: bool,
     /// Ticks since the last row.
     pub(crate) beats: u64,
+    /// Delays that start in the next pass: rows behind what fired them.
+    #[serde(skip)]
+    pub(crate) starts: BTreeMap<usize, SmallVec<[SeenRow; 1]>>,
     /// Beliefs by part, under what was observed then. Computed again after a restart.
     #[serde(skip)]
     pub(crate) beliefs: Vec<Option<(Vec<Option<u16>>, Likelihoods)>>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::sequence::Sequence;
-use super::{Alias, Copies, Hand, Machine, Node, NodeKind, Scene, Taken, last_row};
+use super::{Alias, Copies, Hand, Machine, Moment, Node, NodeKind, Scene, Taken, last_row};
 use crate::timer::IDLE;
 use crate::watermark::NEVER;
 
@@ -43,7 +43,7 @@ impl Attempt {
             waits_since: at,
             began: NEVER,
             rows: Vec::new(),
-            sequence: Sequence::begin(&machine.steps, (at, None)),
+            sequence: Sequence::begin(&machine.steps, Moment::after(&[], at)),
             left: false,
             heir: None,
         }
@@ -236,7 +236,7 @@ impl Attempt {
             return Some(Self::new(machine, made, at));
         }
         let (rows, mut sequence) = self.heir.as_deref()?.clone();
-        sequence.restart(&machine.steps, from, at);
+        sequence.restart(&machine.steps, from, Moment::after(&rows, at));
         Some(Self {
             made,
             waits_since: self.waits_since,

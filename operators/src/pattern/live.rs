@@ -1,11 +1,13 @@
 //! [`Live`]: how far one element of one attempt has come.
 
+use std::slice::from_ref;
+
 use serde::{Deserialize, Serialize};
 use tidegate_proto::pattern::{Contiguity, OnBreak};
 
 use super::rounds::Rounds;
 use super::sequence::Sequence;
-use super::{Fit, Hand, Node, NodeKind, Taken};
+use super::{Fit, Hand, Moment, Node, NodeKind, Since, Taken};
 use crate::timer::IDLE;
 
 /// How far an element has come.
@@ -24,16 +26,18 @@ pub(crate) enum Live {
         ended: bool,
     },
     And {
-        sides: Vec<Live>,
+        /// Each a sequence of one.
+        sides: Vec<Sequence>,
         started: bool,
         /// A negation was broken: what completes next is used up.
         spent: bool,
-        closed: bool,
+        since: Since,
     },
     Or {
         /// `None`: lost.
-        sides: Vec<Option<Live>>,
+        sides: Vec<Option<Sequence>>,
         started: bool,
+        since: Since,
     },
     Group(Box<Rounds>),
 }
@@ -50,8 +54,9 @@ pub(crate) enum Verdict {
 }
 
 impl Live {
-    /// An element that is reached at a time.
-    pub(crate) fn fresh(node: &Node, at: i64) -> Self {
+    /// An element that is reached at a moment.
+    pub(crate) fn fresh(node: &Node, moment: Moment) -> Self {
+        let begin = |side: &Node| Sequence::begin(from_ref(side), moment);
         match &node.kind {
             NodeKind::Step { .. } => Self::Step {
                 taken: 0,
@@ -59,25 +64,23 @@ impl Live {
             },
             NodeKind::Between { .. } => Self::Between { done: false },
             NodeKind::Absence { .. } => Self::Absence {
-                since: at,
+                since: moment.at,
                 ended: false,
             },
             NodeKind::And { sides, .. } => Self::And {
-                sides: sides.iter().map(|side| Self::fresh(side, at)).collect(),
+                sides: sides.iter().map(begin).collect(),
                 started: false,
                 spent: false,
-                closed: false,
+                since: moment.since(),
             },
             NodeKind::Or(sides) => Self::Or {
-                sides: sides
-                    .iter()
-                    .map(|side| Some(Self::fresh(side, at)))
-                    .collect(),
+                sides: sides.iter().map(|side| Some(begin(side))).collect(),
                 started: false,
+                since: moment.since(),
             },
             NodeKind::Group(steps) => Self::Group(Box::new(Rounds {
                 done: 0,
-                now: Sequence::begin(steps, (at, None)),
+                now: Sequence::begin(steps, moment),
                 next: None,
             })),
         }
@@ -108,14 +111,14 @@ impl Live {
                     && sides
                         .iter()
                         .zip(nodes)
-                        .all(|(live, node)| live.satisfied(node))
+                        .all(|(side, node)| side.can_end(from_ref(node)))
             }
-            (Self::Or { sides, started }, NodeKind::Or(nodes)) => {
+            (Self::Or { sides, started, .. }, NodeKind::Or(nodes)) => {
                 let mut sides = sides.iter().zip(nodes);
                 *started
-                    && sides.any(|(live, node)| {
-                        let live = live.as_ref();
-                        live.is_some_and(|live| live.started() && live.satisfied(node))
+                    && sides.any(|(side, node)| {
+                        let side = side.as_ref();
+                        side.is_some_and(|side| side.started() && side.can_end(from_ref(node)))
                     })
             }
             (Self::Group(rounds), NodeKind::Group(steps)) => {
@@ -132,12 +135,20 @@ impl Live {
         match (self, &node.kind) {
             (Self::Step { taken, closed }, _) => !closed && *taken < node.max,
             (Self::Absence { ended, .. }, _) => !ended,
-            (Self::And { sides, closed, .. }, NodeKind::And { sides: nodes, .. }) => {
-                !closed && sides.iter().zip(nodes).any(|(live, node)| live.open(node))
+            (Self::And { sides, .. }, NodeKind::And { sides: nodes, .. }) => {
+                let pairs = || sides.iter().zip(nodes);
+                let open = |(side, node): (&Sequence, &Node)| side.any_open(from_ref(node));
+                // One that can take no more and is not done will never be.
+                pairs().any(open)
+                    && pairs()
+                        .all(|(side, node)| open((side, node)) || side.can_end(from_ref(node)))
             }
             (Self::Or { sides, .. }, NodeKind::Or(nodes)) => {
                 let mut sides = sides.iter().zip(nodes);
-                sides.any(|(live, node)| live.as_ref().is_some_and(|live| live.open(node)))
+                sides.any(|(side, node)| {
+                    let side = side.as_ref();
+                    side.is_some_and(|side| side.any_open(from_ref(node)))
+                })
             }
             (Self::Group(rounds), NodeKind::Group(steps)) => {
                 rounds.now.any_open(steps)
@@ -226,12 +237,12 @@ impl Live {
         else {
             return Verdict::Keep;
         };
-        for (live, node) in sides.iter_mut().zip(nodes) {
+        for (side, node) in sides.iter_mut().zip(nodes) {
             // Once all sides are there, nothing is forbidden between them any more.
-            if complete && matches!(live, Self::Between { .. }) {
+            if complete && matches!(node.kind, NodeKind::Between { .. }) {
                 continue;
             }
-            match live.forbid(node, hand) {
+            match side.verdict(from_ref(node), hand) {
                 Verdict::Spend => *spent = true,
                 Verdict::Break | Verdict::Lost => return Verdict::Break,
                 Verdict::Keep => {}
@@ -254,15 +265,15 @@ impl Live {
             }
             (Self::And { sides, .. }, NodeKind::And { sides: nodes, .. }) => {
                 let mut fit = Fit::No;
-                for (live, node) in sides.iter().zip(nodes) {
-                    fit = fit.or(live.fit(node, hand));
+                for (side, node) in sides.iter().zip(nodes) {
+                    fit = fit.or(side.fit(from_ref(node), hand));
                 }
                 fit
             }
             (Self::Or { sides, .. }, NodeKind::Or(nodes)) => {
                 let mut fit = Fit::No;
-                for (live, node) in sides.iter().zip(nodes) {
-                    let own = live.as_ref().map(|live| live.fit(node, hand));
+                for (side, node) in sides.iter().zip(nodes) {
+                    let own = side.as_ref().map(|side| side.fit(from_ref(node), hand));
                     fit = fit.or(own.unwrap_or(Fit::No));
                 }
                 fit
@@ -293,37 +304,44 @@ impl Live {
                 let pairs = || sides.iter().zip(nodes);
                 // All sides look before the first takes: they see the rows before this one.
                 let fits: Vec<bool> = pairs()
-                    .map(|(live, node)| live.fit(node, hand) == Fit::Yes)
+                    .map(|(side, node)| side.fit(from_ref(node), hand) == Fit::Yes)
                     .collect();
                 *started = true;
-                for ((live, node), _) in sides
+                for ((side, node), _) in sides
                     .iter_mut()
                     .zip(nodes)
                     .zip(fits)
                     .filter(|(_, fits)| *fits)
                 {
-                    live.take(node, hand);
+                    side.take(from_ref(node), 0, hand);
                     if !share {
                         break;
                     }
                 }
                 self.spend(node, hand.at, hand.rows);
             }
-            (Self::Or { sides, started }, NodeKind::Or(nodes)) => {
+            (
+                Self::Or {
+                    sides,
+                    started,
+                    since,
+                },
+                NodeKind::Or(nodes),
+            ) => {
                 let mut found = None;
-                for (index, (live, side)) in sides.iter_mut().zip(nodes).enumerate() {
-                    if let Some(live) = live
-                        && live.fit(side, hand) == Fit::Yes
+                for (index, (own, side)) in sides.iter_mut().zip(nodes).enumerate() {
+                    if let Some(own) = own
+                        && own.fit(from_ref(side), hand) == Fit::Yes
                     {
-                        live.take(side, hand);
-                        found = live.satisfied(side).then_some((index, side));
+                        own.take(from_ref(side), 0, hand);
+                        found = own.can_end(from_ref(side)).then_some((index, side));
                         break;
                     }
                 }
                 *started = true;
                 if let Some((index, side)) = found {
                     only(sides, index);
-                    hand.release((node.from, node.to), (side.from, side.to));
+                    since.release(hand.rows, node, Some(side));
                 }
             }
             (Self::Group(rounds), NodeKind::Group(steps)) => rounds.take(node, steps, hand),
@@ -333,41 +351,21 @@ impl Live {
 
     /// A complete `and` whose negation was broken begins again.
     fn spend(&mut self, node: &Node, at: i64, rows: &mut Vec<Taken>) {
-        if self.satisfied(node) && matches!(self, Self::And { spent: true, .. }) {
-            rows.retain(|taken| !(node.from..node.to).contains(&taken.alias));
-            *self = Self::fresh(node, at);
-        }
-    }
-
-    /// A row was not taken: what has begun and asks for the very next row can take no more.
-    pub(crate) fn close(&mut self, node: &Node, hand: &mut Hand<'_>) {
-        let strict = node.inner == Contiguity::Strict && self.started();
-        let known = strict && self.fit(node, hand) != Fit::Unknown;
-        match (self, &node.kind) {
-            (Self::Step { closed, .. } | Self::And { closed, .. }, _) => *closed |= known,
-            (Self::Or { sides, .. }, NodeKind::Or(nodes)) => {
-                for (live, node) in sides.iter_mut().zip(nodes) {
-                    if let Some(live) = live {
-                        live.close(node, hand);
-                    }
-                }
-            }
-            (Self::Group(rounds), NodeKind::Group(steps)) => {
-                if rounds.now.started() {
-                    rounds.now.close(steps, hand);
-                } else if known {
-                    rounds.now.shut();
-                }
-                if known {
-                    rounds.next = None;
-                }
-            }
-            _ => {}
+        if let Self::And {
+            spent: true, since, ..
+        } = *self
+            && self.satisfied(node)
+        {
+            since.release(rows, node, None);
+            *self = Self::fresh(node, Moment::after(rows, at));
         }
     }
 
     /// When the next absence in it ends.
     pub(crate) fn due(&self, node: &Node) -> i64 {
+        if !self.open(node) {
+            return IDLE;
+        }
         match (self, &node.kind) {
             (
                 Self::Absence {
@@ -377,12 +375,13 @@ impl Live {
                 NodeKind::Absence { lasts, .. },
             ) => since.saturating_add(*lasts),
             (Self::And { sides, .. }, NodeKind::And { sides: nodes, .. }) => {
-                let dues = sides.iter().zip(nodes).map(|(live, node)| live.due(node));
+                let dues = sides.iter().zip(nodes);
+                let dues = dues.map(|(side, node)| side.due(from_ref(node)));
                 dues.min().unwrap_or(IDLE)
             }
             (Self::Or { sides, .. }, NodeKind::Or(nodes)) => {
                 let dues = sides.iter().zip(nodes);
-                let dues = dues.filter_map(|(live, node)| Some(live.as_ref()?.due(node)));
+                let dues = dues.filter_map(|(side, node)| Some(side.as_ref()?.due(from_ref(node))));
                 dues.min().unwrap_or(IDLE)
             }
             (Self::Group(rounds), NodeKind::Group(steps)) => {
@@ -393,10 +392,10 @@ impl Live {
         }
     }
 
-    /// Ends the first absence that is due at a time; answers whether there was one.
-    pub(crate) fn end(&mut self, node: &Node, at: i64, rows: &mut Vec<Taken>) -> bool {
+    /// Ends the first absence that is due at a time.
+    pub(crate) fn end(&mut self, node: &Node, at: i64, rows: &mut Vec<Taken>) {
         if self.due(node) > at {
-            return false;
+            return;
         }
         match (&mut *self, &node.kind) {
             (Self::Absence { ended, .. }, _) => {
@@ -410,23 +409,32 @@ impl Live {
             }
             (Self::And { sides, started, .. }, NodeKind::And { sides: nodes, .. }) => {
                 let mut pairs = sides.iter_mut().zip(nodes);
-                pairs.any(|(live, node)| live.end(node, at, rows));
+                if let Some((side, node)) =
+                    pairs.find(|(side, node)| side.due(from_ref(*node)) <= at)
+                {
+                    side.end(from_ref(node), at, rows);
+                }
                 *started = true;
                 self.spend(node, at, rows);
             }
-            (Self::Or { sides, started }, NodeKind::Or(nodes)) => {
+            (
+                Self::Or {
+                    sides,
+                    started,
+                    since,
+                },
+                NodeKind::Or(nodes),
+            ) => {
                 for (index, side) in nodes.iter().enumerate() {
-                    let live = sides.get_mut(index).and_then(Option::as_mut);
-                    let Some(live) = live.filter(|live| live.due(side) <= at) else {
+                    let own = sides.get_mut(index).and_then(Option::as_mut);
+                    let Some(own) = own.filter(|own| own.due(from_ref(side)) <= at) else {
                         continue;
                     };
-                    live.end(side, at, rows);
+                    own.end(from_ref(side), at, rows);
                     *started = true;
-                    if live.satisfied(side) {
+                    if own.can_end(from_ref(side)) {
                         only(sides, index);
-                        let own = side.from..side.to;
-                        let all = node.from..node.to;
-                        rows.retain(|t| !all.contains(&t.alias) || own.contains(&t.alias));
+                        since.release(rows, node, Some(side));
                     }
                     break;
                 }
@@ -434,12 +442,11 @@ impl Live {
             (Self::Group(rounds), NodeKind::Group(steps)) => rounds.end(node, steps, at, rows),
             _ => {}
         }
-        true
     }
 }
 
 /// Loses every side but one.
-fn only(sides: &mut [Option<Live>], index: usize) {
+fn only(sides: &mut [Option<Sequence>], index: usize) {
     for (other, side) in sides.iter_mut().enumerate() {
         if other != index {
             *side = None;
@@ -448,10 +455,10 @@ fn only(sides: &mut [Option<Live>], index: usize) {
 }
 
 /// Sides of an `or`: those whose absence is broken are lost.
-fn forbid_or(sides: &mut [Option<Live>], nodes: &[Node], hand: &mut Hand<'_>) -> Verdict {
+fn forbid_or(sides: &mut [Option<Sequence>], nodes: &[Node], hand: &mut Hand<'_>) -> Verdict {
     for (side, node) in sides.iter_mut().zip(nodes) {
-        let Some(live) = side else { continue };
-        match live.forbid(node, hand) {
+        let Some(own) = side else { continue };
+        match own.verdict(from_ref(node), hand) {
             Verdict::Lost => *side = None,
             Verdict::Break => return Verdict::Break,
             Verdict::Keep | Verdict::Spend => {}

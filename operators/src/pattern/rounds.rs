@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::sequence::Sequence;
-use super::{Hand, Node, Taken};
+use super::{Hand, Moment, Node, Taken};
 
 /// The rounds of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,7 @@ impl Rounds {
             (Some((place, _)), _, _) => self.now.take(steps, place, hand),
             _ => {}
         }
-        let last = hand.last();
-        self.prepare(node, steps, (hand.at, last));
+        self.prepare(node, steps, Moment::after(hand.rows, hand.at));
     }
 
     fn turn(&mut self, round: Sequence, place: usize, steps: &[Node], hand: &mut Hand<'_>) {
@@ -38,7 +37,7 @@ impl Rounds {
         self.now.take(steps, place, hand);
     }
 
-    fn prepare(&mut self, node: &Node, steps: &[Node], moment: (i64, Option<i64>)) {
+    fn prepare(&mut self, node: &Node, steps: &[Node], moment: Moment) {
         if self.next.is_none() && self.now.can_end(steps) && self.done + 1 < node.max {
             self.next = Some(Sequence::begin(steps, moment));
         }
@@ -53,7 +52,6 @@ impl Rounds {
             self.done += 1;
             self.now = round;
         }
-        let last = super::last_row(rows).map(|taken| taken.at);
-        self.prepare(node, steps, (at, last));
+        self.prepare(node, steps, Moment::after(rows, at));
     }
 }

@@ -4,11 +4,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_proto::pattern::Contiguity;
 
 use super::live::{Live, Verdict};
-use super::{Fit, Hand, Node, NodeKind, Taken};
+use super::{Fit, Hand, Moment, Node, NodeKind, Taken};
 use crate::timer::IDLE;
-
-/// A time, and the time of the row taken last.
-type Moment = (i64, Option<i64>);
 
 /// Elements that are in hand or in reach, in the order of the document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,13 +34,13 @@ impl Sequence {
     }
 
     /// Adds the element at a place and those behind it that may be taken instead.
-    fn reach(&mut self, nodes: &[Node], from: usize, (at, last): Moment) {
+    fn reach(&mut self, nodes: &[Node], from: usize, moment: Moment) {
         for (index, node) in nodes.iter().enumerate().skip(from) {
             self.entries.push(Entry {
                 index: u16::try_from(index).unwrap_or(u16::MAX),
                 closed: false,
-                limit: limit(node, last),
-                live: Live::fresh(node, at),
+                limit: limit(node, moment),
+                live: Live::fresh(node, moment),
             });
             if node.min > 0 && !matches!(node.kind, NodeKind::Between { .. }) {
                 break;
@@ -112,10 +109,17 @@ impl Sequence {
 
     /// Negations and absences look at the row at hand; `true`: broken.
     pub(crate) fn forbid(&mut self, nodes: &[Node], hand: &mut Hand<'_>) -> bool {
-        self.entries.iter_mut().any(|entry| {
-            let node = nodes.get(usize::from(entry.index));
-            node.is_some_and(|node| entry.live.forbid(node, hand) != Verdict::Keep)
-        })
+        self.verdict(nodes, hand) != Verdict::Keep
+    }
+
+    /// What negations and absences say of the row at hand.
+    pub(crate) fn verdict(&mut self, nodes: &[Node], hand: &mut Hand<'_>) -> Verdict {
+        let verdicts = self.entries.iter_mut().filter_map(|entry| {
+            let node = nodes.get(usize::from(entry.index))?;
+            Some(entry.live.forbid(node, hand))
+        });
+        let mut verdicts = verdicts.skip_while(|verdict| *verdict == Verdict::Keep);
+        verdicts.next().unwrap_or(Verdict::Keep)
     }
 
     fn fits(&self, nodes: &[Node], hand: &mut Hand<'_>) -> Vec<Fit> {
@@ -145,7 +149,7 @@ impl Sequence {
                 continue;
             }
             let node = nodes.get(usize::from(entry.index));
-            let greedy = node.is_some_and(|node| node.greedy);
+            let greedy = node.is_some_and(|node| entry.live.greedy(node, hand));
             found = Some((place, greedy));
             if greedy {
                 break;
@@ -166,7 +170,7 @@ impl Sequence {
         };
         let stays = entry.live.started() && entry.live.satisfied(node);
         entry.live.take(node, hand);
-        let moment = (hand.at, hand.last());
+        let moment = Moment::after(hand.rows, hand.at);
         if !entry.live.started() {
             // It was spent and begins again.
             self.entries.truncate(1);
@@ -176,9 +180,7 @@ impl Sequence {
             self.entries.truncate(1);
         } else if stays && self.entries.len() > 1 {
             for entry in self.entries.iter_mut().skip(1) {
-                entry.closed = false;
-                let node = nodes.get(usize::from(entry.index));
-                entry.limit = node.map_or(IDLE, |node| limit(node, moment.1));
+                entry.anew(nodes, moment);
             }
         } else {
             self.entries.truncate(1);
@@ -188,38 +190,43 @@ impl Sequence {
 
     /// The row at hand was not taken: elements that asked for the very next row are closed.
     pub(crate) fn close(&mut self, nodes: &[Node], hand: &mut Hand<'_>) {
+        let leads = !self.started();
         for entry in &mut self.entries {
             let Some(node) = nodes.get(usize::from(entry.index)) else {
                 continue;
             };
-            if entry.live.started() {
+            let way = if leads { node.lead } else { node.contiguity };
+            if entry.live.started() || way != Contiguity::Strict {
                 entry.live.close(node, hand);
-            } else if node.contiguity == Contiguity::Strict
-                && entry.live.fit(node, hand) != Fit::Unknown
-                && !matches!(
-                    node.kind,
-                    NodeKind::Between { .. } | NodeKind::Absence { .. }
-                )
-            {
-                entry.closed = true;
+            } else if entry.live.fit(node, hand) != Fit::Unknown {
+                entry.live.shut(node);
             }
         }
     }
 
-    /// No element takes any more.
-    pub(crate) fn shut(&mut self) {
+    /// No step takes any more; absences go on.
+    pub(crate) fn shut(&mut self, nodes: &[Node]) {
         for entry in &mut self.entries {
-            entry.closed = true;
+            if let Some(node) = nodes.get(usize::from(entry.index)) {
+                entry.live.shut(node);
+            }
+        }
+    }
+
+    /// The element before took another row.
+    pub(crate) fn anew(&mut self, nodes: &[Node], moment: Moment) {
+        for entry in &mut self.entries {
+            entry.anew(nodes, moment);
         }
     }
 
     /// An element in reach waits anew from a time.
-    pub(crate) fn restart(&mut self, nodes: &[Node], index: usize, at: i64) {
+    pub(crate) fn restart(&mut self, nodes: &[Node], index: usize, moment: Moment) {
         for entry in &mut self.entries {
             if usize::from(entry.index) == index
                 && let Some(node) = nodes.get(index)
             {
-                entry.live = Live::fresh(node, at);
+                entry.live = Live::fresh(node, moment);
             }
         }
     }
@@ -231,16 +238,14 @@ impl Sequence {
             let Some(node) = nodes.get(index).filter(|_| index != but) else {
                 continue;
             };
-            let negation = matches!(
-                node.kind,
-                NodeKind::Between { .. } | NodeKind::Absence { .. }
-            );
             let way = if entry.live.started() {
                 node.inner
             } else {
                 node.contiguity
             };
-            entry.closed |= way == Contiguity::Strict && !negation;
+            if way == Contiguity::Strict {
+                entry.live.shut(node);
+            }
         }
     }
 
@@ -257,7 +262,8 @@ impl Sequence {
     pub(crate) fn limit(&self, nodes: &[Node]) -> i64 {
         let limits = self.entries.iter().filter_map(|entry| {
             let node = nodes.get(usize::from(entry.index))?;
-            (!entry.closed && entry.live.open(node)).then_some(entry.limit)
+            let open = !entry.closed && entry.live.open(node);
+            open.then(|| entry.limit.min(entry.live.limit(node)))
         });
         limits.min().unwrap_or(IDLE)
     }
@@ -265,10 +271,15 @@ impl Sequence {
     /// Elements whose own `within` has passed: one that has enough rows takes no more; `true`: one has not.
     pub(crate) fn expire(&mut self, nodes: &[Node], at: i64) -> bool {
         let mut expired = false;
-        for entry in self.entries.iter_mut().filter(|entry| entry.limit <= at) {
-            let node = nodes.get(usize::from(entry.index));
-            entry.closed = true;
-            expired |= node.is_some_and(|node| !entry.live.satisfied(node));
+        for entry in &mut self.entries {
+            let Some(node) = nodes.get(usize::from(entry.index)) else {
+                continue;
+            };
+            let inside = entry.live.expire(node, at);
+            if inside || entry.limit <= at {
+                entry.closed = true;
+                expired |= !entry.live.satisfied(node);
+            }
         }
         expired
     }
@@ -293,15 +304,28 @@ impl Sequence {
         if entry.live.started() && entry.live.satisfied(node) {
             self.entries.drain(..place);
             self.entries.truncate(1);
-            let last = super::last_row(rows).map(|taken| taken.at);
-            self.reach(nodes, index + 1, (at, last));
+            self.reach(nodes, index + 1, Moment::after(rows, at));
         }
     }
 }
 
-fn limit(node: &Node, last: Option<i64>) -> i64 {
-    match last {
-        Some(last) if node.within > 0 => last.saturating_add(node.within).saturating_add(1),
+impl Entry {
+    /// The element before it took another row.
+    fn anew(&mut self, nodes: &[Node], moment: Moment) {
+        let Some(node) = nodes.get(usize::from(self.index)) else {
+            return;
+        };
+        if !self.live.started() {
+            self.closed = false;
+            self.limit = limit(node, moment);
+        }
+        self.live.anew(node, moment);
+    }
+}
+
+fn limit(node: &Node, moment: Moment) -> i64 {
+    match moment.last {
+        Some((_, last)) if node.within > 0 => last.saturating_add(node.within).saturating_add(1),
         _ => IDLE,
     }
 }

@@ -3,6 +3,7 @@
 
 mod again;
 mod model;
+mod nested;
 
 use proptest::prelude::*;
 use tidegate_proto::pattern::{Contiguity, OnBreak, Reuse};
@@ -62,6 +63,7 @@ fn node(kind: NodeKind, number: u16, (min, max): (u32, u32), strict: bool) -> No
         max,
         greedy: false,
         contiguity: way,
+        lead: way,
         inner: Contiguity::Relaxed,
         within: 0,
         from: number,

@@ -129,6 +129,20 @@ pub(crate) fn passes(
     passes
 }
 
+/// Whether a row would pass that is too late to be taken: its own values are in `gaze.own`, others as of its time.
+pub(crate) fn admits(
+    plan: &FilterPlan,
+    sight: &mut Sight,
+    (resource, time): (u32, i64),
+    view: &dyn View,
+    gaze: &mut Gaze,
+) -> bool {
+    sight.look(&plan.table, resource, time, view, &mut gaze.now);
+    gaze.overlay();
+    let mut faults = Vec::new();
+    evaluate(&plan.bound, &gaze.now, &mut Vec::new(), &mut faults) == Value::Bool(true)
+}
+
 fn read(cursors: &mut [Cursor<'_>], number: usize, gaze: &mut Gaze) {
     let number = u32::try_from(number).unwrap_or(u32::MAX);
     for (cursor, own) in cursors.iter_mut().zip(&mut gaze.own) {

@@ -299,15 +299,18 @@ impl Group {
             let begins = self.wakes() && at(&self.state.judged, tick.resource, NEVER) == NEVER;
             let used = self.condition.every_row || role == Role::Null || begins;
             let used = used || waiting.values.iter().any(|v| !v.is_missing());
-            if time < *water && self.judges(&waiting) {
-                scratch.late.push(Late {
-                    resource: tick.resource,
-                    time,
-                    row: number,
-                    trigger,
-                    forced: false,
-                });
-            } else if used && time >= *water {
+            if time < *water {
+                let own = (tick.resource, &waiting);
+                if self.judges(&waiting) && self.admits(own, push.view, scratch) {
+                    scratch.late.push(Late {
+                        resource: tick.resource,
+                        time,
+                        row: number,
+                        trigger,
+                        forced: false,
+                    });
+                }
+            } else if used {
                 self.state.waiting.insert(tick.resource, waiting);
                 self.force(tick.resource, number, (trigger, push), scratch);
             }
@@ -361,6 +364,23 @@ impl Group {
                 .by_ref()
                 .take(metrics)
                 .any(|(value, place)| place.judged && !value.is_missing())
+    }
+
+    /// Whether `where` lets a late row pass: one that it rejects is none of the rule's.
+    fn admits(
+        &mut self,
+        (resource, row): (u32, &WaitingRow),
+        view: &dyn View,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let (Some(plan), Some(sight)) = (&self.filter, &mut self.state.filter) else {
+            return true;
+        };
+        let gaze = &mut scratch.filter;
+        let metrics = self.state.sight.metrics.len();
+        let own = row.values.get(metrics..).unwrap_or_default();
+        gaze.own.clone_from_slice(own);
+        filter::admits(plan, sight, (resource, row.time), view, gaze)
     }
 
     /// Takes the oldest row early when too many wait.

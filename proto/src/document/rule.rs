@@ -226,6 +226,13 @@ fn timing(section: &Section<'_>, report: &mut Report) -> Timing {
     let order = section
         .get("order")
         .and_then(|field| choice(field, &words, &[], report));
+    if let (Some(Order::Time), Some(field), Some(_)) =
+        (order, section.get("order"), section.get("graph"))
+    {
+        let problem = "`order: time` is not available yet for graphs";
+        let hint = "leave `order` out: rows are judged as they arrive";
+        report.hint(&field.path, field.mark, problem, hint);
+    }
     Timing {
         disorder,
         idle,

@@ -130,7 +130,7 @@ const fn of_anomaly(function: StateFunction) -> StateEntry {
         ),
         F::Cusum => entry(
             "cusum(x, 0.5, 5, 30)",
-            "1 or −1 on the row at which the sum of deviations passes h upwards or downwards, else 0; it then learns anew",
+            "1 or −1 on the row at which the sum of deviations passes h upwards or downwards, else 0; it then learns anew; k and h above 0",
             "cusum(temperature, 0.5, 5) != 0",
         ),
         F::SeasonMean => entry(
@@ -145,7 +145,7 @@ const fn of_anomaly(function: StateFunction) -> StateEntry {
         ),
         F::HoltWinters => entry(
             "holt_winters(x, 24, 6).high",
-            "seasonal forecast of equal steps, m of them a season, h steps ahead: `.value`, `.low`, `.high`",
+            "seasonal forecast of equal steps, m of them a season, h steps ahead: `.value`, `.low`, `.high`; weights above 0, at most 1",
             "holt_winters(power, 24, 6).high > 95",
         ),
         F::Forecast => entry(

@@ -47,10 +47,9 @@ const fn condition(
 pub(super) static STREAM: [StreamEntry; 39] = [
     StreamEntry {
         arguments: (0, 1),
-        filter: false,
         ..aggregate(
             F::Count,
-            "count(x, \"5m\")",
+            "count(x, \"5m\", filter)",
             "number of rows, or of rows with x; 0 when there are none",
             "count(\"5m\") > 3",
         )

@@ -218,8 +218,14 @@ impl Lowering<'_> {
                         .iter()
                         .copied()
                         .chain(crate::catalogue::function_names());
-                    let hint = tidegate_proto::issue::nearest(&call.name, names)
-                        .map_or_else(String::new, |near| format!("did you mean `{near}`?"));
+                    let near = tidegate_proto::issue::nearest(&call.name, names);
+                    let hint = near.map_or_else(String::new, |near| {
+                        if near == call.name.as_str() {
+                            format!("it is a function: write `{near}(…)`")
+                        } else {
+                            format!("did you mean `{near}`?")
+                        }
+                    });
                     self.problem(at, format!("unknown method `{}`", call.name), hint);
                 }
                 for argument in &mut call.args {

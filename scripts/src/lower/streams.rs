@@ -326,10 +326,10 @@ impl Lowering<'_> {
         let function = entry.function;
         let mut given = parts.arguments;
         if function == StreamFunction::Count
-            && given.last().is_some_and(|(_, condition)| *condition)
+            && given.first().is_some_and(|(_, condition)| *condition)
         {
             let text = given
-                .last()
+                .first()
                 .map(|(x, _)| x.normal_text().to_string())
                 .unwrap_or_default();
             self.problem(

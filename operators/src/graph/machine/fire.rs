@@ -128,9 +128,7 @@ impl<S: Scene> Machine<'_, S> {
                 if self.is_delay(node) {
                     let rows: SmallVec<[SeenRow; 1]> =
                         self.sheet.causes(self.plan, trigger.from).into();
-                    if let Some(sheet) = self.sheet.nodes.get_mut(node) {
-                        sheet.rows = rows;
-                    }
+                    self.sheet.starts.insert(node, rows);
                 }
                 fired.insert(node);
             }

@@ -143,9 +143,11 @@ impl PatternUnit {
                 trigger,
                 forced: false,
             };
-            if time < *water && self.judges(&waiting) {
-                scratch.late.push(late);
-            } else if used && time >= *water {
+            if time < *water {
+                if self.judges(&waiting) && self.admits(&late, &waiting, push.view, scratch) {
+                    scratch.late.push(late);
+                }
+            } else if used {
                 self.state.waiting.insert(tick.resource, waiting);
                 self.force(late, (push.waiting_rows, push.view), scratch);
             }
@@ -159,6 +161,24 @@ impl PatternUnit {
         let judged = |place: &usize| row.values.get(*place).is_some_and(|v| !v.is_missing());
         let mut metrics = self.pattern.tests.iter().flat_map(|test| &test.metrics);
         self.pattern.every_row || metrics.any(judged)
+    }
+
+    /// Whether `where` lets a late row pass: one that it rejects is none of the rule's.
+    fn admits(
+        &mut self,
+        late: &Late,
+        row: &WaitingRow,
+        view: &dyn View,
+        scratch: &mut PatternScratch,
+    ) -> bool {
+        let (Some(plan), Some(sight)) = (&self.plan.filter, &mut self.state.filter) else {
+            return true;
+        };
+        let gaze = &mut scratch.filter;
+        let metrics = self.state.sight.metrics.len();
+        let own = row.values.get(metrics..).unwrap_or_default();
+        gaze.own.clone_from_slice(own);
+        filter::admits(plan, sight, (late.resource, late.time), view, gaze)
     }
 
     /// Takes the oldest row early when too many wait.

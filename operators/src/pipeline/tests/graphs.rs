@@ -258,7 +258,7 @@ fn sensors_over_other_resources_ask_for_metrics_of_other_names_and_are_refused_u
         panic!("{rule:?}");
     };
     let mut issues = Vec::new();
-    let draft = crate::plan::graph::Draft::compile(&rule, body, &mut issues).unwrap();
+    let draft = crate::plan::graph::Draft::compile(body, &mut issues).unwrap();
     let plan = draft.finish(&rule, Vec::new());
     let labels: Vec<&str> = plan
         .table

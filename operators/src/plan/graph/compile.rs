@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidegate_proto::graph::{
     DATA, FALSE, Graph, GraphNode, GraphNodeKind, Prior, Sensor, States, TRUE, table_problem,
 };
-use tidegate_proto::{ActionKind, FormulaText, Issue, Issues, Order, Rule};
+use tidegate_proto::{ActionKind, FormulaText, Issue, Issues, Rule};
 use tidegate_scripts::{AliasScope, Formula, FormulaContext, name_problem};
 
 use super::order::{parents_first, run_order};
@@ -191,12 +191,7 @@ pub(super) fn names_of(own: usize, formulas: &Formulas, graph: &Graph) -> BTreeS
 }
 
 /// What is wrong with a rule before its formulas are looked at.
-fn head(rule: &Rule, graph: &Graph, issues: &mut Issues) {
-    if rule.timing.order == Some(Order::Time) {
-        let problem = "`order: time` is not available yet for graphs";
-        let hint = "leave `order` out: rows are judged as they arrive";
-        issues.push(Issue::new("order", tidegate_proto::Mark::default(), problem).hint(hint));
-    }
+fn head(graph: &Graph, issues: &mut Issues) {
     for node in &graph.nodes {
         if let Some(problem) = name_problem(&node.name) {
             issues.push(issue(node, problem, "give the node another name"));
@@ -224,7 +219,7 @@ fn too_large(graph: &Graph, found: &TooLarge) -> Option<Issue> {
 impl Draft {
     pub(crate) fn compile(rule: &Rule, graph: &Graph, issues: &mut Issues) -> Option<Self> {
         let before = issues.len();
-        head(rule, graph, issues);
+        head(graph, issues);
         let scope = names(graph).with_groups(&crate::plan::members::names(rule));
         let own = graph.nodes.iter().map(|node| match &node.kind {
             GraphNodeKind::Sensor(sensor) => formulas(sensor, &scope, issues),

@@ -54,7 +54,7 @@ pub(super) fn run_order(graph: &Graph, formulas: &[Formulas], issues: &mut Issue
             if let Some(node) = left.keys().next().and_then(|index| graph.nodes.get(*index)) {
                 let problem = format!("formulas name each other in a circle: {}", names.join(", "));
                 let hint =
-                    "let one of them read `prev(a.value)` of a trigger's source, or leave it out";
+                    "take one name out of the circle: a node may read its own last run with `prev`";
                 issues.push(issue(node, problem, hint));
             }
             break;

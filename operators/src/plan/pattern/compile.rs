@@ -39,14 +39,22 @@ struct Builder<'a> {
     issues: &'a mut Issues,
 }
 
-fn aliased(text: &FormulaText, scope: &AliasScope, issues: &mut Issues) -> Option<Formula> {
-    match Formula::compile_aliased(text, FormulaContext::Condition, scope) {
-        Ok(formula) => Some(formula),
-        Err(found) => {
-            issues.extend(found);
-            None
+fn aliased(
+    text: &FormulaText,
+    condition: bool,
+    scope: &AliasScope,
+    issues: &mut Issues,
+) -> Option<Formula> {
+    let compiled = Formula::compile_aliased(text, FormulaContext::Condition, scope);
+    let found = compiled.and_then(|formula| {
+        let found = formula.mismatches(text, condition);
+        if found.is_empty() {
+            Ok(formula)
+        } else {
+            Err(found)
         }
-    }
+    });
+    found.map_err(|found| issues.extend(found)).ok()
 }
 
 pub(super) fn small(number: usize) -> u16 {
@@ -61,7 +69,7 @@ impl Builder<'_> {
         own: bool,
     ) -> Test {
         let scope = self.names.seen_from(number).with_groups(self.groups);
-        if let Some(formula) = aliased(text, &scope, self.issues) {
+        if let Some(formula) = aliased(text, true, &scope, self.issues) {
             let formula = match of {
                 Some(of) => formula.with_metrics(&|name| elsewhere::named(name, &of.name)),
                 None => formula,
@@ -127,6 +135,7 @@ impl Builder<'_> {
             max: element.max.unwrap_or(u32::MAX),
             greedy: element.greedy,
             contiguity: element.contiguity,
+            lead: element.lead,
             inner: element.inner,
             within: element.within.map_or(0, |span| span.0),
             from: small(number),
@@ -171,13 +180,12 @@ impl Draft {
         let steps = builder.nodes(&pattern.steps);
         let tests = builder.tests;
         let all = names.all().with_groups(&groups);
-        let emit = pattern
-            .emit
-            .iter()
-            .filter_map(|(name, text)| Some((Arc::clone(name), aliased(text, &all, issues)?)));
+        let emit = pattern.emit.iter().filter_map(|(name, text)| {
+            Some((Arc::clone(name), aliased(text, false, &all, issues)?))
+        });
         let emit: Vec<(Arc<str>, Formula)> = emit.collect();
         let having = pattern.having.as_ref();
-        let having = having.and_then(|text| aliased(text, &all, issues));
+        let having = having.and_then(|text| aliased(text, true, &all, issues));
         (issues.len() == before).then(|| Self {
             wide: crate::plan::wide::is_wide(rule),
             pattern: pattern.clone(),

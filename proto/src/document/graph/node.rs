@@ -138,6 +138,10 @@ fn sensor(section: &Section<'_>, report: &mut Report) -> Option<Sensor> {
     let mut sensor = common(section, report);
     sensor.formula = written;
     sensor.of = section.get("of").and_then(|field| formula(field, report));
+    // The task's own resource, which it looks at anyway.
+    sensor.of = sensor
+        .of
+        .filter(|of| !matches!(of.source.trim(), "$" | "${resource}"));
     if let Some(field) = section.get("threshold") {
         if let Some(both) = section.get("states") {
             let problem = "`states` and `threshold` do not go together";
@@ -306,6 +310,9 @@ fn priors(field: &Field<'_>, names: &[Arc<str>], report: &mut Report) -> Option<
         report.add(&field.path, field.node.mark, problem);
     }
     let found: Vec<u64> = found.into_iter().flatten().collect();
+    if report.issues.len() > before {
+        return None;
+    }
     sums_to_one(&found, field, "the priors", report);
     (report.issues.len() == before).then_some(found)
 }

@@ -33,19 +33,19 @@ pub(super) fn check(pattern: &Pattern, section: &Section<'_>, open: bool, report
     if !open || pattern.every == Every::Never {
         let last_not = last.filter(|element| element.is_between());
         if let (Some(element), None) = (last_not, pattern.within) {
-            needs_within(element, "a `not` at the end", report);
+            needs_end(element, report);
         }
         return;
     }
     let mut seen = false;
     for element in steps {
         if waits(element, element.contiguity, &mut seen) {
-            needs_within(element, "this element", report);
+            needs_within(element, report);
             return;
         }
     }
     if let Some(element) = last.filter(|element| element.is_between()) {
-        needs_within(element, "a `not` at the end", report);
+        needs_end(element, report);
     }
 }
 
@@ -53,9 +53,17 @@ fn tell(element: &Element, problem: &str, hint: &str, report: &mut Report) {
     report.hint(&element.path, element.mark, problem, hint);
 }
 
-fn needs_within(element: &Element, what: &str, report: &mut Report) {
-    let problem = format!("{what} can wait for ever: the pattern needs `within`");
+fn needs_within(element: &Element, report: &mut Report) {
+    let problem = "this element can wait for ever: the pattern needs `within`";
     let hint = "write `within: 10m` beside `steps`, or `within: none` to keep attempts for ever";
+    report.hint(&element.path, element.mark, problem, hint);
+}
+
+/// A `not` at the end is done when the pattern's time is over.
+fn needs_end(element: &Element, report: &mut Report) {
+    let problem = "a `not` at the end can wait for ever: the pattern needs `within`";
+    let hint =
+        "write `within: 10m` beside `steps`, or say for how long with `for` beside the `not`";
     report.hint(&element.path, element.mark, problem, hint);
 }
 

@@ -8,6 +8,7 @@ use crate::document::across::rows_of;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, flag, formula, span, text};
+use crate::issue::Mark;
 use crate::pattern::{
     Contiguity, Element, ElementKind, MOST_ELEMENTS, MOST_STEPS, MOST_TIMES, OnBreak,
 };
@@ -89,6 +90,8 @@ struct Place {
 pub(super) struct Reader {
     contiguity: Contiguity,
     names: BTreeSet<String>,
+    /// Elements without a name, which are called by their place: name, path and mark.
+    unnamed: Vec<(Arc<str>, Arc<str>, Mark)>,
     count: usize,
 }
 
@@ -111,6 +114,7 @@ impl Reader {
         Self {
             contiguity,
             names: BTreeSet::new(),
+            unnamed: Vec::new(),
             count: 0,
         }
     }
@@ -128,7 +132,16 @@ impl Reader {
             in_and: false,
             in_or: false,
         };
-        self.elements(field, place, report)
+        let elements = self.elements(field, place, report);
+        for (name, path, mark) in &self.unnamed {
+            if self.names.contains(name.as_ref()) {
+                let problem = format!(
+                    "the name `{name}` is there twice: so is this element called by its place"
+                );
+                report.hint(path, *mark, problem, "give it a name of its own with `as`");
+            }
+        }
+        elements
     }
 
     fn elements(&mut self, field: &Field<'_>, place: Place, report: &mut Report) -> Vec<Element> {
@@ -200,7 +213,13 @@ impl Reader {
             }
             (alias, None) => alias,
         };
+        let unnamed = alias.is_none();
         let mut element = self.blank(item, alias, ElementKind::Step(None));
+        if unnamed {
+            let name = Arc::clone(&element.alias);
+            let path = Arc::clone(&element.path);
+            self.unnamed.push((name, path, element.mark));
+        }
         self.options(&section, &mut element, report);
         element.of = section.get("of").and_then(|field| rows_of(field, report));
         let deeper = Place {
@@ -244,6 +263,7 @@ impl Reader {
             max: Some(1),
             greedy: false,
             contiguity: self.contiguity,
+            lead: Contiguity::Relaxed,
             inner: self.contiguity,
             until: None,
             within: None,
@@ -278,6 +298,9 @@ impl Reader {
                 && let Some(word) = choice(field, &CONTIGUITY, &[], report)
             {
                 *value = word;
+                if name == "contiguity" {
+                    element.lead = word;
+                }
             }
         }
         times(section, element, report);

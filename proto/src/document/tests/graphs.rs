@@ -194,6 +194,15 @@ fn what_nodes_mean_together_is_checked() {
         let told = read(&format!("nodes:\n{body}  a: {sensor}\n")).unwrap_err();
         assert_eq!(told, [wanted]);
     }
+    let told =
+        read("nodes: { a: { formula: x, states: { Up: \"> 1\" }, priors: { A: 0.5, B: 0.5 } } }\n");
+    assert_eq!(
+        told.unwrap_err().len(),
+        2,
+        "no false sum beside the unknown states"
+    );
+    let own = "nodes: { a: { formula: x > 1, of: \"${resource}\" } }\ntriggers: [ { from: a, do: m } ]\nactuators: { m: { log: x } }\n";
+    assert!(read(own).is_ok(), "the task's own resource, written out");
     let told = read(
         "nodes: { a: { formula: x > 1 }, g: { gate: AND, of: [a] } }\ntriggers: [ { from: g, do: g } ]\n",
     )

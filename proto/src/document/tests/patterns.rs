@@ -80,7 +80,19 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "every: none\nsteps: [ { a: x > 0 }, { not: y > 0 } ]",
         &[
-            "6:26: rule r: pattern.steps[1]: a `not` at the end can wait for ever: the pattern needs `within` (write `within: 10m` beside `steps`, or `within: none` to keep attempts for ever)",
+            "6:26: rule r: pattern.steps[1]: a `not` at the end can wait for ever: the pattern needs `within` (write `within: 10m` beside `steps`, or say for how long with `for` beside the `not`)",
+        ],
+    ),
+    (
+        "within: 1m\nsteps: [ { where: x > 0 }, { s1: y > 0 } ]",
+        &[
+            "6:12: rule r: pattern.steps[0]: the name `s1` is there twice: so is this element called by its place (give it a name of its own with `as`)",
+        ],
+    ),
+    (
+        "within: 1m\nsteps: [ { s2: x > 0 }, { where: y > 0 } ]",
+        &[
+            "6:27: rule r: pattern.steps[1]: the name `s2` is there twice: so is this element called by its place (give it a name of its own with `as`)",
         ],
     ),
     (
