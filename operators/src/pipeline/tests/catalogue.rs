@@ -36,7 +36,11 @@ fn errors(world: &World) -> Vec<String> {
 
 #[test]
 fn stream_functions_look_back_without_errors() {
-    for entry in catalogue().filter(|entry| entry.stream.is_some()) {
+    use tidegate_scripts::StreamFunction::{Members, StaleCount};
+    // Those two ask for a group among the inputs.
+    let of_groups = [Some(Members), Some(StaleCount)];
+    let of_rows = catalogue().filter(|entry| entry.stream.is_some());
+    for entry in of_rows.filter(|entry| !of_groups.contains(&entry.stream)) {
         let mut world = World::new();
         world.apply(&when("example", entry.example, 0));
         house_of_rows(&mut world);

@@ -128,10 +128,15 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "steps: [ { a: x } ]\nby: line",
+        &[
+            "6:7: rule r: pattern.by: `by` is the key of a rule over everything, and this one has `for` (leave `for` out, or leave `by` out: the key is the resource)",
+        ],
+    ),
+    (
         "steps: [ { a: x }, { as: n, not: y, for: 1m, on_break: spend } ]\nby: line",
         &[
             "5:58: rule r: pattern.steps[1].on_break: `spend` is for a `not` without `for` inside an `and`",
-            "6:7: rule r: pattern.by: `by` is the key of a rule over everything, and this one has `for` (leave `for` out, or leave `by` out: the key is the resource)",
         ],
     ),
 ];

@@ -277,7 +277,7 @@ const RULES: &[(&str, &[&str])] = &[
         "when: x\ndescription: 5\nenabled: true",
         &[
             "5:14: rule r: description: `5` is not a text (write \"5\")",
-            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, levels, hold, clear, clear_hold, dampen, again, flapping, active, never_lower, window, by, emit, having, null_keys, pattern, graph, join, inputs, clock, max_skew, then, to)",
+            "6:1: rule r: enabled: unknown field `enabled` (known here: kind, name, description, for, where, disorder, idle, order, when, levels, hold, clear, clear_hold, dampen, again, flapping, active, never_lower, window, by, emit, having, null_keys, pattern, graph, join, from, inputs, clock, max_skew, then, to)",
         ],
     ),
 ];

@@ -90,6 +90,38 @@ impl World {
         asks.fits(&id(resource), traits, &self.above(&id(resource), &parents))
     }
 
+    /// A resource is this from here on; those below it may fit elsewhere.
+    fn set(
+        &mut self,
+        resource: u32,
+        traits: Traits,
+        exists: bool,
+        groups: &mut Groups,
+        moves: &mut Vec<Move>,
+    ) {
+        let moved = groups.kin.set(&id(resource), traits.parent.as_ref());
+        if exists {
+            self.traits.insert(resource, traits);
+        } else {
+            self.traits.remove(&resource);
+        }
+        let below = groups.kin.below(&id(resource));
+        let known = self.traits.keys().copied();
+        let below = known.filter(|r| moved && below.contains(&id(*r)));
+        let again: Vec<u32> = std::iter::once(resource).chain(below).collect();
+        let empty = Traits::default();
+        for other in again {
+            let stand = Stand {
+                resource: other,
+                id: id(other),
+                traits: self.traits.get(&other).unwrap_or(&empty),
+                above: groups.kin.above(&id(other)),
+                exists: self.traits.contains_key(&other),
+            };
+            groups.refit(&stand, moves);
+        }
+    }
+
     fn stands(&self, groups: &Groups) -> Vec<Stand<'_>> {
         let known = self.traits.iter();
         let known = known.map(|(resource, traits)| Stand {
@@ -124,28 +156,7 @@ proptest! {
                         kind: kind.then(|| Arc::from("t")),
                         ..Traits::default()
                     };
-                    let moved = groups.kin.set(&id(resource), traits.parent.as_ref());
-                    if exists {
-                        world.traits.insert(resource, traits.clone());
-                    } else {
-                        world.traits.remove(&resource);
-                    }
-                    let below = if moved { groups.kin.below(&id(resource)) } else { BTreeSet::new() };
-                    let known: Vec<u32> = world.traits.keys().copied().collect();
-                    let below = known.into_iter().filter(|r| below.contains(&id(*r)));
-                    let mut again: Vec<u32> = vec![resource];
-                    again.extend(below);
-                    for other in again {
-                        let empty = Traits::default();
-                        let stand = Stand {
-                            resource: other,
-                            id: id(other),
-                            traits: world.traits.get(&other).unwrap_or(&empty),
-                            above: groups.kin.above(&id(other)),
-                            exists: world.traits.contains_key(&other),
-                        };
-                        groups.refit(&stand, &mut moves);
-                    }
+                    world.set(resource, traits, exists, &mut groups, &mut moves);
                 }
                 Act::Asks(task, of, form) => {
                     let wanted = criterion(of, form);

@@ -50,7 +50,7 @@ pub(super) const JOINS: &[(&str, &[&str])] = &[
     (
         "when: x > y\ninputs: { y: { resource: r2, metric: y } }\nclock: own",
         &[
-            "4:1: rule r: inputs: `inputs` belong to the task of a resource, and the rule has no `for` (write `for: all`, or leave `inputs` out: the one task sees every resource)",
+            "4:1: rule r: inputs: an input of one resource belongs to the task of a resource, and the rule has no `for` (write `for: all`, or make it a group: `of: { ids: [ … ] }`)",
             "5:1: rule r: clock: without `for` there is no resource whose own time could count (write `least` or `newest`)",
         ],
     ),
