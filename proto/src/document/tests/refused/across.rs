@@ -20,8 +20,8 @@ pub(super) const ACROSS: &[(&str, &[&str])] = &[
     (
         "when: x > 1.0\nfrom: { rule: [ a, \"b c\" ], kinds: [ raised, late ] }",
         &[
-            "5:20: rule r: from.rule[1]: `b c` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`",
-            "5:45: rule r: from.kinds[1]: `late` is not one of result, raised, updated, cleared, window, match, state",
+            "5:21: rule r: from.rule[1]: `b c` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit",
+            "5:46: rule r: from.kinds[1]: `late` is not one of result, raised, updated, cleared, window, match, state (did you mean `state`?)",
         ],
     ),
     (
