@@ -257,7 +257,7 @@ fn sensors_over_other_resources_ask_for_metrics_of_other_names() {
         panic!("{rule:?}");
     };
     let mut issues = Vec::new();
-    let draft = crate::plan::graph::Draft::compile(body, &mut issues).unwrap();
+    let draft = crate::plan::graph::Draft::compile(&rule, body, &mut issues).unwrap();
     let plan = draft.finish(&rule, Vec::new());
     let labels: Vec<&str> = plan
         .table

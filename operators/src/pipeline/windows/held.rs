@@ -410,6 +410,7 @@ impl WindowUnit {
             groups: limits.groups,
             limits,
             quiet: &[],
+            heard: false,
         };
         let mut uses = Vec::new();
         for resource in resources {
