@@ -76,7 +76,7 @@ fn types_that_never_fit_are_told_with_their_places() {
         ),
         (
             "pattern: { within: 5s, steps: [ { a: { where: t > 0, max: 3 } } ], emit: { v: a.t.sum() } }",
-            "4:82: pattern.emit.v: unknown method `sum` (it is a function: write `sum(…)`)",
+            "4:83: pattern.emit.v: unknown method `sum` (it is a function: write `sum(…)`)",
         ),
     ] {
         let text = format!("kind: Rule\nname: r\nfor: all\n{fields}\n");

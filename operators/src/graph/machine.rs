@@ -155,12 +155,12 @@ impl<S: Scene> Machine<'_, S> {
         if !runs {
             return;
         }
+        let lost = !birth && !evicted.is_empty();
         for node in ran.iter().chain(&nodes) {
             if let Some(part) = self.plan.part.get(*node) {
                 evicted.remove(part);
             }
         }
-        let lost = !birth && !evicted.is_empty();
         self.passes(at, ran, nodes);
         if lost {
             self.record(at, false, &evicted);
