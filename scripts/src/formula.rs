@@ -409,7 +409,8 @@ pub(crate) fn compile_source(
             hint: String::new(),
         }]);
     }
-    let ast = sandbox::parse(source).map_err(|error| vec![parse_problem(&error)])?;
+    let ast = sandbox::parse(source)
+        .map_err(|error| vec![crate::wording::parse_problem(&error, source)])?;
     let names = author_names(&ast);
     let (functions, mut problems) = lower_functions(&ast, &names, context);
     for name in &names {
@@ -444,28 +445,6 @@ pub(crate) fn compile_source(
     Ok(Formula {
         inner: Arc::new(inner),
     })
-}
-
-fn parse_problem(error: &rhai::ParseError) -> Problem {
-    let text = error.err_type().to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-    let hint = match error.err_type() {
-        rhai::ParseErrorType::Reserved(word)
-            if ["null", "nil", "void"].contains(&word.as_str()) =>
-        {
-            "a missing value is written `()`; `has(x)` asks for one".to_owned()
-        }
-        rhai::ParseErrorType::Reserved(word) if rhai::is_valid_identifier(word) => {
-            format!("a metric of this name is written `metric(\"{word}\")`")
-        }
-        _ => String::new(),
-    };
-    Problem {
-        at: error.position(),
-        problem: first.into_iter().chain(letters).collect(),
-        hint,
-    }
 }
 
 /// A problem as an issue of the document that the text stands in.

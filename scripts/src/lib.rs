@@ -38,6 +38,7 @@ mod stream;
 mod template;
 mod transform;
 mod value;
+mod wording;
 
 pub use alias::{AliasField, AliasKind, AliasPick, AliasScope, AliasSlot, name_problem};
 pub use catalogue::{Entry, catalogue};

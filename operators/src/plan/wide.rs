@@ -11,7 +11,7 @@ use tidegate_scripts::{Formula, FormulaContext, Slot, Template, name_problem};
 use super::join::JoinPlan;
 use super::members::{self, GroupCall, GroupPlan};
 use super::slots::{Form, SlotTable};
-use super::{Plan, PlanBody, elsewhere, join};
+use super::{FilterPlan, Plan, PlanBody, elsewhere, join};
 use crate::watermark::OwnTiming;
 
 /// What runs on the rows of a task.
@@ -171,6 +171,7 @@ pub(crate) fn compile(rule: &Rule) -> Result<Plan, Issues> {
     }
     let (columns, calls) = columns(&across, table);
     refuse_idle(rule, &columns, every_row, &mut issues);
+    refuse_filter(rule, filter.as_deref(), &mut issues);
     if !issues.is_empty() {
         return Err(issues);
     }
@@ -330,6 +331,26 @@ fn refuse_idle(rule: &Rule, columns: &[ColumnPlan], every_row: bool, issues: &mu
             let problem = "no formula of the rule asks for this input";
             let hint = "leave it out, or use its name in a formula";
             issues.push(Issue::new(path, input.mark(), problem).hint(hint));
+        }
+    }
+}
+
+/// `where` sees a row of the resource's own, which does not know what others said: it would never be true.
+fn refuse_filter(rule: &Rule, filter: Option<&FilterPlan>, issues: &mut Issues) {
+    let (Some(filter), Some(text)) = (filter, rule.filter.as_ref()) else {
+        return;
+    };
+    for place in &filter.table.places {
+        let Form::Metric(name) = &place.form else {
+            continue;
+        };
+        if rule.across.inputs.iter().any(|input| input.name == *name) {
+            let problem = format!(
+                "`where` looks at the resource's own rows, which do not have the input `{name}`"
+            );
+            let hint =
+                "ask for it in the condition, or give the input another name than the metric";
+            issues.push(Issue::new(text.path.as_ref(), text.mark, problem).hint(hint));
         }
     }
 }

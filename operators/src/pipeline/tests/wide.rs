@@ -241,6 +241,10 @@ fn what_does_not_fit_together_is_refused_with_a_way_to_mend_it() {
             "inputs.x: no formula of the rule asks for this input",
         ),
         (
+            format!("{}\nwhere: x > 2", beside("x: { resource: r2, metric: m }", "x > a")),
+            "where: `where` looks at the resource's own rows, which do not have the input `x`",
+        ),
+        (
             beside("x: { resource: '${a}', metric: m }", "x > 1"),
             "`a` is no trait of the task's resource",
         ),

@@ -349,6 +349,12 @@ fn state(
     let end = section.get("end").map(|field| formula(field, report));
     let max = maybe_span(&section, "max", report).ok()?;
     let min = maybe_span(&section, "min", report).ok()?;
+    if let (Some(least), Some(most), Some(field)) = (min, max, section.get("min"))
+        && least > most
+    {
+        let problem = "every window would be shorter than `min`: none could ever have a result";
+        report.hint(&field.path, field.mark, problem, "make `min` at most `max`");
+    }
     let true_for = maybe_span(&section, "true_for", report).ok()?;
     let include_end = section
         .get("include_end")

@@ -3,6 +3,12 @@
 /// Fields of a rule, and what is told.
 pub(super) const WINDOWS: &[(&str, &[&str])] = &[
     (
+        "window: { state: { start: \"x > 1\", min: 5m, max: 1m } }\nemit: { n: count() }",
+        &[
+            "4:36: rule r: window.state.min: every window would be shorter than `min`: none could ever have a result (make `min` at most `max`)",
+        ],
+    ),
+    (
         "window: { session: { gap: 5m, at_gap: jion }, offset: 1s }\nemit: { n: count() }",
         &[
             "4:39: rule r: window.session.at_gap: `jion` is not one of split, join (did you mean `join`?)",
