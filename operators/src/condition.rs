@@ -171,6 +171,16 @@ impl Task {
         })
     }
 
+    /// What was known at the last judgement, for what a timer tells; what goes on waiting tells of the same row.
+    pub(crate) fn known(&mut self, rules: &Rules) -> Kept {
+        let kept = if self.due(rules) == IDLE {
+            self.kept.take()
+        } else {
+            self.kept.clone()
+        };
+        kept.map(|kept| *kept).unwrap_or_default()
+    }
+
     /// The event time of the next timer, [`IDLE`] if none runs.
     pub(crate) fn due(&self, rules: &Rules) -> i64 {
         let levels = self.levels().zip(&rules.levels);

@@ -25,6 +25,6 @@ pub mod window;
 pub use pipeline::{
     ApplyReport, AttemptSeen, Limits, PartReport, PartState, Pipeline, PipelineBreaks,
     PipelineSettings, Portrait, PortraitNode, RestoreError, Sighting, Suspects, TaskCounters,
-    TaskState, View,
+    TaskState, Untold, View,
 };
 pub use plan::{Plan, PlanTemplate, Reach, TemplateForm};

@@ -14,6 +14,7 @@ mod apply;
 mod apply_window;
 mod arguments;
 mod attempts;
+mod awaiting;
 mod cells;
 mod clock;
 mod describe;
@@ -65,7 +66,7 @@ use self::windows::{WindowScratch, WindowUnit};
 
 pub use api::{
     ApplyReport, Limits, PartReport, PartState, PipelineBreaks, PipelineSettings, RestoreError,
-    TaskCounters, TaskState, View,
+    TaskCounters, TaskState, Untold, View,
 };
 pub use attempts::AttemptSeen;
 pub use portrait::{Portrait, PortraitNode};
@@ -293,19 +294,11 @@ impl Pipeline {
         self.find_columns(batch);
         self.pick();
         let push = Push {
-            batch,
-            rows: rows.clone(),
-            picked: None,
             ticks: &self.ticks,
             columns: &self.columns,
-            water: &[],
             sequence: self.sequence,
-            view,
-            waiting_rows: self.settings.limits.waiting_rows,
-            groups: self.settings.limits.groups,
-            limits: self.settings.limits,
             quiet,
-            heard: false,
+            ..Push::of(batch, rows.clone(), self.settings.limits, view)
         };
         self.sequence += rows.len() as u64;
         let hit = self.settings.breaks.hit(batch, rows);

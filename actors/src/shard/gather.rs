@@ -364,7 +364,7 @@ impl Shard {
         let (metrics, outcomes) = (&mut gathered.metrics, &mut self.work.outcomes);
         let plan = Arc::clone(plan);
         let report = if reads {
-            let view = super::streams::Described(&gathered.registry);
+            let view = tidegate_operators::Untold(&gathered.registry);
             let settings = self.settings.pipeline;
             let streams = &mut self.gathering.streams;
             let rules = streams
@@ -386,7 +386,7 @@ impl Shard {
             Some(mut rules) => {
                 self.state.gathered.stream_clocks.remove(name);
                 let registry = &self.state.gathered.registry;
-                let view = super::streams::Described(registry);
+                let view = tidegate_operators::Untold(registry);
                 rules.remove(name, &view, trigger, outcomes);
             }
             None => self

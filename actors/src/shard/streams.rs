@@ -3,39 +3,15 @@
 
 use std::sync::Arc;
 
-use tidegate_operators::{Plan, View};
+use tidegate_operators::{Plan, Untold};
 use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
-use tidegate_proto::resource::Traits;
 use tidegate_proto::time::Timestamp;
-use tidegate_proto::value::Value;
 
 use super::{Shard, Work};
 use crate::command::{Command, Refusal};
 use crate::epoch::IntakeRecord;
 use crate::parcel::SaidPiece;
-use crate::registry::Registry;
 use crate::rule::{chain_issue, parse_rule};
-
-/// What readers see of resources: what they are, but not their events.
-pub(super) struct Described<'a>(pub(super) &'a Registry);
-
-impl View for Described<'_> {
-    fn resource(&self, resource: u32) -> &str {
-        self.0.resource(resource)
-    }
-
-    fn traits(&self, resource: u32) -> &Traits {
-        self.0.traits(resource)
-    }
-
-    fn last(&self, _: u32, _: u32) -> Option<(Timestamp, Value)> {
-        None
-    }
-
-    fn resources(&self) -> u32 {
-        self.0.resources()
-    }
-}
 
 impl Shard {
     /// Which rules a rule reads, as far as this shard knows.
@@ -140,7 +116,7 @@ impl Shard {
             let Work {
                 watch, outcomes, ..
             } = &mut self.work;
-            let view = Described(&self.state.gathered.registry);
+            let view = Untold(&self.state.gathered.registry);
             rules.without(&watch.barred, |rules| {
                 rules.push(&batch, 0..1, &view, outcomes);
             });
@@ -195,7 +171,7 @@ impl Shard {
             let Work {
                 watch, outcomes, ..
             } = &mut self.work;
-            let view = Described(&self.state.gathered.registry);
+            let view = Untold(&self.state.gathered.registry);
             rules.without(&watch.barred, |rules| rules.advance(clock, &view, outcomes));
             self.settle_gathered();
             self.pass_on(&Arc::from(name.as_str()), clock);
@@ -235,7 +211,7 @@ impl Shard {
     /// A resource is something else for readers too.
     pub(super) fn describe_streams(&mut self, resource: u32, trigger: Trigger) {
         for rules in self.gathering.streams.values_mut() {
-            let view = Described(&self.state.gathered.registry);
+            let view = Untold(&self.state.gathered.registry);
             let outcomes = &mut self.work.outcomes;
             rules.describe(resource, (None, None), &view, trigger, outcomes);
         }
@@ -244,7 +220,7 @@ impl Shard {
     /// A resource is no more, for readers too.
     pub(super) fn forget_streams(&mut self, resource: u32, trigger: Trigger) {
         for rules in self.gathering.streams.values_mut() {
-            let view = Described(&self.state.gathered.registry);
+            let view = Untold(&self.state.gathered.registry);
             rules.forget(resource, &view, trigger, &mut self.work.outcomes);
         }
     }
@@ -267,7 +243,7 @@ impl Shard {
             .collect();
         for name in names {
             if let Some(rules) = self.gathering.streams.get_mut(&name) {
-                let view = Described(&self.state.gathered.registry);
+                let view = Untold(&self.state.gathered.registry);
                 rules.until(time, &view, &mut self.work.outcomes);
             }
         }

@@ -15,6 +15,34 @@ pub trait View {
     fn resources(&self) -> u32;
 }
 
+/// The view of rules that begin with what they read themselves: what resources are, but not what their twins know.
+#[derive(Clone, Copy)]
+pub struct Untold<'a>(pub &'a dyn View);
+
+impl std::fmt::Debug for Untold<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Untold")
+    }
+}
+
+impl View for Untold<'_> {
+    fn resource(&self, resource: u32) -> &str {
+        self.0.resource(resource)
+    }
+
+    fn traits(&self, resource: u32) -> &Traits {
+        self.0.traits(resource)
+    }
+
+    fn last(&self, _: u32, _: u32) -> Option<(Timestamp, Value)> {
+        None
+    }
+
+    fn resources(&self) -> u32 {
+        self.0.resources()
+    }
+}
+
 /// Most that a rule may keep or do; what lies beyond is dropped and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -86,8 +86,6 @@ pub(crate) struct Push<'a> {
     /// Log order of the first row.
     pub(crate) sequence: u64,
     pub(crate) view: &'a dyn View,
-    pub(crate) waiting_rows: usize,
-    pub(crate) groups: usize,
     pub(crate) limits: super::Limits,
     /// Rows that only move time, by their place among the rows; empty: none.
     pub(crate) quiet: &'a [bool],
@@ -96,6 +94,28 @@ pub(crate) struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
+    /// Rows of a batch, of which nothing else is known.
+    pub(crate) const fn of(
+        batch: &'a EventBatch,
+        rows: Range<usize>,
+        limits: super::Limits,
+        view: &'a dyn View,
+    ) -> Self {
+        Self {
+            batch,
+            rows,
+            picked: None,
+            ticks: &[],
+            columns: &[],
+            water: &[],
+            sequence: 0,
+            view,
+            limits,
+            quiet: &[],
+            heard: false,
+        }
+    }
+
     /// Cursors over the metrics of a sight, at the first row.
     pub(crate) fn cursors(&self, sight: &Sight) -> Vec<Cursor<'a>> {
         let (batch, columns, from) = (self.batch, self.columns, self.rows.start);

@@ -28,19 +28,11 @@ impl Pipeline {
         }
         self.find_columns(batch);
         let push = Push {
-            batch,
-            rows: 0..batch.len(),
-            picked: None,
             ticks: &self.ticks,
             columns: &self.columns,
-            water: &[],
             sequence: self.sequence,
-            view,
-            waiting_rows: self.settings.limits.waiting_rows,
-            groups: self.settings.limits.groups,
-            limits: self.settings.limits,
-            quiet: &[],
             heard: true,
+            ..Push::of(batch, 0..batch.len(), self.settings.limits, view)
         };
         self.sequence += batch.len() as u64;
         let times = Times {

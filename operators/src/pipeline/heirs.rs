@@ -161,12 +161,7 @@ impl Unit {
         let mut told = Vec::new();
         let task = self.task(resource);
         task.settle(&condition.rules, mark, &mut told);
-        let kept = if task.due(&condition.rules) == IDLE {
-            task.kept.take()
-        } else {
-            task.kept.clone()
-        };
-        let kept = kept.unwrap_or_default();
+        let kept = task.known(&condition.rules);
         let value = |place: usize| kept.values.get(place).cloned().unwrap_or_default();
         for told in told {
             let line = self.report((resource, change.trigger), told, &value);

@@ -345,13 +345,7 @@ impl Unit {
         if told.is_empty() {
             return;
         }
-        // What goes on waiting tells of the same row.
-        let kept = if task.due(&condition.rules) == IDLE {
-            task.kept.take()
-        } else {
-            task.kept.clone()
-        };
-        let kept = kept.unwrap_or_default();
+        let kept = task.known(&condition.rules);
         let value = |place: usize| kept.values.get(place).cloned().unwrap_or_default();
         for told in told.drain(..) {
             out.push(self.report((step.resource, step.trigger), told, &value));

@@ -168,30 +168,13 @@ impl PatternUnit {
         self.rearm(watch, &scratch.touched);
     }
 
-    /// Lets time pass for resources whose watermark has moved without a row.
+    /// Lets time pass for resources whose watermark has moved without a row; `settles`: a revision made something due, which
+    /// happens at the watermark.
     pub(crate) fn wake(
         &mut self,
         (resources, limits, trigger): (&[u32], Limits, Trigger),
         view: &dyn View,
-        watch: Watch<'_>,
-        scratch: &mut PatternScratch,
-        out: &mut Vec<Outcome>,
-    ) {
-        self.open(scratch);
-        for resource in resources {
-            let water = watch.line.mark(*resource);
-            self.pass(*resource, water, (trigger, view), scratch);
-        }
-        self.run((None, view), limits, scratch, out);
-        self.rearm(watch, resources);
-    }
-
-    /// The same where a revision made something due: it happens at the watermark.
-    pub(crate) fn settle(
-        &mut self,
-        (resources, limits, trigger): (&[u32], Limits, Trigger),
-        view: &dyn View,
-        watch: Watch<'_>,
+        (watch, settles): (Watch<'_>, bool),
         scratch: &mut PatternScratch,
         out: &mut Vec<Outcome>,
     ) {
@@ -200,7 +183,7 @@ impl PatternUnit {
             let water = watch.line.mark(*resource);
             self.pass(*resource, water, (trigger, view), scratch);
             if let Some(step) = scratch.steps.last_mut() {
-                step.settles = true;
+                step.settles |= settles;
             }
         }
         self.run((None, view), limits, scratch, out);

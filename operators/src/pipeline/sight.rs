@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{EventRef, Names, Value};
+use tidegate_proto::{Names, Value};
 use tidegate_scripts::{Column, StreamFunction};
 
 use super::View;
 use super::cells::{Builder, MetricCells};
 use super::seen::Seen;
 use super::streams::Stream;
-use crate::order::{Role, Waiting, WaitingRow};
 use crate::plan::slots::{Bound, Form, SlotTable, StreamPlan};
 use crate::timer::IDLE;
 use crate::watermark::NEVER;
@@ -45,33 +44,6 @@ pub(crate) struct Beyond {
     pub(crate) place: usize,
     pub(crate) time: i64,
     pub(crate) value: Value,
-}
-
-/// What a task has not come to yet waits for it like rows: values of its rule, then those of its `where`.
-pub(crate) fn await_values(
-    waiting: &mut Waiting,
-    resource: u32,
-    (own, filter): (Vec<Beyond>, Vec<Beyond>),
-    (metrics, all): (usize, usize),
-) {
-    let filter = filter.into_iter().map(|beyond| Beyond {
-        place: beyond.place + metrics,
-        ..beyond
-    });
-    for beyond in own.into_iter().chain(filter) {
-        let mut values = smallvec::smallvec![Value::Missing; all];
-        if let Some(value) = values.get_mut(beyond.place) {
-            *value = beyond.value;
-        }
-        let row = WaitingRow {
-            time: beyond.time,
-            sequence: 0,
-            cause: EventRef::default(),
-            values,
-            role: Role::Values,
-        };
-        waiting.insert(resource, row);
-    }
 }
 
 /// Reused vectors of one look: values by place.

@@ -3,9 +3,10 @@
 use smallvec::SmallVec;
 use tidegate_proto::{EventRef, Order, Trigger, Value};
 
+use super::awaiting::Awaiting;
 use super::cells::Cursor;
 use super::group::{Group, Push, Scratch};
-use super::sight::{Row, Sight, await_values};
+use super::sight::{Row, Sight};
 use super::{View, filter};
 use crate::order::{Role, WaitingRow};
 use crate::watermark::{NEVER, at, cell};
@@ -339,19 +340,16 @@ impl Group {
     /// A row of a resource is read: with the first one the task takes what the twin knew before. Not later, when a row has
     /// waited or passed `where`: by then the twin knows more or less of the rows between, as the batches are cut.
     pub(crate) fn meet(&mut self, resource: u32, water: i64, view: &dyn View) {
-        let limit = Sight::limit(true, water);
-        let own = self.state.sight.seed(resource, limit, view);
-        let filter = self.state.filter.as_mut();
-        let filter = filter.map(|filter| filter.seed(resource, limit, view));
-        let filter = filter.unwrap_or_default();
-        if own.is_empty() && filter.is_empty() {
-            return;
+        self.awaiting()
+            .seed(resource, Sight::limit(true, water), view);
+    }
+
+    const fn awaiting(&mut self) -> Awaiting<'_> {
+        Awaiting {
+            sight: &mut self.state.sight,
+            filter: self.state.filter.as_mut(),
+            waiting: &mut self.state.waiting,
         }
-        let metrics = self.state.sight.metrics.len();
-        let asked = self.state.filter.as_ref();
-        let all = metrics + asked.map_or(0, |filter| filter.metrics.len());
-        let waiting = &mut self.state.waiting;
-        await_values(waiting, resource, (own, filter), (metrics, all));
     }
 
     /// Whether a row carries what the condition asks for.
@@ -391,7 +389,7 @@ impl Group {
         (trigger, push): (Trigger, &Push<'_>),
         scratch: &mut Scratch,
     ) {
-        if self.state.waiting.len(resource) <= push.waiting_rows {
+        if self.state.waiting.len(resource) <= push.limits.waiting_rows {
             return;
         }
         let time = self.state.waiting.first(resource);
@@ -438,10 +436,7 @@ impl Group {
         let metrics = self.state.sight.metrics.len();
         let (own, of_filter) = waiting.values.split_at(metrics.min(waiting.values.len()));
         if waiting.role == Role::Values {
-            self.state.sight.bring(resource, row.time, own);
-            if let Some(filter) = &mut self.state.filter {
-                filter.bring(resource, row.time, of_filter);
-            }
+            self.awaiting().bring(resource, row.time, &waiting.values);
             return;
         }
         if !self.passes(&row, of_filter, (trigger, view), scratch) {

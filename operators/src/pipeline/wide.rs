@@ -21,9 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{
-    EventRef, Names, Outcome, OutcomeKind, TaskClock, Timestamp, Traits, Trigger, Value,
-};
+use tidegate_proto::{EventRef, Names, Outcome, OutcomeKind, TaskClock, Timestamp, Trigger, Value};
 
 use self::delivery::Delivery;
 use self::groups::Groups;
@@ -35,7 +33,7 @@ use super::members::Members;
 use super::sight::{Gaze, Sight};
 use super::steps::{Blame, Cause};
 use super::unit::{Tale, line};
-use super::{Pipeline, TaskCounters, TaskState, View};
+use super::{Pipeline, TaskCounters, TaskState, Untold, View};
 use crate::plan::Plan;
 use crate::plan::wide::{Feed, WideEngine, WidePlan};
 use crate::timer::{IDLE, Timers};
@@ -159,24 +157,6 @@ pub(crate) struct Now<'a> {
     pub(crate) line: &'a Line,
     pub(crate) clock: i64,
     pub(crate) waiting_rows: usize,
-}
-
-/// The view of a rule that begins with what it reads: twins of other shards are not known.
-struct Fresh<'a>(&'a dyn View);
-
-impl View for Fresh<'_> {
-    fn resource(&self, resource: u32) -> &str {
-        self.0.resource(resource)
-    }
-    fn traits(&self, resource: u32) -> &Traits {
-        self.0.traits(resource)
-    }
-    fn last(&self, _: u32, _: u32) -> Option<(Timestamp, Value)> {
-        None
-    }
-    fn resources(&self) -> u32 {
-        self.0.resources()
-    }
 }
 
 impl WideUnit {
@@ -304,7 +284,7 @@ impl WideUnit {
         out.append(&mut scratch.told);
         match &mut self.engine {
             Engine::Inner(inner) => {
-                inner.push_given(&scratch.delivery.given(), &Fresh(view), out);
+                inner.push_given(&scratch.delivery.given(), &Untold(view), out);
             }
             Engine::Join(join) => join.tell(&self.plan, view, out),
         }
@@ -324,7 +304,7 @@ impl WideUnit {
     /// The engine takes what was delivered so far.
     fn drain(&mut self, view: &dyn View, scratch: &mut WideScratch) {
         if let Engine::Inner(inner) = &mut self.engine {
-            inner.push_given(&scratch.delivery.given(), &Fresh(view), &mut scratch.told);
+            inner.push_given(&scratch.delivery.given(), &Untold(view), &mut scratch.told);
         }
         scratch.delivery.open(&self.state.metrics);
     }

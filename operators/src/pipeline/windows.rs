@@ -368,7 +368,7 @@ impl WindowUnit {
             return None;
         }
         let owner = self.owner(row.resource);
-        let key = self.state.keys.grouped(owner, values, push.groups);
+        let key = self.state.keys.grouped(owner, values, push.limits.groups);
         if key.is_none() {
             self.state.counters.entry(owner).or_default().late += 1;
         }

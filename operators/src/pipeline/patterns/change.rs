@@ -94,7 +94,7 @@ impl Pipeline {
             };
             let whom = (due.as_slice(), limits, change.trigger);
             let scratch = &mut self.pattern_scratch;
-            unit.settle(whom, change.view, watch, scratch, change.out);
+            unit.wake(whom, change.view, (watch, true), scratch, change.out);
         }
     }
 
@@ -172,7 +172,7 @@ impl Pipeline {
                 break_if(self.settings.breaks.brittle_clock, name);
                 let limits = self.settings.limits;
                 let whom = (due.as_slice(), limits, Trigger::Clock);
-                unit.wake(whom, view, watch, &mut self.pattern_scratch, out);
+                unit.wake(whom, view, (watch, false), &mut self.pattern_scratch, out);
             }
         }
     }
@@ -201,7 +201,7 @@ impl Pipeline {
             let due: Vec<u32> = resources.filter(|r| unit.deadline(*r) <= time).collect();
             let limits = self.settings.limits;
             let whom = (due.as_slice(), limits, Trigger::Clock);
-            unit.wake(whom, view, watch, &mut self.pattern_scratch, out);
+            unit.wake(whom, view, (watch, false), &mut self.pattern_scratch, out);
         }
     }
 

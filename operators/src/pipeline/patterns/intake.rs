@@ -6,10 +6,11 @@ use super::{Event, NO_POINT, PatternScratch, PatternUnit, Step, blame};
 use crate::order::{Role, WaitingRow};
 use crate::pattern::Fit;
 use crate::pipeline::View;
+use crate::pipeline::awaiting::Awaiting;
 use crate::pipeline::cells::Cursor;
 use crate::pipeline::filter;
 use crate::pipeline::group::Push;
-use crate::pipeline::sight::{Row, Sight, await_values};
+use crate::pipeline::sight::{Row, Sight};
 use crate::pipeline::steps::Late;
 use crate::watermark::cell;
 
@@ -34,18 +35,15 @@ impl PatternUnit {
 
     /// The task of a resource takes what the twin knows, if it has not yet.
     pub(super) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) {
-        let own = self.state.sight.seed(resource, limit, view);
-        let filter = self.state.filter.as_mut();
-        let filter = filter.map(|filter| filter.seed(resource, limit, view));
-        let filter = filter.unwrap_or_default();
-        if own.is_empty() && filter.is_empty() {
-            return;
+        self.awaiting().seed(resource, limit, view);
+    }
+
+    const fn awaiting(&mut self) -> Awaiting<'_> {
+        Awaiting {
+            sight: &mut self.state.sight,
+            filter: self.state.filter.as_mut(),
+            waiting: &mut self.state.waiting,
         }
-        let metrics = self.state.sight.metrics.len();
-        let asked = self.state.filter.as_ref();
-        let all = metrics + asked.map_or(0, |filter| filter.metrics.len());
-        let waiting = &mut self.state.waiting;
-        await_values(waiting, resource, (own, filter), (metrics, all));
     }
 
     /// The wait of a resource's task begins.
@@ -149,7 +147,7 @@ impl PatternUnit {
                 }
             } else if used {
                 self.state.waiting.insert(tick.resource, waiting);
-                self.force(late, (push.waiting_rows, push.view), scratch);
+                self.force(late, (push.limits.waiting_rows, push.view), scratch);
             }
             scratch.touched.push(tick.resource);
             self.pass(tick.resource, *water, (trigger, push.view), scratch);
@@ -243,10 +241,7 @@ impl PatternUnit {
         let metrics = self.state.sight.metrics.len().min(waiting.values.len());
         let (own, of_filter) = waiting.values.split_at(metrics);
         if waiting.role == Role::Values {
-            self.state.sight.bring(resource, time, own);
-            if let Some(filter) = &mut self.state.filter {
-                filter.bring(resource, time, of_filter);
-            }
+            self.awaiting().bring(resource, time, &waiting.values);
             return;
         }
         let kept = u32::try_from(scratch.events.len()).unwrap_or(u32::MAX);

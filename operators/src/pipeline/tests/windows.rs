@@ -39,6 +39,25 @@ fn tumbling_means_close_at_the_watermark() {
 }
 
 #[test]
+fn what_complete_rows_say_is_bounded_too_while_it_waits_for_its_time() {
+    let mut settings = crate::pipeline::PipelineSettings::default();
+    settings.limits.waiting_rows = 2;
+    let mut world = World::with(settings);
+    let mut rule = window("means", tumbling(MINUTE), &[("mean", "avg(x)")]);
+    rule.filter = Some(formula("where", "q > 0"));
+    world.apply(&rule);
+    let rows = [(0, 1.0), (1_000, 2.0), (2_000, 3.0), (3_000, 6.0)];
+    world.push(&rows.map(|(time, value)| event("r1", time, &[("x", value), ("q", 1.0)])));
+    assert_eq!(world.pipeline.counters("means", 0).forced, 2);
+    world.push(&[event("r1", 70_000, &[("x", 1.0), ("q", 1.0)])]);
+    let lines = world.lines();
+    assert!(
+        lines.iter().any(|line| line.contains("mean=3.0")),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn late_rows_say_what_they_missed() {
     let mut world = World::new();
     let form = WindowForm::Hopping {

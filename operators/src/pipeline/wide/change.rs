@@ -10,12 +10,12 @@ use super::joined::{self, JoinedState};
 use super::keyed::Keyed;
 use super::least::{Least, Member};
 use super::links::Links;
-use super::{Engine, Fresh, Now, ONE, WideState, WideUnit};
+use super::{Engine, Now, ONE, WideState, WideUnit};
 use crate::pipeline::apply::Change;
 use crate::pipeline::members::{Members, matches};
 use crate::pipeline::sight::Sight;
 use crate::pipeline::suspect::{Part, Working, break_if};
-use crate::pipeline::{Pipeline, PipelineBreaks, PipelineSettings, Seat, View};
+use crate::pipeline::{Pipeline, PipelineBreaks, PipelineSettings, Seat, Untold, View};
 use crate::plan::Plan;
 use crate::plan::wide::{Feed, InputPlan, WideEngine, WidePlan};
 use crate::timer::Timers;
@@ -112,7 +112,7 @@ impl WideUnit {
         if let (Engine::Inner(inner), WideEngine::Inner(plan)) =
             (&mut self.engine, &self.wide.engine)
         {
-            let (view, trigger) = (Fresh(change.view), change.trigger);
+            let (view, trigger) = (Untold(change.view), change.trigger);
             inner.apply(
                 Arc::clone(plan),
                 &view,
@@ -190,7 +190,7 @@ impl WideUnit {
         let plan = Arc::clone(&self.plan);
         let mut unit = self;
         if let Engine::Inner(inner) = &mut unit.engine {
-            let view = Fresh(change.view);
+            let view = Untold(change.view);
             inner.remove(&plan.name, &view, change.trigger, change.out);
         }
         unit.name_lines(change.out.get_mut(from..).unwrap_or_default());
@@ -266,7 +266,7 @@ impl WideUnit {
         let fits = exists && matches(&self.plan.rule().selector, id, traits);
         self.state.members.set(resource, fits);
         if let Engine::Inner(inner) = &mut self.engine {
-            let (view, trigger) = (Fresh(view), change.trigger);
+            let (view, trigger) = (Untold(view), change.trigger);
             if let Some(time) = self.state.tasks.get(&resource) {
                 inner.raise(resource, time.water);
             }

@@ -12,7 +12,7 @@ use crate::pipeline::sight::Row;
 use crate::pipeline::suspect::{Part, Working, break_if};
 use crate::pipeline::times::Times;
 use crate::pipeline::unit::{Tale, line};
-use crate::pipeline::{View, filter};
+use crate::pipeline::{Untold, View, filter};
 use crate::plan::wide::{ColumnPlan, Feed};
 use crate::watermark::{NEVER, Tick, cell};
 
@@ -47,7 +47,7 @@ pub(crate) fn push_all(
             clocks: times.clocks,
             line,
             clock,
-            waiting_rows: push.waiting_rows,
+            waiting_rows: push.limits.waiting_rows,
         };
         unit.push(&push, now, scratch, out);
     }
@@ -432,7 +432,7 @@ impl WideUnit {
             sequence: 0,
             at: row.time,
         };
-        let context = (trigger(record), &super::Fresh(view) as &dyn View);
+        let context = (trigger(record), &Untold(view) as &dyn View);
         let (gaze, blames) = (&mut scratch.gaze, &mut scratch.blames);
         filter::passes(plan, sight, &seen, context, gaze, blames)
     }

@@ -3,14 +3,15 @@
 //! asked is used at once; what it says waits for the others.
 
 use smallvec::SmallVec;
-use tidegate_proto::{EventBatch, Outcome, Value};
+use tidegate_proto::{EventBatch, EventRef, Outcome, Value};
 
 use super::{CLOCK, KeptRow, Use, WindowScratch, WindowUnit};
 use crate::order::{Role, WaitingRow};
+use crate::pipeline::awaiting::Awaiting;
 use crate::pipeline::cells::Cursor;
 use crate::pipeline::filter;
 use crate::pipeline::group::{Push, Watch};
-use crate::pipeline::sight::{Row, Sight, await_values};
+use crate::pipeline::sight::{Row, Sight};
 use crate::pipeline::{Limits, View};
 use crate::plan::window::Waits;
 
@@ -50,20 +51,22 @@ impl WindowUnit {
             scratch.touched.push(self.owner(resource));
             self.meet(resource, water, push.view);
             let from = (arrival.number, push);
-            let waits = arrival.fate == Fate::Waits;
             let unused = Use::Time(self.owner(resource), water, arrival.number);
+            let waits = arrival.fate == Fate::Waits;
+            let mut used = false;
             if waits {
-                self.hold(arrival, from, scratch, &mut uses);
+                self.hold(arrival, push.batch.event_ref(from.0 as usize));
             } else {
                 self.release(resource, water, from, scratch, &mut uses);
-                if self.enter(&arrival, push, scratch, &mut uses) {
-                    continue;
-                }
+                used = self.enter(&arrival, push, scratch, &mut uses);
             }
+            self.force(resource, water, from, scratch, &mut uses);
             if waits {
                 self.release(resource, water, from, scratch, &mut uses);
             }
-            uses.push(unused);
+            if !used {
+                uses.push(unused);
+            }
         }
         uses
     }
@@ -174,50 +177,47 @@ impl WindowUnit {
 
     /// A row of a resource is read: with the first one the task takes what the twin knew before.
     pub(in crate::pipeline) fn meet(&mut self, resource: u32, water: i64, view: &dyn View) {
-        let limit = Sight::limit(true, water);
-        let own = self.state.sight.seed(resource, limit, view);
-        let filter = self.state.filter.as_mut();
-        let filter = filter.map(|filter| filter.seed(resource, limit, view));
-        let filter = filter.unwrap_or_default();
-        if own.is_empty() && filter.is_empty() {
-            return;
-        }
-        let metrics = self.state.sight.metrics.len();
-        let asked = self.state.filter.as_ref();
-        let all = metrics + asked.map_or(0, |filter| filter.metrics.len());
-        await_values(
-            &mut self.state.held,
-            resource,
-            (own, filter),
-            (metrics, all),
-        );
+        self.awaiting()
+            .seed(resource, Sight::limit(true, water), view);
     }
 
-    /// A row begins to wait; too many make the oldest come early.
-    fn hold(
+    const fn awaiting(&mut self) -> Awaiting<'_> {
+        Awaiting {
+            sight: &mut self.state.sight,
+            filter: self.state.filter.as_mut(),
+            waiting: &mut self.state.held,
+        }
+    }
+
+    /// A row begins to wait.
+    fn hold(&mut self, arrival: Arrival, cause: EventRef) {
+        let row = WaitingRow {
+            time: arrival.row.time,
+            sequence: arrival.row.sequence,
+            cause,
+            values: arrival.values,
+            role: arrival.role,
+        };
+        self.state.held.insert(arrival.row.resource, row);
+    }
+
+    /// Too many that wait make the oldest come early, be it a row or what one said that was used at once.
+    fn force(
         &mut self,
-        arrival: Arrival,
+        resource: u32,
+        water: i64,
         (number, push): (u32, &Push<'_>),
         scratch: &mut WindowScratch,
         uses: &mut Vec<Use>,
     ) {
-        let resource = arrival.row.resource;
-        let row = WaitingRow {
-            time: arrival.row.time,
-            sequence: arrival.row.sequence,
-            cause: push.batch.event_ref(number as usize),
-            values: arrival.values,
-            role: arrival.role,
-        };
-        self.state.held.insert(resource, row);
-        if self.state.held.len(resource) > push.waiting_rows {
-            let first = self.state.held.first(resource);
-            if let Some(row) = self.state.held.take(resource, first) {
-                let owner = self.owner(resource);
-                self.state.counters.entry(owner).or_default().forced += 1;
-                let water = arrival.water;
-                self.take_held((resource, row, water), (number, push), scratch, uses);
-            }
+        if self.state.held.len(resource) <= push.limits.waiting_rows {
+            return;
+        }
+        let first = self.state.held.first(resource);
+        if let Some(row) = self.state.held.take(resource, first) {
+            let owner = self.owner(resource);
+            self.state.counters.entry(owner).or_default().forced += 1;
+            self.take_held((resource, row, water), (number, push), scratch, uses);
         }
     }
 
@@ -285,11 +285,7 @@ impl WindowUnit {
                 .for_each(|value| *value = Value::Missing);
         }
         if time < arrival.water {
-            let (own, of_filter) = values.split_at(metrics.min(values.len()));
-            self.state.sight.bring(resource, time, own);
-            if let Some(filter) = &mut self.state.filter {
-                filter.bring(resource, time, of_filter);
-            }
+            self.awaiting().bring(resource, time, &values);
             return;
         }
         let row = WaitingRow {
@@ -347,10 +343,7 @@ impl WindowUnit {
         let metrics = self.state.sight.metrics.len();
         let (own, of_filter) = waiting.values.split_at(metrics.min(waiting.values.len()));
         if waiting.role == Role::Values {
-            self.state.sight.bring(resource, row.time, own);
-            if let Some(filter) = &mut self.state.filter {
-                filter.bring(resource, row.time, of_filter);
-            }
+            self.awaiting().bring(resource, row.time, &waiting.values);
             return;
         }
         let from = (push.trigger(number as usize), push.view);
@@ -397,21 +390,7 @@ impl WindowUnit {
     ) {
         self.open(scratch);
         let batch = EventBatch::default();
-        let push = Push {
-            batch: &batch,
-            rows: 0..0,
-            picked: None,
-            ticks: &[],
-            columns: &[],
-            water: &[],
-            sequence: 0,
-            view,
-            waiting_rows: limits.waiting_rows,
-            groups: limits.groups,
-            limits,
-            quiet: &[],
-            heard: false,
-        };
+        let push = Push::of(&batch, 0..0, limits, view);
         let mut uses = Vec::new();
         for resource in resources {
             let water = watch.line.mark(*resource);
