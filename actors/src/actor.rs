@@ -7,8 +7,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tidegate_proto::outcome::Trigger;
-use tidegate_proto::record::Record;
+use tidegate_proto::record::{Headers, Record};
 
 use crate::command::{Change, Signal};
 use crate::epoch::{Destination, OutputOrder};
@@ -17,9 +18,17 @@ use crate::epoch::{Destination, OutputOrder};
 pub const STRIKES: u32 = 3;
 
 /// Receives everything addressed to one id.
-pub trait Actor: Clone {
+pub trait Actor {
     /// What it understands.
     type Message<'a>;
+    /// What it was before a turn, as far as a turn that fails can have changed it.
+    type Before;
+
+    /// What it is now. Taken before every turn, so it must cost next to nothing for actors with many turns.
+    fn before(&self) -> Self::Before;
+
+    /// Makes it what it was.
+    fn restore(&mut self, before: Self::Before);
 
     /// Handles one message to completion.
     ///
@@ -46,7 +55,7 @@ pub enum ActorError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// As it is.
-    Whole(String),
+    Whole(Bytes),
     /// A JSON object without its opening brace: the id goes in front as the first member.
     WithId(String),
 }
@@ -57,17 +66,17 @@ pub struct Effect {
     /// Where it goes.
     pub destination: Destination,
     /// Key of the record.
-    pub key: Arc<str>,
+    pub key: Bytes,
     /// Its body.
     pub body: Body,
     /// Headers beside the id.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Headers,
     /// A record to be passed on as it was, instead of key, body and headers (dead letters, signals).
     pub whole: Option<Record>,
     /// What of the intake made it.
     pub trigger: Trigger,
     /// Order among result lines, for those that are, and what belongs to them.
-    pub order: Option<OutputOrder>,
+    pub order: Option<Arc<OutputOrder>>,
 }
 
 /// What an actor may ask for during its turn.
@@ -108,7 +117,7 @@ impl Turn {
 
     /// Emits a change.
     pub fn change(&mut self, key: &Arc<str>, change: &Change) {
-        let body = Body::Whole(serde_json::to_string(change).unwrap_or_default());
+        let body = Body::Whole(serde_json::to_vec(change).unwrap_or_default().into());
         self.plain(Destination::Changes, key, body);
     }
 
@@ -116,7 +125,7 @@ impl Turn {
     pub fn plain(&mut self, destination: Destination, key: &Arc<str>, body: Body) {
         self.effects.push(Effect {
             destination,
-            key: Arc::clone(key),
+            key: Bytes::copy_from_slice(key.as_bytes()),
             body,
             headers: Vec::new(),
             whole: None,
@@ -136,8 +145,8 @@ impl Turn {
     pub fn pass_on(&mut self, destination: Destination, record: Record) {
         self.effects.push(Effect {
             destination,
-            key: Arc::from(""),
-            body: Body::Whole(String::new()),
+            key: Bytes::new(),
+            body: Body::Whole(Bytes::new()),
             headers: Vec::new(),
             whole: Some(record),
             trigger: self.trigger,
@@ -161,16 +170,16 @@ pub fn take_turn<A: Actor>(
     message: A::Message<'_>,
     mut turn: Turn,
 ) -> Result<Vec<Effect>, ActorError> {
-    let before = actor.clone();
+    let before = actor.before();
     let outcome = catch_unwind(AssertUnwindSafe(|| actor.receive(message, &mut turn)));
     match outcome {
         Ok(Ok(())) => Ok(turn.into_effects()),
         Ok(Err(error)) => {
-            *actor = before;
+            actor.restore(before);
             Err(error)
         }
         Err(panic) => {
-            *actor = before;
+            actor.restore(before);
             Err(ActorError::Panicked(panic_text(panic.as_ref())))
         }
     }
@@ -195,12 +204,22 @@ mod tests {
 
     impl Actor for Counter {
         type Message<'a> = &'a str;
+        type Before = Self;
+
+        fn before(&self) -> Self {
+            self.clone()
+        }
+
+        fn restore(&mut self, before: Self) {
+            *self = before;
+        }
+
         fn receive(&mut self, message: &str, turn: &mut Turn) -> Result<(), ActorError> {
             self.0 += 1;
             turn.plain(
                 Destination::Changes,
                 &Arc::from("k"),
-                Body::Whole(message.into()),
+                Body::Whole(Bytes::copy_from_slice(message.as_bytes())),
             );
             match message {
                 "refuse" => Err(ActorError::Message("no".into())),

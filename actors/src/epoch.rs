@@ -5,6 +5,7 @@
 //! so that a repeat is recognised anywhere.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proto::outcome::{OutcomeKind, Trigger};
@@ -113,7 +114,7 @@ pub struct OutputOrder {
     /// Causing record, or the clock.
     pub trigger: Trigger,
     /// Rule name.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// Task id.
     pub task: String,
     /// Window start and end; no window first.
@@ -126,6 +127,20 @@ pub struct OutputOrder {
     pub cause: Vec<String>,
 }
 
+impl OutputOrder {
+    /// Its place among the lines of one causing record.
+    pub fn within(&self) -> impl Ord + '_ {
+        (
+            self.rule.as_ref(),
+            self.task.as_str(),
+            self.window,
+            self.kind,
+            self.revision,
+            self.cause.as_slice(),
+        )
+    }
+}
+
 /// One record out.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -136,7 +151,7 @@ pub struct Output {
     /// What of the intake made it; a replay merges shards by it.
     pub trigger: Trigger,
     /// Order among result lines, for those that are.
-    pub order: Option<OutputOrder>,
+    pub order: Option<Arc<OutputOrder>>,
 }
 
 /// What one step made.

@@ -81,7 +81,8 @@ pub struct Owner<M> {
     acknowledged_by: Offset,
     flight: Option<Flight>,
     queue: VecDeque<Pending>,
-    publishing: Option<Vec<Pending>>,
+    /// Epochs whose outputs are on their way out.
+    publishing: Option<Vec<EpochNumber>>,
     published: EpochNumber,
     replay: Replay,
     since_snapshot: (u64, u64),
@@ -379,21 +380,19 @@ impl<M: Machine> Owner<M> {
             return self.snapshot_if_due();
         }
         let batch: Vec<Pending> = self.queue.drain(..).collect();
-        let ask = self.publication(&batch);
-        self.publishing = Some(batch);
+        let numbers: Vec<_> = batch.iter().map(|pending| pending.epoch).collect();
+        let ask = self.publication(batch);
+        self.publishing = Some(numbers);
         vec![ask]
     }
 
-    fn publication(&self, batch: &[Pending]) -> Ask {
+    fn publication(&self, batch: Vec<Pending>) -> Ask {
         let epoch = batch.last().map_or(self.published, |pending| pending.epoch);
-        let outputs = batch
-            .iter()
-            .flat_map(|pending| pending.outputs.iter().cloned())
-            .collect();
+        let outputs = batch.into_iter().flat_map(|pending| pending.outputs);
         let positions = self.machine.as_ref().map(M::positions).unwrap_or_default();
         Ask::Publish(Publish {
             epoch,
-            outputs,
+            outputs: outputs.collect(),
             positions,
         })
     }
@@ -404,7 +403,7 @@ impl<M: Machine> Owner<M> {
         };
         match report {
             Ok(()) => {
-                self.published = batch.last().map_or(self.published, |pending| pending.epoch);
+                self.published = batch.last().copied().unwrap_or(self.published);
                 self.publish_next()
             }
             Err(error) => {

@@ -95,6 +95,15 @@ pub enum ResourceMessage<'a> {
 
 impl Actor for ResourceActor {
     type Message<'a> = ResourceMessage<'a>;
+    type Before = Self;
+
+    fn before(&self) -> Self {
+        self.clone()
+    }
+
+    fn restore(&mut self, before: Self) {
+        *self = before;
+    }
 
     fn receive(&mut self, message: ResourceMessage<'_>, turn: &mut Turn) -> Result<(), ActorError> {
         let changed = |id: &Arc<str>, what: &str, at: i64| Change::Resource {

@@ -1,6 +1,7 @@
 //! Result lines: how an outcome prints, how its causes are named, and in which order lines stand.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ impl CauseStyle {
 pub fn order(outcome: &Outcome, resource: &str, causes: &CauseStyle) -> OutputOrder {
     OutputOrder {
         trigger: outcome.trigger,
-        rule: outcome.rule.as_ref().to_owned(),
+        rule: Arc::clone(&outcome.rule),
         task: outcome.task(resource),
         window: outcome.window,
         kind: outcome.kind,
@@ -54,23 +55,31 @@ pub fn order(outcome: &Outcome, resource: &str, causes: &CauseStyle) -> OutputOr
     }
 }
 
-/// The line of an outcome, without a line end: the fields of DESIGN section 5 in its order.
-#[must_use]
-pub fn line(outcome: &Outcome, resource: &str, order: &OutputOrder) -> String {
-    let mut out = String::with_capacity(256);
+/// Appends the line of an outcome, without a line end: the fields of DESIGN section 5 in its order. Answers with where in it the
+/// outcome's time stands.
+pub fn line(
+    outcome: &Outcome,
+    resource: &str,
+    order: &OutputOrder,
+    out: &mut String,
+) -> Range<usize> {
     let field = |name: &str, text: &str, out: &mut String| {
         out.push_str(name);
         write_text(text, out);
     };
-    field("{\"rule\":", &outcome.rule, &mut out);
-    field(",\"task\":", &order.task, &mut out);
+    field("{\"rule\":", &outcome.rule, out);
+    field(",\"task\":", &order.task, out);
     if outcome.resource == Outcome::NOWHERE {
         out.push_str(",\"resource\":null");
     } else {
-        field(",\"resource\":", resource, &mut out);
+        field(",\"resource\":", resource, out);
     }
-    field(",\"time\":", &outcome.time.to_string(), &mut out);
-    field(",\"kind\":", outcome.kind.word(), &mut out);
+    out.push_str(",\"time\":\"");
+    let from = out.len();
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{}", outcome.time);
+    let time = from..out.len();
+    field("\",\"kind\":", outcome.kind.word(), out);
     out.push_str(",\"values\":");
     match &outcome.values {
         None => out.push_str("null"),
@@ -80,9 +89,9 @@ pub fn line(outcome: &Outcome, resource: &str, order: &OutputOrder) -> String {
                 if index > 0 {
                     out.push(',');
                 }
-                write_text(name, &mut out);
+                write_text(name, out);
                 out.push(':');
-                value.write_json(&mut out);
+                value.write_json(out);
             }
             out.push('}');
         }
@@ -90,7 +99,6 @@ pub fn line(outcome: &Outcome, resource: &str, order: &OutputOrder) -> String {
     match outcome.window {
         None => out.push_str(",\"window\":null"),
         Some((start, end)) => {
-            // Writing to a String cannot fail.
             let _ = write!(
                 out,
                 ",\"window\":{{\"start\":\"{start}\",\"end\":\"{end}\"}}"
@@ -102,8 +110,8 @@ pub fn line(outcome: &Outcome, resource: &str, order: &OutputOrder) -> String {
         if index > 0 {
             out.push(',');
         }
-        write_text(cause, &mut out);
+        write_text(cause, out);
     }
     out.push_str("]}");
-    out
+    time
 }

@@ -37,6 +37,15 @@ pub type DefinitionMessage<'a> = (&'a Arc<str>, &'a Request);
 
 impl Actor for DefinitionActor {
     type Message<'a> = DefinitionMessage<'a>;
+    type Before = Self;
+
+    fn before(&self) -> Self {
+        self.clone()
+    }
+
+    fn restore(&mut self, before: Self) {
+        *self = before;
+    }
 
     fn receive(
         &mut self,

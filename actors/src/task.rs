@@ -2,6 +2,7 @@
 //! actions, keeps its status, health and the last 64 outcomes.
 
 mod remembered;
+mod speaker;
 #[cfg(test)]
 mod tests;
 
@@ -10,17 +11,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::Plan;
-use tidegate_proto::json::write_text;
 use tidegate_proto::outcome::{Outcome, OutcomeKind};
-use tidegate_proto::rule::{Action, ActionKind, Body as RuleBody, On, Target};
+use tidegate_proto::rule::{Action, ActionKind, Body as RuleBody, On};
 use tidegate_proto::time::Timestamp;
 use tidegate_proto::value::Value;
 
-use crate::actor::{Actor, ActorError, Body, Effect, Turn};
-use crate::epoch::{Destination, OutputOrder};
+use crate::actor::{Actor, ActorError, Turn};
+use crate::epoch::OutputOrder;
 use crate::observe::TaskOutcome;
-use crate::result;
 use remembered::{DELIVERED, Remembered, UNDELIVERED};
+use speaker::Speaker;
 
 /// Header of the lines of a rule that raises alarms: how bad they are.
 pub const ALARM_HEADER: &str = "tg-alarm";
@@ -45,6 +45,15 @@ pub struct TaskActor {
     throttled: u64,
     trouble: Option<Arc<str>>,
     outcomes: VecDeque<Remembered>,
+}
+
+/// A task before a turn: all but what it remembers, because that is the last thing a turn does and it cannot fail.
+#[derive(Debug)]
+pub struct TaskBefore {
+    raised: Option<Timestamp>,
+    actions: Vec<ActionState>,
+    throttled: u64,
+    trouble: Option<Arc<str>>,
 }
 
 /// What a task is told.
@@ -74,6 +83,23 @@ pub enum TaskMessage<'a> {
 
 impl Actor for TaskActor {
     type Message<'a> = TaskMessage<'a>;
+    type Before = TaskBefore;
+
+    fn before(&self) -> TaskBefore {
+        TaskBefore {
+            raised: self.raised,
+            actions: self.actions.clone(),
+            throttled: self.throttled,
+            trouble: self.trouble.clone(),
+        }
+    }
+
+    fn restore(&mut self, before: TaskBefore) {
+        self.raised = before.raised;
+        self.actions = before.actions;
+        self.throttled = before.throttled;
+        self.trouble = before.trouble;
+    }
 
     fn receive(&mut self, message: TaskMessage<'_>, turn: &mut Turn) -> Result<(), ActorError> {
         match message {
@@ -83,7 +109,11 @@ impl Actor for TaskActor {
                 resource,
                 order,
             } => {
-                self.said(outcome, plan, resource, &order, turn);
+                self.said(outcome, plan, resource, &Arc::new(order), turn);
+                if !matches!(outcome.kind, OutcomeKind::Late | OutcomeKind::Holds) {
+                    let kind = outcome.kind.word();
+                    self.remember(Remembered::new(outcome.time, kind, detail(outcome)));
+                }
             }
             TaskMessage::Delivered {
                 action,
@@ -123,7 +153,7 @@ impl TaskActor {
         outcome: &Outcome,
         plan: &Plan,
         resource: &Arc<str>,
-        order: &OutputOrder,
+        order: &Arc<OutputOrder>,
         turn: &mut Turn,
     ) {
         match outcome.kind {
@@ -132,24 +162,18 @@ impl TaskActor {
             OutcomeKind::Error => self.trouble = Some(Arc::from(detail(outcome))),
             _ => {}
         }
-        if !matches!(outcome.kind, OutcomeKind::Late | OutcomeKind::Holds) {
-            let kind = outcome.kind.word();
-            self.remember(Remembered::new(outcome.time, kind, detail(outcome)));
-        }
-        let line: Arc<str> = result::line(outcome, resource, order).into();
-        let speaker = Speaker {
-            outcome,
-            plan,
-            resource,
-            order,
-            line: &line,
-        };
+        let actions = plan.rule().then.iter().enumerate();
+        let mut actions =
+            actions.filter(|(index, action)| self.runs(*index, action, outcome, plan));
         // That a condition still holds is no news: only actions that run every time hear of it.
-        if outcome.kind != OutcomeKind::Holds {
-            speaker.tell_targets(turn);
-        }
-        for (index, action) in plan.rule().then.iter().enumerate() {
-            if self.runs(index, action, outcome, plan) {
+        let news = outcome.kind != OutcomeKind::Holds;
+        let first = actions.next();
+        if news || first.is_some() {
+            let speaker = Speaker::new(outcome, plan, resource, order);
+            if news {
+                speaker.tell_targets(turn);
+            }
+            for (index, action) in first.into_iter().chain(actions) {
                 speaker.act(index, action, turn);
             }
         }
@@ -263,157 +287,4 @@ fn detail(outcome: &Outcome) -> String {
         .find(|(name, _)| wanted(name))
         .map(|(_, value)| value.to_string())
         .unwrap_or_default()
-}
-
-/// One outcome on its way out.
-struct Speaker<'a> {
-    outcome: &'a Outcome,
-    plan: &'a Plan,
-    resource: &'a Arc<str>,
-    order: &'a OutputOrder,
-    line: &'a Arc<str>,
-}
-
-impl Speaker<'_> {
-    fn tell_targets(&self, turn: &mut Turn) {
-        let told = self.outcome.kind;
-        if self.plan.rule().to.is_empty() {
-            return self.emit(
-                Destination::Results,
-                Body::Whole(self.line.as_ref().to_owned()),
-                turn,
-            );
-        }
-        for (index, target) in self.plan.rule().to.iter().enumerate() {
-            match target {
-                Target::Results => self.emit(
-                    Destination::Results,
-                    Body::Whole(self.line.as_ref().to_owned()),
-                    turn,
-                ),
-                Target::Topic { name, value } => {
-                    // A formula has a value only where the rule has columns; late rows and errors stay with `results`.
-                    if value.is_some()
-                        && matches!(
-                            told,
-                            OutcomeKind::Late | OutcomeKind::Error | OutcomeKind::State
-                        )
-                    {
-                        continue;
-                    }
-                    let body = self
-                        .text(self.plan.target_templates(index))
-                        .unwrap_or(self.line);
-                    self.emit(
-                        Destination::User(Arc::clone(name)),
-                        Body::Whole(body.to_owned()),
-                        turn,
-                    );
-                }
-            }
-        }
-    }
-
-    fn act(&self, index: usize, action: &Action, turn: &mut Turn) {
-        let texts = self.plan.action_templates(index);
-        match &action.kind {
-            ActionKind::Alarm { .. } => {}
-            ActionKind::Topic { name, .. } => {
-                let body = self.text(texts).unwrap_or(self.line).to_owned();
-                self.emit(Destination::User(Arc::clone(name)), Body::Whole(body), turn);
-            }
-            ActionKind::Handler { name, with } => {
-                let names = with.iter().map(|(name, _)| name.as_ref());
-                self.deliver(name.as_str(), names, texts, turn);
-            }
-            ActionKind::Log { .. } => self.deliver("log", std::iter::once("text"), texts, turn),
-        }
-    }
-
-    fn deliver<'n>(
-        &self,
-        handler: &str,
-        names: impl Iterator<Item = &'n str>,
-        texts: std::ops::Range<usize>,
-        turn: &mut Turn,
-    ) {
-        let mut out = String::with_capacity(512);
-        let mut field = |name: &str, text: &str| {
-            out.push_str(name);
-            write_text(text, &mut out);
-        };
-        field("\"handler\":", handler);
-        field(",\"rule\":", &self.outcome.rule);
-        field(",\"task\":", &self.order.task);
-        field(",\"resource\":", self.resource);
-        field(",\"group\":", &self.outcome.group);
-        field(",\"kind\":", self.outcome.kind.word());
-        out.push_str(&format!(",\"time\":{},\"with\":{{", self.outcome.time.0));
-        let rendered = self.outcome.texts.get(texts).unwrap_or_default();
-        for (index, (name, text)) in names.zip(rendered).enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            write_text(name, &mut out);
-            out.push(':');
-            write_text(text, &mut out);
-        }
-        out.push_str("},\"result\":");
-        out.push_str(self.line);
-        out.push('}');
-        self.emit(Destination::Actions, Body::WithId(out), turn);
-    }
-
-    fn text(&self, range: std::ops::Range<usize>) -> Option<&str> {
-        self.outcome.texts.get(range)?.first().map(AsRef::as_ref)
-    }
-
-    /// The severity that a line with levels tells; one without a severity of its own tells none.
-    fn told_severity(&self) -> String {
-        let values = self.outcome.values.as_deref().unwrap_or_default();
-        let severity = values.iter().find(|(name, _)| name.as_ref() == "severity");
-        severity
-            .map(|(_, value)| value.to_string())
-            .unwrap_or_default()
-    }
-
-    /// What the line is about: the resource, or the task where it is that of no single one.
-    fn subject(&self) -> Arc<str> {
-        if self.outcome.resource == Outcome::NOWHERE {
-            Arc::from(self.order.task.as_str())
-        } else {
-            Arc::clone(self.resource)
-        }
-    }
-
-    fn emit(&self, destination: Destination, body: Body, turn: &mut Turn) {
-        // A graph may have several alarms: the line says which one it is of.
-        let several = matches!(self.plan.rule().body, RuleBody::Graph(_));
-        let alarm = |action: &Action| match action.kind {
-            ActionKind::Alarm { severity, .. } => {
-                let own = severity.filter(|_| !several);
-                let word = own.map_or_else(|| self.told_severity(), |s| s.word().to_owned());
-                Some((ALARM_HEADER, word))
-            }
-            _ => None,
-        };
-        let mut headers = vec![
-            ("ce_specversion", "1.0".to_owned()),
-            ("ce_source", format!("tidegate/rule/{}", self.outcome.rule)),
-            ("ce_type", format!("tidegate.{}", self.outcome.kind.word())),
-            ("ce_subject", self.subject().as_ref().to_owned()),
-            ("ce_time", self.outcome.time.to_string()),
-            ("content-type", "application/json".to_owned()),
-        ];
-        headers.extend(self.plan.rule().then.iter().find_map(alarm));
-        turn.emit(Effect {
-            destination,
-            key: self.subject(),
-            body,
-            headers,
-            whole: None,
-            trigger: self.outcome.trigger,
-            order: Some(self.order.clone()),
-        });
-    }
 }

@@ -191,7 +191,7 @@ impl Why {
     fn firing(&self, output: &Output) -> Option<Firing> {
         let order = output.order.as_ref()?;
         let key = output.record.key.as_deref().unwrap_or_default();
-        let mine = order.rule == self.question.rule && key == self.question.resource.as_bytes();
+        let mine = *order.rule == *self.question.rule && key == self.question.resource.as_bytes();
         let fires = matches!(
             order.kind,
             OutcomeKind::Raised

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_actors::command::Signal;
-use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output};
+use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output, OutputOrder};
 use tidegate_actors::result::CauseStyle;
 use tidegate_actors::shard::ShardSettings;
 use tidegate_proto::issue::Issues;
@@ -408,16 +408,9 @@ impl Replay {
         let place = |output: &Output| output.order.as_ref().map(|order| order.trigger);
         let clock_last = |output: &Output| place(output) == Some(Trigger::Clock);
         all.sort_by(|(la, a), (lb, b)| {
-            let key = |output: &Output| {
-                output.order.as_ref().map(|order| {
-                    let mut order = order.clone();
-                    order.trigger = Trigger::Clock;
-                    order
-                })
-            };
             (la, clock_last(a))
                 .cmp(&(lb, clock_last(b)))
-                .then_with(|| key(a).cmp(&key(b)))
+                .then_with(|| within(a).cmp(&within(b)))
         });
         for (line, output) in all {
             if output.destination != Destination::Results {
@@ -432,6 +425,11 @@ impl Replay {
             );
         }
     }
+}
+
+/// Place among the lines of one record; what is no line stands first.
+fn within(output: &Output) -> Option<impl Ord + '_> {
+    output.order.as_deref().map(OutputOrder::within)
 }
 
 /// Replays a whole text of event lines: what tests and small files want.

@@ -1,6 +1,7 @@
 //! [`Record`]: one entry of a log, and the numbers that say where it stands.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,12 +14,64 @@ pub type Partition = u32;
 /// Place of a record in its partition, from 0.
 pub type Offset = i64;
 /// Header names and values in the order written; a name may repeat.
-pub type Headers = Vec<(Arc<str>, Bytes)>;
+pub type Headers = Vec<(HeaderName, Bytes)>;
 
 /// Header that says what a record of the inbox is; absent on a plain event.
 pub const KIND_HEADER: &str = "tg-kind";
 /// Header that carries the id of the cause (shard-epoch-sequence) of an output.
 pub const ID_HEADER: &str = "ce_id";
+
+/// Name of a header. Results have seven each: those that the program writes cost nothing to make or to copy.
+#[derive(Clone)]
+pub enum HeaderName {
+    /// Written in the program.
+    Known(&'static str),
+    /// Read from a log.
+    Read(Arc<str>),
+}
+
+impl Deref for HeaderName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Known(name) => name,
+            Self::Read(name) => name,
+        }
+    }
+}
+
+impl fmt::Debug for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl PartialEq for HeaderName {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for HeaderName {}
+
+impl From<&'static str> for HeaderName {
+    fn from(name: &'static str) -> Self {
+        Self::Known(name)
+    }
+}
+
+impl From<String> for HeaderName {
+    fn from(name: String) -> Self {
+        Self::Read(name.into())
+    }
+}
+
+impl From<Arc<str>> for HeaderName {
+    fn from(name: Arc<str>) -> Self {
+        Self::Read(name)
+    }
+}
 
 /// One entry of a log, without its position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,8 +100,8 @@ impl Record {
 
     /// The same record with one more header.
     #[must_use]
-    pub fn with_header(mut self, name: &str, value: impl Into<Bytes>) -> Self {
-        self.headers.push((Arc::from(name), value.into()));
+    pub fn with_header(mut self, name: impl Into<HeaderName>, value: impl Into<Bytes>) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 
@@ -58,7 +111,7 @@ impl Record {
         self.headers
             .iter()
             .rev()
-            .find(|(header, _)| header.as_ref() == name)
+            .find(|(header, _)| &**header == name)
             .map(|(_, v)| v)
     }
 

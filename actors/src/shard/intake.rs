@@ -298,7 +298,7 @@ impl Shard {
         let time = Timestamp(batch.time.get(row).copied().unwrap_or_default());
         let body = self.late_body(&id, time, "future", None, record);
         let mut turn = self.turn(Trigger::Record(index));
-        turn.plain(Destination::Late, &id, Body::Whole(body));
+        turn.plain(Destination::Late, &id, Body::Whole(body.into()));
         self.work.effects.extend(turn.into_effects());
     }
 

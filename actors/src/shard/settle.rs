@@ -120,7 +120,7 @@ impl Shard {
         let rule = Some((outcome.rule.as_ref(), missed.as_str()));
         let body = self.late_body(&id, outcome.time, "late", rule, record);
         let mut turn = self.turn(outcome.trigger);
-        turn.plain(Destination::Late, &id, Body::Whole(body));
+        turn.plain(Destination::Late, &id, Body::Whole(body.into()));
         self.work.effects.extend(turn.into_effects());
     }
 
@@ -160,18 +160,15 @@ impl Shard {
             None => {
                 let body = match effect.body {
                     Body::Whole(body) => body,
-                    Body::WithId(rest) => format!("{{\"id\":\"{text}\",{rest}"),
+                    Body::WithId(rest) => format!("{{\"id\":\"{text}\",{rest}").into(),
                 };
-                let mut record = Record::new(effect.key.as_bytes().to_vec(), body.into_bytes());
-                record.headers = effect
-                    .headers
-                    .into_iter()
-                    .map(|(name, value)| (Arc::from(name), value.into()))
-                    .collect();
-                record
+                Record {
+                    headers: effect.headers,
+                    ..Record::new(effect.key, body)
+                }
             }
         };
-        record.headers.push((Arc::from(ID_HEADER), text.into()));
+        record.headers.push((ID_HEADER.into(), text.into()));
         Output {
             destination: effect.destination,
             record,

@@ -352,7 +352,7 @@ impl Shard {
             }
         };
         for (name, value) in headers {
-            dead = dead.with_header(name, (*value).to_owned());
+            dead = dead.with_header(*name, (*value).to_owned());
         }
         self.state.counters.dead += 1;
         turn.pass_on(Destination::DeadLetters, dead);

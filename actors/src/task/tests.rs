@@ -4,6 +4,8 @@ use tidegate_proto::outcome::Trigger;
 use tidegate_proto::value::Value;
 
 use super::*;
+use crate::actor::Effect;
+use crate::epoch::Destination;
 use crate::rule::parse_rule;
 
 const RULE: &str = "kind: Rule
@@ -58,7 +60,7 @@ impl Told {
         };
         let order = OutputOrder {
             trigger: Trigger::Clock,
-            rule: "hot".to_owned(),
+            rule: "hot".into(),
             task: "hot/r".to_owned(),
             window: None,
             kind,

@@ -212,7 +212,7 @@ fn action_again(entry: &TailEntry, mut action: ActionRecord) -> Result<Again, Pr
     };
     record
         .headers
-        .retain(|(name, _)| !name.starts_with("dlq.") && name.as_ref() != ID_HEADER);
+        .retain(|(name, _)| !name.starts_with("dlq.") && &**name != ID_HEADER);
     Ok(Again::Action {
         partition: entry.partition,
         record: record.with_header(ID_HEADER, action.id),

@@ -208,7 +208,10 @@ pub(super) async fn produce(
     } else {
         let named = headers.iter().filter_map(|(name, value)| {
             let name = name.as_str().strip_prefix("record-")?;
-            Some((name.into(), Bytes::copy_from_slice(value.as_bytes())))
+            Some((
+                name.to_owned().into(),
+                Bytes::copy_from_slice(value.as_bytes()),
+            ))
         });
         vec![TopicRecord {
             key: whole.key.map(Bytes::from),

@@ -229,7 +229,7 @@ pub(super) fn dead_letter(entry: &TailEntry) -> Value {
         .headers
         .iter()
         .filter(|(name, _)| !name.starts_with("dlq."))
-        .map(|(name, value)| (name.as_ref().to_owned(), Value::from(text(value))))
+        .map(|(name, value)| (name.to_string(), Value::from(text(value))))
         .collect();
     let (value, hex) = value_of(record);
     let mut letter = json!({

@@ -254,7 +254,7 @@ impl StoredBatch {
             let name = self.take(length)?;
             let name = self.name(&name)?;
             let length = self.length()?;
-            record.headers.push((name, self.take(length)?));
+            record.headers.push((name.into(), self.take(length)?));
         }
         let offset = self.next;
         self.next += 1;
@@ -334,10 +334,7 @@ mod tests {
         let record = record.prop_map(|(key, value, headers, timestamp)| Record {
             key,
             value,
-            headers: headers
-                .into_iter()
-                .map(|(n, v)| (Arc::from(n), v))
-                .collect(),
+            headers: headers.into_iter().map(|(n, v)| (n.into(), v)).collect(),
             timestamp,
         });
         proptest::collection::vec(record, 1..20).prop_map(|mut records| {

@@ -133,7 +133,7 @@ fn some_records() -> impl Strategy<Value = Vec<Record>> {
         value,
         headers: headers
             .into_iter()
-            .map(|(name, value)| (Arc::from(name), value))
+            .map(|(name, value)| (name.into(), value))
             .collect(),
         timestamp,
     });

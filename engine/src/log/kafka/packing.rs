@@ -34,7 +34,7 @@ impl Packing {
             .push((key.map(<[u8]>::len), value.map(<[u8]>::len)));
         let mut headers = Vec::new();
         message.headers(|name, value| {
-            headers.push((self.name(name), Bytes::copy_from_slice(value)));
+            headers.push((self.name(name).into(), Bytes::copy_from_slice(value)));
         });
         entries.push_back(Entry {
             offset: message.offset,
