@@ -69,7 +69,7 @@ impl<'a> Speaker<'a> {
         for (index, target) in self.plan.rule().to.iter().enumerate() {
             match target {
                 Target::Results => {
-                    self.emit(Destination::Results, Body::Whole(self.line.clone()), turn)
+                    self.emit(Destination::Results, Body::Whole(self.line.clone()), turn);
                 }
                 Target::Topic { name, value } => {
                     // A formula has a value only where the rule has columns; late rows and errors stay with `results`.

@@ -26,7 +26,7 @@ use tidegate_proto::record::{Offset, Partition, Record, Topic};
 use super::context::{Plain, failed, log_error, log_line};
 use super::lookup::number;
 use super::numbers::Numbers;
-use super::producer::headers;
+use super::producer::{headers, request};
 use super::settings::KafkaSettings;
 
 /// Longest wait for the start of a producer and for offsets.
@@ -316,8 +316,16 @@ impl Publisher {
     ) -> Result<(), KafkaError> {
         self.producer.begin_transaction()?;
         for (to, records) in &publication.records {
-            for record in records {
-                self.send(to, record)?;
+            let mut records = records.as_slice();
+            while !records.is_empty() {
+                let (now, later) = records.split_at(request(records));
+                for record in now {
+                    self.send(to, record)?;
+                }
+                if !later.is_empty() {
+                    self.deliver();
+                }
+                records = later;
             }
         }
         patiently(|| {
