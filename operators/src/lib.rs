@@ -9,6 +9,7 @@ mod along;
 mod anomaly;
 mod condition;
 pub mod exact;
+mod former;
 mod graph;
 mod join;
 pub mod lookback;

@@ -1,11 +1,13 @@
 //! [`Waiting`]: rows of `order: time` that wait for the watermark, taken by (event time, log order).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use tidegate_proto::{EventRef, Value};
+use tidegate_proto::{EventRef, Traits, Value};
 
+use crate::former::Former;
 use crate::timer::IDLE;
 use crate::watermark::cell;
 
@@ -40,6 +42,8 @@ pub(crate) struct Waiting {
     rows: Vec<VecDeque<WaitingRow>>,
     /// How many there are.
     total: u64,
+    /// Traits of when they were read.
+    former: Former,
 }
 
 impl Waiting {
@@ -58,6 +62,24 @@ impl Waiting {
         let row = rows.pop_front_if(|row| row.time <= time)?;
         self.total -= 1;
         Some(row)
+    }
+
+    /// The traits of a resource change: rows that wait keep those that they were read under. `until` is the place in the log of
+    /// the next row.
+    pub(crate) fn part(&mut self, resource: u32, until: u64, traits: &Arc<Traits>) {
+        if self.total == 0 {
+            return self.former.clear();
+        }
+        let rows = &self.rows;
+        self.former.part((resource, until), traits, || {
+            let rows = (0..).zip(rows);
+            rows.flat_map(|(of, rows)| rows.iter().map(move |row| (of, row.sequence)))
+        });
+    }
+
+    /// The traits under which a row of a resource was read, if they are others now.
+    pub(crate) fn traits_of(&self, resource: u32, sequence: u64) -> Option<Arc<Traits>> {
+        self.former.at(resource, sequence)
     }
 
     /// Event time of the first row, [`IDLE`] if none waits.
@@ -104,6 +126,7 @@ impl Waiting {
         Self {
             total: rows.iter().map(|rows| rows.len() as u64).sum(),
             rows,
+            former: self.former.clone(),
         }
     }
 
@@ -113,6 +136,7 @@ impl Waiting {
             self.total -= rows.len() as u64;
             *rows = VecDeque::new();
         }
+        self.former.forget(resource);
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -120,7 +144,8 @@ impl Waiting {
         self.rows
             .iter()
             .map(|rows| size_of::<VecDeque<WaitingRow>>() + rows.capacity() * row)
-            .sum()
+            .sum::<usize>()
+            + self.former.bytes()
     }
 }
 

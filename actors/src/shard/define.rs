@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_operators::{ApplyReport, PartState, Plan};
+use tidegate_operators::{ApplyReport, PartState, Plan, View as _};
 use tidegate_proto::outcome::Trigger;
 use tidegate_proto::resource::{ResourceDefinition, Traits};
 
@@ -169,6 +169,9 @@ impl Shard {
             .as_ref()
             .and_then(|kind| self.state.types.get(kind));
         let whole = kind.map(|kind| kind.over(&own));
+        if self.state.registry.traits(resource) != whole.as_ref().unwrap_or(&own) {
+            self.pipeline.part(resource, &self.state.registry);
+        }
         self.state.registry.set_traits(resource, own, whole);
         let timing = self.timing(resource);
         self.pipeline.describe(

@@ -166,10 +166,7 @@ impl Shard {
             Piece::Known(known) => self.gather_known(from, *known, trigger),
             Piece::Described { id, traits, timing } => {
                 let resource = self.gather_resource(from, &id);
-                self.state
-                    .gathered
-                    .registry
-                    .set_traits(resource, traits, None);
+                self.gather_traits(resource, traits);
                 self.gathering.pipeline.describe(
                     resource,
                     timing,
@@ -218,8 +215,8 @@ impl Shard {
     fn gather_known(&mut self, from: Partition, known: KnownResource, trigger: Trigger) {
         let resource = self.gather_resource(from, &known.id);
         let now = self.now();
+        self.gather_traits(resource, known.traits);
         let gathered = &mut self.state.gathered;
-        gathered.registry.set_traits(resource, known.traits, None);
         let values = known.values.into_iter();
         let values =
             values.map(|(name, time, value)| (gathered.metrics.intern(&name), time, value));

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use tidegate_operators::{Plan, Untold};
+use tidegate_operators::{Plan, Untold, View as _};
 use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
+use tidegate_proto::resource::Traits;
 use tidegate_proto::time::Timestamp;
 
 use super::{Shard, Work};
@@ -206,6 +207,18 @@ impl Shard {
         for home in homes {
             self.work.outgoing.pass(home, rule, clock);
         }
+    }
+
+    /// What a resource is changes for everybody at this home.
+    pub(super) fn gather_traits(&mut self, resource: u32, traits: Traits) {
+        let registry = &mut self.state.gathered.registry;
+        if registry.traits(resource) != &traits {
+            let streams = self.gathering.streams.values_mut();
+            for rules in std::iter::once(&mut self.gathering.pipeline).chain(streams) {
+                rules.part(resource, registry);
+            }
+        }
+        registry.set_traits(resource, traits, None);
     }
 
     /// A resource is something else for readers too.

@@ -24,6 +24,28 @@ impl Pipeline {
         self.clocks.recall(resource, heard);
     }
 
+    /// Tells that the traits of a resource are about to change, `view` still having the old ones: rows that wait for their time
+    /// keep those under which they were read.
+    pub fn part(&mut self, resource: u32, view: &dyn View) {
+        let groups = self.groups.iter_mut().flatten();
+        let groups = groups.map(|group| &mut group.state.waiting);
+        let windows = self.windows.iter_mut().flatten();
+        let windows = windows.map(|window| &mut window.state.held);
+        let patterns = self.patterns.iter_mut().flatten();
+        let patterns = patterns.map(|pattern| &mut pattern.state.waiting);
+        let mut traits = None;
+        for waiting in groups.chain(windows).chain(patterns) {
+            if waiting.count() > 0 {
+                let traits = traits.get_or_insert_with(|| Arc::new(view.traits(resource).clone()));
+                waiting.part(resource, self.sequence, traits);
+            }
+        }
+        for wide in self.wides.iter_mut().flatten().filter(|w| w.waits()) {
+            let traits = traits.get_or_insert_with(|| Arc::new(view.traits(resource).clone()));
+            wide.part(resource, traits);
+        }
+    }
+
     /// Tells that a resource was discovered or changed (type, labels, own time settings): selectors are matched again, and a
     /// task that no longer matches is cleared with the reason `no longer matches` and forgotten. `view.traits(resource)`
     /// already answers with the new traits; `timing` is the resource's own disorder and idle.

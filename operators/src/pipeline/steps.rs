@@ -8,6 +8,7 @@ use super::cells::Cursor;
 use super::group::{Group, Push, Scratch};
 use super::sight::{Row, Sight};
 use super::{View, filter};
+use crate::former::Then;
 use crate::order::{Role, WaitingRow};
 use crate::watermark::{NEVER, at, cell};
 
@@ -433,6 +434,8 @@ impl Group {
             sequence: waiting.sequence,
             at: waiting.time,
         };
+        let traits = self.state.waiting.traits_of(resource, row.sequence);
+        let view: &dyn View = &Then::new(view, resource, traits.as_deref());
         let metrics = self.state.sight.metrics.len();
         let (own, of_filter) = waiting.values.split_at(metrics.min(waiting.values.len()));
         if waiting.role == Role::Values {

@@ -8,6 +8,7 @@ mod laws;
 mod naive;
 mod order;
 mod revisions;
+mod traits;
 mod wide;
 mod windows;
 
@@ -118,6 +119,9 @@ impl World {
         let resource = self.house.resources.intern(resource);
         let known = self.house.traits.len().max(resource as usize + 1);
         self.house.traits.resize(known, Traits::default());
+        if self.house.traits[resource as usize] != traits {
+            self.pipeline.part(resource, &self.house);
+        }
         self.house.traits[resource as usize] = traits;
         let trigger = Trigger::Record(0);
         let timing = (None, None);

@@ -4,6 +4,7 @@
 mod change;
 mod delivery;
 mod groups;
+mod held;
 mod intake;
 mod joined;
 mod keyed;
@@ -34,6 +35,7 @@ use super::sight::{Gaze, Sight};
 use super::steps::{Blame, Cause};
 use super::unit::{Tale, line};
 use super::{Pipeline, TaskCounters, TaskState, Untold, View};
+use crate::former::Former;
 use crate::plan::Plan;
 use crate::plan::wide::{Feed, WideEngine, WidePlan};
 use crate::timer::{IDLE, Timers};
@@ -115,6 +117,8 @@ pub(crate) struct WideState {
     metrics: Vec<u32>,
     /// Rows that were held, for their order.
     sequence: u64,
+    /// Traits of when they were read.
+    former: Former,
     timers: Timers,
     counters: BTreeMap<u32, TaskCounters>,
     /// Hour of the last error line per task.
@@ -404,6 +408,7 @@ impl WideUnit {
             + state.keyed.bytes()
             + state.members.bytes()
             + state.timers.bytes()
+            + state.former.bytes()
             + state.seen.capacity() * size_of::<Option<Member>>()
             + state.tasks.len() * size_of::<TaskTime>()
             + held * (size_of::<Taken>() + 64)

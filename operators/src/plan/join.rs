@@ -46,8 +46,10 @@ pub(crate) struct JoinFormula {
 pub(crate) struct SidePlan {
     pub(crate) from: Selector,
     pub(crate) filter: Option<FilterPlan>,
-    /// Metrics that formulas ask for.
+    /// Metrics that formulas ask for, and traits: those that the resource has when the row is read.
     pub(crate) metrics: Vec<Arc<str>>,
+    /// Places of the traits among the metrics.
+    pub(crate) traits: Vec<usize>,
     pub(crate) keys: Vec<JoinFormula>,
 }
 
@@ -148,6 +150,12 @@ impl Resolver<'_> {
     }
 }
 
+/// Whether a name behind a stream is one of what a resource is, as it is without a stream.
+fn is_trait(name: &str) -> bool {
+    let path = ["meta.", "labels."];
+    path.iter().any(|path| name.starts_with(path)) || ["type", "parent"].contains(&name)
+}
+
 fn scope(names: &[&Arc<str>]) -> AliasScope {
     let names = names.iter().map(|name| (Arc::clone(name), AliasKind::Row));
     AliasScope {
@@ -210,9 +218,14 @@ pub(crate) fn compile(rule: &Rule, join: &Join, mut issues: Issues) -> Result<Pl
     let [left_metrics, right_metrics] = resolver.metrics;
     let [left_keys, right_keys] = keys;
     let [left_filter, right_filter] = filters;
-    let side = |stream: &JoinStream, filter, metrics, keys| SidePlan {
+    let side = |stream: &JoinStream, filter, metrics: Vec<Arc<str>>, keys| SidePlan {
         from: stream.from.clone(),
         filter,
+        traits: metrics
+            .iter()
+            .enumerate()
+            .filter_map(|(place, name)| is_trait(name).then_some(place))
+            .collect(),
         metrics,
         keys,
     };

@@ -3,6 +3,7 @@
 use tidegate_proto::{Order, Trigger};
 
 use super::{Event, NO_POINT, PatternScratch, PatternUnit, Step, blame};
+use crate::former::Then;
 use crate::order::{Role, WaitingRow};
 use crate::pattern::Fit;
 use crate::pipeline::View;
@@ -238,6 +239,8 @@ impl PatternUnit {
             sequence: waiting.sequence,
             at: time,
         };
+        let traits = self.state.waiting.traits_of(resource, row.sequence);
+        let view: &dyn View = &Then::new(view, resource, traits.as_deref());
         let metrics = self.state.sight.metrics.len().min(waiting.values.len());
         let (own, of_filter) = waiting.values.split_at(metrics);
         if waiting.role == Role::Values {

@@ -21,6 +21,9 @@ fn everything() -> Vec<Rule> {
         "name: sessions\nby: { r: resource }\nwhere: a > 2\nwindow: { session: 3s }\nemit: { n: count(a), first: first(a) }",
         "name: counted\nwindow: { count: 3 }\nclock: newest\nemit: { all: collect(a) }",
         "name: hot\nwhen: avg(a, \"4s\") > 4\nhold: 2s\nthen: [ { alarm: { severity: MAJOR, text: '${a} ${b}' } } ]",
+        "name: kinds\nby: { k: type }\nwindow: { tumbling: 5s, lateness: 1s }\nemit: { n: count(a), b: last(b) }",
+        "name: only-hot\norder: time\nwhere: 'type == \"hot\"'\nwhen: avg(a, \"4s\") > 4",
+        "name: keyed\npattern: { by: type, within: 9s, steps: [ { p: a > 4 }, { q: b > 4 } ], emit: { a: p.a, b: q.b } }",
         "name: sorted\norder: time\nwhere: b > 2\nwhen: a > prev(a) && count(a, \"6s\") > 2",
     ].map(rule).into()
 }
@@ -42,6 +45,7 @@ fn joins() -> Vec<Rule> {
         "name: same\njoin: { kind: right, unmatched: eager, streams: { l: { from: all, where: a > 4 }, r: { from: all, where: b > 4 } }, within: { before: 4s } }\nemit: { a: l.a, b: r.b, who: resource(r) }",
         "name: minutes\njoin: { kind: full, streams: { l: { from: r1 }, r: { from: r2 } }, on: [ [ l.a, r.a ] ], within: { window: { tumbling: 6s } } }\nemit: { a: l.b, b: r.b }",
         "name: near\norder: time\njoin: { kind: left, streams: { l: { from: r1 }, r: { from: r2 } }, on: [ [ l.a > 4, r.a > 4 ] ], within: { asof: { tolerance: 4s, direction: nearest } } }\nemit: { a: l.a, b: r.a }",
+        "name: traits\norder: time\njoin: { streams: { l: { from: { type: hot } }, r: { from: all, where: 'type != \"hot\" && has(b)' } }, on: [ [ l.a > 4, r.b > 4 ] ], within: { after: 3s } }\nemit: { a: l.a, b: r.b, l: l.type, r: r.type }",
         "name: known\njoin: { streams: { l: { from: r1 }, r: { from: r2 } }, on: [ [ true, true ] ], within: { asof: {} } }\nemit: { a: l.a, b: r.a }",
     ].map(rule).into()
 }
@@ -72,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn a_rule_alone_says_the_same(acts in acts(), which in 0..17_usize) {
+    fn a_rule_alone_says_the_same(acts in acts(), which in 0..21_usize) {
         let all = rules();
         let name = all[which].name.to_string();
         let of = |lines: Vec<String>| {

@@ -71,6 +71,7 @@ impl WideUnit {
             reads: reads(plan, wide, metrics),
             metrics: Vec::new(),
             sequence: 0,
+            former: Default::default(),
             timers: Timers::default(),
             counters: Default::default(),
             hours: Default::default(),

@@ -1,7 +1,5 @@
 //! Rows come: to which tasks they go, how far time is with each, and when they are given to the engine.
 
-use std::sync::Arc;
-
 use tidegate_proto::{Outcome, OutcomeKind, Trigger, Value};
 
 use super::least::Member;
@@ -252,41 +250,6 @@ impl WideUnit {
         self.give((task, water), &come.row, record, view, scratch);
     }
 
-    pub(super) fn hold(&mut self, task: u32, row: Taken, view: &dyn View) {
-        let id: Arc<str> = match self.state.links.id(row.resource) {
-            Some(id) => Arc::clone(id),
-            None => Arc::from(view.resource(row.resource)),
-        };
-        self.hold_as(task, row, id);
-    }
-
-    pub(super) fn hold_as(&mut self, task: u32, row: Taken, id: Arc<str>) {
-        self.state.sequence += 1;
-        let place = (row.time, id, self.state.sequence);
-        let time = self.state.tasks.entry(task).or_default();
-        time.held.insert(place, row);
-    }
-
-    /// Takes the oldest row early when too many wait.
-    fn force(
-        &mut self,
-        task: u32,
-        record: u32,
-        (most, view): (usize, &dyn View),
-        scratch: &mut WideScratch,
-    ) {
-        let time = self.state.tasks.entry(task).or_default();
-        if time.held.len() <= most {
-            return;
-        }
-        let given = time.given;
-        if let Some((_, row)) = time.held.pop_first() {
-            self.state.counters.entry(task).or_default().forced += 1;
-            let water = given.max(row.time);
-            self.give((task, water), &row, record, view, scratch);
-        }
-    }
-
     /// Gives the rows that a task's time has passed, then the time itself.
     pub(super) fn pass(
         &mut self,
@@ -314,9 +277,8 @@ impl WideUnit {
             }
             let time = self.state.tasks.entry(task).or_default();
             let given = time.given;
-            if let Some((_, row)) = time.held.pop_first() {
-                let at = given.max(row.time);
-                self.give((task, at), &row, record, view, scratch);
+            if let Some(held) = time.held.pop_first() {
+                self.give_held((task, given), held, record, view, scratch);
             }
         }
         let time = self.state.tasks.entry(task).or_default();
@@ -333,7 +295,7 @@ impl WideUnit {
     }
 
     /// Gives one row to the engine.
-    fn give(
+    pub(super) fn give(
         &mut self,
         (task, water): (u32, i64),
         row: &Taken,
@@ -345,7 +307,7 @@ impl WideUnit {
         time.given = time.given.max(water);
         time.event.clone_from(&row.event);
         if let Engine::Join(join) = &mut self.engine {
-            join.take(row, (water, record), view);
+            join.take(row, (water, record), None, view);
             return;
         }
         if !self.wide.calls.is_empty() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use tidegate_proto::{EventRef, Names, Outcome, OutcomeKind, Timestamp, Value};
+use tidegate_proto::{EventRef, Names, Outcome, OutcomeKind, Timestamp, Traits, Value};
 use tidegate_scripts::Column;
 
 use super::Taken;
@@ -136,8 +136,14 @@ impl JoinedState {
         self.saved.joined.rows() * (size_of::<JoinRow>() + 160)
     }
 
-    /// Takes a row on every side that has it.
-    pub(super) fn take(&mut self, row: &Taken, (water, record): (i64, u32), view: &dyn View) {
+    /// Takes a row on every side that has it; `then` are the traits under which it was read, if they are others now.
+    pub(super) fn take(
+        &mut self,
+        row: &Taken,
+        (water, record): (i64, u32),
+        then: Option<&Traits>,
+        view: &dyn View,
+    ) {
         self.saved.number += 1;
         let mut from = 0;
         let plan = Arc::clone(&self.plan);
@@ -145,17 +151,28 @@ impl JoinedState {
             let values = row.values.get(from..from + side.metrics.len());
             from += side.metrics.len();
             let members = self.saved.members.get(index);
-            if !members.is_some_and(|members| members.has(row.resource))
-                || !self.passes(index, row, record, view)
-            {
+            let has = match then {
+                Some(traits) => matches(&side.from, view.resource(row.resource), traits),
+                None => members.is_some_and(|members| members.has(row.resource)),
+            };
+            if !has || !self.passes(index, row, record, view) {
                 continue;
+            }
+            let mut values = values.unwrap_or_default().to_vec();
+            for place in &side.traits {
+                if let (Some(path), Some(value)) =
+                    (side.metrics.get(*place), values.get_mut(*place))
+                {
+                    let text = view.traits(row.resource).path(path);
+                    *value = text.map_or(Value::Missing, Value::Text);
+                }
             }
             let row = JoinRow {
                 time: row.time,
                 number: self.saved.number,
                 resource: row.resource,
                 event: row.event.clone(),
-                values: values.unwrap_or_default().to_vec(),
+                values,
             };
             let key = self.key(side, &row, record, view);
             let coming = Coming {

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use tidegate_proto::{EventBatch, EventRef, Outcome, Value};
 
 use super::{CLOCK, KeptRow, Use, WindowScratch, WindowUnit};
+use crate::former::Then;
 use crate::order::{Role, WaitingRow};
 use crate::pipeline::awaiting::Awaiting;
 use crate::pipeline::cells::Cursor;
@@ -339,6 +340,12 @@ impl WindowUnit {
             time: waiting.time,
             sequence: waiting.sequence,
             at: waiting.time,
+        };
+        let traits = self.state.held.traits_of(resource, row.sequence);
+        let then = Then::new(push.view, resource, traits.as_deref());
+        let push = &Push {
+            view: &then,
+            ..push.clone()
         };
         let metrics = self.state.sight.metrics.len();
         let (own, of_filter) = waiting.values.split_at(metrics.min(waiting.values.len()));
