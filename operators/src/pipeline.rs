@@ -31,6 +31,7 @@ mod judge;
 mod keys;
 mod members;
 mod outlook;
+mod past;
 mod patterns;
 mod picker;
 mod plain;

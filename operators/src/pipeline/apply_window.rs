@@ -122,6 +122,7 @@ impl WindowUnit {
         let from: Vec<_> = aggregates.iter().map(|a| place(&a.identity)).collect();
         self.state = old.state;
         self.state.sight = sight;
+        self.keep_past();
         self.state.held = held;
         if from.iter().any(|from| from.is_some()) {
             self.state.windows.change(&kinds, &from);

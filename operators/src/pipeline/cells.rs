@@ -8,6 +8,7 @@ use tidegate_proto::{EventBatch, MetricColumn, Value};
 use tidegate_scripts::Column;
 
 use super::View;
+use super::past::Past;
 use crate::watermark::{NEVER, cell};
 
 /// Seeded, and the twin had no value.
@@ -20,6 +21,8 @@ pub(crate) struct MetricCells {
     pub(crate) metric: u32,
     times: Vec<i64>,
     values: Vec<Value>,
+    /// What it was before, where somebody asks for that.
+    past: Option<Past>,
 }
 
 impl MetricCells {
@@ -28,7 +31,30 @@ impl MetricCells {
             metric,
             times: Vec::new(),
             values: Vec::new(),
+            past: None,
         }
+    }
+
+    /// What the metric was is kept from here on, for so long.
+    pub(crate) fn keep_past(&mut self, horizon: i64) {
+        self.past.get_or_insert_with(|| Past::new(horizon));
+    }
+
+    /// Whether it is kept what it was.
+    pub(crate) const fn keeps_past(&self) -> bool {
+        self.past.is_some()
+    }
+
+    /// What it was, if that is kept.
+    pub(crate) const fn past(&mut self) -> Option<&mut Past> {
+        self.past.as_mut()
+    }
+
+    /// The last value before a time among those of rows before a place in their order.
+    pub(crate) fn before(&self, resource: u32, when: (i64, u64), max_age: i64) -> Value {
+        let past = self.past.as_ref();
+        let known = past.and_then(|past| past.before(resource, when, max_age));
+        known.cloned().unwrap_or_default()
     }
 
     /// Makes sure that a resource has begun: at first sight it takes the twin's value. One that lies beyond `limit` is still
@@ -91,6 +117,11 @@ impl MetricCells {
     /// The latest value, unless it is older than `max_age` at a time.
     pub(crate) fn get_aged(&self, resource: u32, at: i64, max_age: i64) -> Value {
         let time = self.times.get(resource as usize).copied().unwrap_or(NEVER);
+        if let Some(past) = self.past.as_ref().filter(|_| at < time) {
+            let known = past.at(resource, at);
+            let known = known.filter(|(said, _)| at.saturating_sub(*said) <= max_age);
+            return known.map_or(Value::Missing, |(_, value)| value.clone());
+        }
         if max_age != i64::MAX && at.saturating_sub(time) > max_age {
             return Value::Missing;
         }
@@ -98,8 +129,16 @@ impl MetricCells {
     }
 
     /// Puts another value in the place of the latest, however old it is.
-    pub(crate) fn replace(&mut self, resource: u32, known: Option<(i64, Value)>) {
+    pub(crate) fn replace(
+        &mut self,
+        resource: u32,
+        known: Option<(i64, Value)>,
+        (from, sequence): (i64, u64),
+    ) {
         let (time, value) = known.unwrap_or((EMPTY, Value::Missing));
+        if let Some(past) = &mut self.past {
+            past.note(resource, (from, time), sequence, &value);
+        }
         *cell(&mut self.times, resource, NEVER) = time.max(EMPTY);
         *cell(&mut self.values, resource, Value::Missing) = value;
     }
@@ -112,10 +151,14 @@ impl MetricCells {
         if let Some(value) = self.values.get_mut(resource as usize) {
             *value = Value::Missing;
         }
+        if let Some(past) = &mut self.past {
+            past.forget(resource);
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.times.capacity() * 8 + self.values.capacity() * size_of::<Value>()
+        let past = self.past.as_ref().map_or(0, Past::bytes);
+        self.times.capacity() * 8 + self.values.capacity() * size_of::<Value>() + past
     }
 }
 

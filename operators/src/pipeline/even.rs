@@ -26,7 +26,7 @@ impl WindowUnit {
         });
         // With `emit: { when }`, or where a row may take back what was told, every row is looked at apart.
         let apart = window.mode.emit == EmitMode::When || self.keeps_book();
-        let apart = apart || !window.by.is_empty();
+        let apart = apart || !window.by.is_empty() || !window.bare_inputs.is_empty();
         if !bare || !place.judged || self.plan.filter.is_some() || apart {
             return None;
         }

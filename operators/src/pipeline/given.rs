@@ -62,8 +62,23 @@ impl Pipeline {
         due.min().unwrap_or(IDLE)
     }
 
+    /// Keeps what metrics were that windows read, for rows that come below the watermark.
+    pub(crate) fn keep_reads(&mut self) {
+        for window in self.windows.iter_mut().flatten() {
+            window.keep_reads();
+        }
+    }
+
     /// Puts another value in the place of a task's latest of a metric: what it means has changed.
-    pub(crate) fn replace(&mut self, task: u32, metric: u32, known: Option<&(i64, Value)>) {
+    /// It counts from a time on.
+    pub(crate) fn replace(
+        &mut self,
+        task: u32,
+        metric: u32,
+        known: Option<&(i64, Value)>,
+        from: i64,
+    ) {
+        let when = (from, self.sequence);
         let groups = self.groups.iter_mut().flatten();
         let sights = groups.map(|group| &mut group.state.sight);
         let windows = self.windows.iter_mut().flatten();
@@ -75,7 +90,7 @@ impl Pipeline {
         let sights = sights.chain(windows).chain(patterns).chain(graphs);
         for cells in sights.flat_map(|sight| &mut sight.metrics) {
             if cells.metric == metric {
-                cells.replace(task, known.cloned());
+                cells.replace(task, known.cloned(), when);
             }
         }
     }

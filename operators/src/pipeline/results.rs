@@ -24,6 +24,8 @@ struct Result<'a> {
     row: Cow<'a, WindowRow>,
     key: Cow<'a, Key>,
     columns: Vec<Value>,
+    /// Bare inputs as of its end.
+    inputs: Vec<Value>,
 }
 
 fn trigger(batch: Option<&EventBatch>, origin: u32) -> Trigger {
@@ -45,6 +47,7 @@ fn value_of(source: &Source, result: &Result<'_>, view: &dyn View) -> Value {
     let time = |time: i64| Value::Number(time as f64);
     match source {
         Source::Aggregate(index) => row.values.get(*index).cloned().unwrap_or_default(),
+        Source::Input(index) => result.inputs.get(*index).cloned().unwrap_or_default(),
         Source::By(index) => result.key.values.get(*index).cloned().unwrap_or_default(),
         Source::Column(index) => result.columns.get(*index).cloned().unwrap_or_default(),
         Source::Trait(path) => {
@@ -127,10 +130,12 @@ impl WindowUnit {
         let pairs = rows.iter().zip(&keys);
         let mut results: Vec<Result<'_>> = pairs
             .filter_map(|(row, key)| {
+                let key = key.as_ref()?;
                 Some(Result {
                     row: Cow::Borrowed(row),
-                    key: Cow::Borrowed(key.as_ref()?),
+                    key: Cow::Borrowed(key),
                     columns: Vec::with_capacity(plan.emit.len()),
+                    inputs: self.inputs_of(row, key.resource),
                 })
             })
             .collect();
@@ -197,14 +202,16 @@ impl WindowUnit {
         let fill = self.window.fill;
         let mut out = Vec::with_capacity(results.len());
         for result in results {
-            let fills = &mut self.state.fills;
-            for (row, columns) in fills.take(fill, &result.row, result.columns) {
+            let filled = self.state.fills.take(fill, &result.row, result.columns);
+            for (row, columns) in filled {
                 // What was held back comes with the row that let it go.
                 let trigger = result.row.trigger;
+                let inputs = self.inputs_of(&row, result.key.resource);
                 out.push(Result {
                     row: Cow::Owned(WindowRow { trigger, ..row }),
                     key: result.key.clone(),
                     columns,
+                    inputs,
                 });
             }
         }

@@ -190,6 +190,18 @@ impl Sight {
         }
     }
 
+    /// Whether it is kept what any metric was.
+    pub(crate) fn keeps_past(&self) -> bool {
+        self.metrics.iter().any(MetricCells::keeps_past)
+    }
+
+    /// Lets go what metrics of a resource were, as far as nobody asks for it any more.
+    pub(crate) fn prune(&mut self, resource: u32) {
+        for past in self.metrics.iter_mut().filter_map(MetricCells::past) {
+            past.prune(resource);
+        }
+    }
+
     /// Tells lookbacks that a resource's task begins at a time.
     pub(crate) fn begin(&mut self, resource: u32, time: i64) {
         for stream in &mut self.streams {
@@ -202,6 +214,9 @@ impl Sight {
         for (cells, value) in self.metrics.iter_mut().zip(&gaze.own) {
             if !value.is_missing() {
                 cells.set(row.resource, row.time, value);
+                if let Some(past) = cells.past() {
+                    past.note(row.resource, (row.time, row.time), row.sequence, value);
+                }
             }
         }
         if let Some(seen) = &mut self.seen

@@ -150,6 +150,7 @@ impl Plans {
         };
         Ok(WindowUnit {
             seen: None,
+            first: 0,
             plan: Arc::clone(plan),
             window: Arc::clone(window),
             everything: plan.rule().selector == Selector::Everything,

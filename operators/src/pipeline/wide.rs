@@ -11,6 +11,7 @@ mod keyed;
 mod kin;
 mod least;
 mod links;
+mod moved;
 mod regroup;
 mod saved;
 mod shares;
@@ -60,7 +61,10 @@ struct Taken {
 }
 
 /// Row order: event time, id of the resource in byte order, place in the log.
-type Place = (i64, Arc<str>, u64);
+type Place = (i64, Foremost, u64);
+
+/// What is taken first at one time: inputs, so that a row sees what they say at its very instant; then by the id of the resource.
+type Foremost = (bool, Arc<str>);
 
 /// Time and waiting rows of one task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,6 +81,10 @@ struct TaskTime {
     told: BTreeSet<usize>,
     /// The last row that was given.
     event: EventRef,
+    /// The latest time of a row that was given.
+    last: i64,
+    /// Of inputs that have been more than one resource: the place in the log of the row that turned to this one, and its id.
+    sources: BTreeMap<usize, (u64, Option<Arc<str>>)>,
 }
 
 impl Default for TaskTime {
@@ -89,6 +97,8 @@ impl Default for TaskTime {
             looked: NEVER,
             told: BTreeSet::new(),
             event: EventRef::default(),
+            last: NEVER,
+            sources: BTreeMap::new(),
         }
     }
 }

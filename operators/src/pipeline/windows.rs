@@ -1,6 +1,7 @@
 //! [`WindowUnit`]: one running window rule: rows to keys and columns, windows closed by each resource's watermark.
 
 mod held;
+mod known;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -62,6 +63,8 @@ pub(crate) struct WindowUnit {
     pub(crate) state: WindowState,
     /// A task that somebody watches.
     pub(crate) seen: Option<Box<Seen>>,
+    /// Log order of the first row of the batch at hand.
+    pub(crate) first: u64,
 }
 
 /// Vectors used again by every push.
@@ -133,13 +136,16 @@ impl WindowUnit {
             fills: Fills::default(),
             held: Waiting::default(),
         };
-        Self {
+        let mut unit = Self {
             plan: Arc::clone(plan),
             window: Arc::clone(window),
             everything: plan.rule().selector == Selector::Everything,
             state,
             seen: None,
-        }
+            first: 0,
+        };
+        unit.keep_past();
+        unit
     }
 
     /// Windows without rows.
@@ -173,6 +179,7 @@ impl WindowUnit {
         out: &mut Vec<Outcome>,
     ) {
         self.open(scratch);
+        self.first = push.sequence.saturating_sub(push.rows.start as u64);
         if self.window.waits != Waits::None {
             let uses = self.gather_held(push, scratch);
             self.run(push, &uses, scratch, out);
@@ -185,6 +192,7 @@ impl WindowUnit {
         self.tell_blames(push.batch, &scratch.blames, out);
         self.tell(Some(push.batch), push.view, &mut scratch.output, out);
         self.rearm(watch, &scratch.touched);
+        self.prune(push);
     }
 
     /// Lets time pass for resources whose watermark has moved without a row.

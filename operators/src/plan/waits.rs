@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_proto::{Emission, Rule, Selector, WindowForm, WindowRule};
+use tidegate_proto::{Across, Emission, Rule, Selector, WindowForm, WindowRule};
 
 use super::FilterPlan;
 use super::slots::{Bound, Form, Place, SlotTable};
@@ -86,4 +86,29 @@ pub(super) fn waits(
     } else {
         Waits::Partial
     }
+}
+
+/// Whether every row counts: no metric makes one count.
+pub(super) fn every_row(table: &SlotTable) -> bool {
+    let used = |place: &Place| place.judged && is_metric(&place.form);
+    !table.places.iter().any(used)
+}
+
+/// Places of the inputs.
+pub(super) fn foreign(table: &SlotTable, across: &Across) -> Vec<usize> {
+    let places = table.places.iter().enumerate();
+    let foreign = places.filter(|(_, place)| match &place.form {
+        Form::Metric(name) => across.inputs.iter().any(|input| input.name == *name),
+        _ => false,
+    });
+    foreign.map(|(index, _)| index).collect()
+}
+
+/// Whether keys, filters or inputs look at what a row may not carry.
+pub(super) fn looks(table: &SlotTable, aggregates: &[AggregatePlan], by: bool) -> bool {
+    // What an argument asks of the row itself, the row carries.
+    let simple = |a: &AggregatePlan| {
+        (a.argument.is_none() || a.bare.is_some() || !a.condition) && a.filter.is_none()
+    };
+    by || !aggregates.iter().all(simple) || !table.places.iter().all(|p| is_metric(&p.form))
 }

@@ -109,6 +109,19 @@ pub(crate) struct WidePlan {
     pub(crate) identity: String,
 }
 
+impl WidePlan {
+    /// How far back values are kept for rows that come below the watermark, if there may be such rows.
+    pub(crate) fn horizon(&self) -> Option<i64> {
+        let WideEngine::Inner(plan) = &self.engine else {
+            return None;
+        };
+        match &plan.body {
+            PlanBody::Window(window) => Some(window.horizon),
+            _ => None,
+        }
+    }
+}
+
 /// Whether rows of several resources meet in a task.
 pub(crate) fn is_wide(rule: &Rule) -> bool {
     rule.selector == Selector::Everything

@@ -10,7 +10,7 @@ use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
 pub(crate) use super::waits::Waits;
-use super::waits::{reads, waits};
+use super::waits::{every_row, foreign, looks, reads, waits};
 use crate::aggregate::AggregateKind;
 use crate::window::{Argument, EmitMode, WindowMode};
 
@@ -46,6 +46,8 @@ impl AggregatePlan {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Aggregate(usize),
+    /// A bare input, by its number among those: what it was before the window's end, whether or not a row of it is inside.
+    Input(usize),
     By(usize),
     /// A column of the result.
     Column(usize),
@@ -92,6 +94,10 @@ pub(crate) struct WindowPlan {
     pub(crate) reads: Vec<bool>,
     /// Which rows wait for their time.
     pub(crate) waits: Waits,
+    /// Places of the inputs that results name bare.
+    pub(crate) bare_inputs: Vec<usize>,
+    /// How far back values are kept that results and late rows ask for.
+    pub(crate) horizon: i64,
 }
 
 /// Formulas of windows, compiled one by one.
@@ -177,7 +183,7 @@ impl Draft {
         texts: Vec<Script>,
     ) -> WindowPlan {
         let across = &rule.across;
-        let mut resolver = Resolver::new(&self, &texts);
+        let mut resolver = Resolver::new(&self, &texts, across);
         for signal in &self.signals {
             resolver.signal(signal);
         }
@@ -203,6 +209,7 @@ impl Draft {
         let Resolver {
             mut table,
             mut aggregates,
+            bare_inputs,
             ..
         } = resolver;
         let foreign = foreign(&table, across);
@@ -217,6 +224,11 @@ impl Draft {
             .collect();
         let reads = reads(&table, &aggregates, &by);
         WindowPlan {
+            bare_inputs,
+            horizon: {
+                let skew = across.max_skew.unwrap_or(tidegate_proto::MAX_SKEW).0;
+                self.rule.lateness.0.saturating_add(skew)
+            },
             waits: waits(rule, &self.rule, (&table, filter), &reads, every_row),
             reads,
             nulls: aggregates.iter().any(AggregatePlan::counts_nulls),
@@ -303,38 +315,17 @@ pub(super) fn is_metric(form: &Form) -> bool {
     matches!(form, Form::Metric(_))
 }
 
-fn every_row(table: &SlotTable) -> bool {
-    let used = |place: &super::slots::Place| place.judged && is_metric(&place.form);
-    !table.places.iter().any(used)
-}
-
-/// Places of the inputs.
-fn foreign(table: &SlotTable, across: &Across) -> Vec<usize> {
-    let places = table.places.iter().enumerate();
-    let foreign = places.filter(|(_, place)| match &place.form {
-        Form::Metric(name) => across.inputs.iter().any(|input| input.name == *name),
-        _ => false,
-    });
-    foreign.map(|(index, _)| index).collect()
-}
-
-fn looks(table: &SlotTable, aggregates: &[AggregatePlan], by: bool) -> bool {
-    // What an argument asks of the row itself, the row carries.
-    let simple = |a: &AggregatePlan| {
-        (a.argument.is_none() || a.bare.is_some() || !a.condition) && a.filter.is_none()
-    };
-    by || !aggregates.iter().all(simple) || !table.places.iter().all(|p| is_metric(&p.form))
-}
-
 /// Finds sources for slots, and the aggregates that they need.
 struct Resolver<'a> {
     draft: &'a Draft,
+    across: &'a Across,
     table: SlotTable,
     aggregates: Vec<AggregatePlan>,
+    bare_inputs: Vec<usize>,
 }
 
 impl<'a> Resolver<'a> {
-    fn new(draft: &'a Draft, texts: &[Script]) -> Self {
+    fn new(draft: &'a Draft, texts: &[Script], across: &'a Across) -> Self {
         let mut gatherer = Gatherer::default();
         for (_, formula) in &draft.by {
             gatherer.add(formula.slots(), false);
@@ -369,8 +360,10 @@ impl<'a> Resolver<'a> {
         }
         Self {
             draft,
+            across,
             table: gatherer.finish(),
             aggregates: Vec::new(),
+            bare_inputs: Vec::new(),
         }
     }
 
@@ -380,7 +373,7 @@ impl<'a> Resolver<'a> {
             .map(|slot| match slot {
                 Slot::Metric(name) => match self.draft.named(name, columns) {
                     Some(source) => source,
-                    None => Source::Aggregate(self.latest(slot)),
+                    None => self.bare(slot, name),
                 },
                 Slot::Trait(path) => Source::Trait(Arc::clone(path)),
                 Slot::Resource => Source::Resource,
@@ -445,6 +438,24 @@ impl<'a> Resolver<'a> {
             condition: true,
             always: true,
         });
+    }
+
+    /// A bare metric, or a bare input: that one may have spoken before the task began, or bring no rows at all.
+    fn bare(&mut self, slot: &Slot, name: &Arc<str>) -> Source {
+        let latest = self.latest(slot);
+        let place = self.table.places_of(std::slice::from_ref(slot));
+        let mut inputs = self.across.inputs.iter();
+        let Some(place) = place
+            .first()
+            .filter(|_| inputs.any(|input| input.name == *name))
+        else {
+            return Source::Aggregate(latest);
+        };
+        let known = self.bare_inputs.iter().position(|known| known == place);
+        Source::Input(known.unwrap_or_else(|| {
+            self.bare_inputs.push(*place);
+            self.bare_inputs.len() - 1
+        }))
     }
 
     /// The aggregate behind a bare metric.

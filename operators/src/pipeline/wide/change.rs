@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use tidegate_proto::{Names, Outcome, Span, Timestamp, Value};
-use tidegate_scripts::Slot;
 
 use super::groups::Groups;
 use super::joined::{self, JoinedState};
 use super::keyed::Keyed;
 use super::least::{Least, Member};
 use super::links::Links;
+use super::moved;
 use super::{Engine, Now, ONE, WideState, WideUnit};
 use crate::pipeline::apply::Change;
 use crate::pipeline::members::{Members, matches};
@@ -57,10 +57,18 @@ impl WideUnit {
     ) -> Self {
         let view = change.view;
         let filter = plan.filter.as_ref();
+        let mut filter = filter.map(|filter| Sight::new(&filter.table, metrics));
+        if let (Some(horizon), Some(filter)) = (wide.horizon(), &mut filter) {
+            // What `where` reads is known for rows that come below the watermark.
+            filter
+                .metrics
+                .iter_mut()
+                .for_each(|cells| cells.keep_past(horizon));
+        }
         let mut state = WideState {
             line,
             members: Members::of(&plan.rule().selector, view),
-            filter: filter.map(|filter| Sight::new(&filter.table, metrics)),
+            filter,
             seen: Vec::new(),
             least: Least::default(),
             tasks: Default::default(),
@@ -121,6 +129,7 @@ impl WideUnit {
                 trigger,
                 change.out,
             );
+            inner.keep_reads();
         }
         self.rename(from, change.out);
     }
@@ -216,22 +225,18 @@ impl WideUnit {
             let InputPlan::Resource(input) = input else {
                 continue;
             };
-            let slots = input.slots().iter();
-            let values: Vec<Value> = slots
-                .map(|slot| match slot {
-                    Slot::Trait(path) => {
-                        let text = view.traits(resource).path(path);
-                        text.map_or(Value::Missing, Value::Text)
-                    }
-                    _ => Value::text(id),
-                })
-                .collect();
-            let known =
-                exists && self.state.members.has(resource) && !values.iter().any(Value::is_missing);
-            let source = known.then(|| input.render(&values));
+            let member = exists && self.state.members.has(resource);
+            let source = member.then(|| moved::source(input, resource, view));
             let begun = self.state.seen.get(resource as usize);
             let begun = begun.is_some_and(Option::is_some);
+            let old = self.state.links.named(index, resource);
+            let source = source.flatten();
             if !self.state.links.set(index, resource, source.as_deref()) || !begun {
+                continue;
+            }
+            if wide.ordered {
+                // Rows that wait have the source of when they were read.
+                self.leave_source(index, resource, old);
                 continue;
             }
             for (column, metric) in wide.columns.iter().zip(&self.state.metrics) {
@@ -240,7 +245,7 @@ impl WideUnit {
                 {
                     let latest = self.state.links.recent(index, resource).last();
                     let latest = latest.map(|known| (known.time, known.value.clone()));
-                    inner.replace(resource, *metric, latest.as_ref());
+                    inner.replace(resource, *metric, latest.as_ref(), NEVER);
                 }
             }
         }
@@ -269,7 +274,8 @@ impl WideUnit {
         if let Engine::Inner(inner) = &mut self.engine {
             let (view, trigger) = (Untold(view), change.trigger);
             if let Some(time) = self.state.tasks.get(&resource) {
-                inner.raise(resource, time.water);
+                // In order of arrival it may have been judged beyond its watermark.
+                inner.raise(resource, time.water.max(time.last));
             }
             if exists {
                 inner.describe(resource, (None, None), &view, trigger, change.out);

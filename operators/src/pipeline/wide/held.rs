@@ -19,7 +19,7 @@ impl WideUnit {
 
     pub(super) fn hold_as(&mut self, task: u32, row: Taken, id: Arc<str>) {
         self.state.sequence += 1;
-        let place = (row.time, id, self.state.sequence);
+        let place = (row.time, (row.own, id), self.state.sequence);
         let time = self.state.tasks.entry(task).or_default();
         time.held.insert(place, row);
     }
@@ -47,7 +47,7 @@ impl WideUnit {
     pub(super) fn give_held(
         &mut self,
         (task, given): (u32, i64),
-        (place, row): (Place, Taken),
+        (place, mut row): (Place, Taken),
         record: u32,
         view: &dyn View,
         scratch: &mut WideScratch,
@@ -59,7 +59,10 @@ impl WideUnit {
             task
         };
         let Some(traits) = self.state.former.at(of, place.2) else {
-            return self.give(at, &row, record, view, scratch);
+            if self.turn_to((task, place.2), &mut row, view, scratch) {
+                self.give(at, &row, record, view, scratch);
+            }
+            return;
         };
         let then = Then::new(view, of, Some(&traits));
         if let Engine::Join(join) = &mut self.engine {
@@ -71,8 +74,10 @@ impl WideUnit {
         }
         // What is delivered together is read under the same traits.
         self.drain(view, scratch);
-        self.give(at, &row, record, &then, scratch);
-        self.drain(&then, scratch);
+        if self.turn_to((task, place.2), &mut row, &then, scratch) {
+            self.give(at, &row, record, &then, scratch);
+            self.drain(&then, scratch);
+        }
     }
 
     /// Whether rows wait.

@@ -1,6 +1,6 @@
 //! Rows come: to which tasks they go, how far time is with each, and when they are given to the engine.
 
-use tidegate_proto::{Outcome, OutcomeKind, Trigger, Value};
+use tidegate_proto::{Outcome, OutcomeKind, TaskClock, Trigger, Value};
 
 use super::least::Member;
 use super::{CLOCK, Engine, Now, ONE, Taken, WideScratch, WideUnit};
@@ -155,6 +155,7 @@ impl WideUnit {
                 return;
             }
         } else if used || self.state.least.has(resource) {
+            self.pass_silence(ONE, now);
             self.state.least.set(resource, member, now.clock);
         } else if !asked || self.is_join() {
             return;
@@ -176,6 +177,14 @@ impl WideUnit {
         if self.wide.everything {
             return self.come_to_all((come, member), now, view, (scratch, out));
         }
+        if !come.heard && now.clock != NEVER {
+            let mut tasks = vec![resource];
+            self.state.groups.tasks(resource, &mut tasks);
+            self.state.links.tasks(resource, &mut tasks);
+            tasks
+                .into_iter()
+                .for_each(|task| self.pass_silence(task, now));
+        }
         let seen = cell(&mut self.state.seen, resource, None);
         let first = if come.heard {
             *seen
@@ -183,7 +192,7 @@ impl WideUnit {
             seen.replace(member)
         };
         let mark = if self.wide.ordered {
-            come.mark
+            come.mark.saturating_sub(self.wide.max_skew)
         } else {
             i64::MAX
         };
@@ -213,6 +222,14 @@ impl WideUnit {
                 || row.values.iter().any(|value| !value.is_missing());
             let come = Come { row, ..come };
             self.enter(task, (come, used), now, view, (scratch, out));
+        }
+    }
+
+    /// Silence counts up to the moment of a row before the row itself does: a member that lay too far behind until now was not waited for.
+    fn pass_silence(&mut self, task: u32, now: Now<'_>) {
+        let least = self.wide.clock == TaskClock::Least && now.clock != NEVER;
+        if least && self.state.tasks.contains_key(&task) {
+            self.move_on(task, now);
         }
     }
 
@@ -247,7 +264,10 @@ impl WideUnit {
             self.tell_late(task, &come.row, record, out);
             return;
         }
-        self.give((task, water), &come.row, record, view, scratch);
+        let next = self.state.sequence + 1;
+        if self.turn_to((task, next), &mut come.row, view, scratch) {
+            self.give((task, water), &come.row, record, view, scratch);
+        }
     }
 
     /// Gives the rows that a task's time has passed, then the time itself.
@@ -305,6 +325,7 @@ impl WideUnit {
     ) {
         let time = self.state.tasks.entry(task).or_default();
         time.given = time.given.max(water);
+        time.last = time.last.max(row.time);
         time.event.clone_from(&row.event);
         if let Engine::Join(join) = &mut self.engine {
             join.take(row, (water, record), None, view);
@@ -396,7 +417,9 @@ impl WideUnit {
         };
         let context = (trigger(record), &Untold(view) as &dyn View);
         let (gaze, blames) = (&mut scratch.gaze, &mut scratch.blames);
-        filter::passes(plan, sight, &seen, context, gaze, blames)
+        let passes = filter::passes(plan, sight, &seen, context, gaze, blames);
+        sight.prune(row.resource);
+        passes
     }
 
     /// Whether a row makes the rule judge.

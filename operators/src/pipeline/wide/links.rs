@@ -87,6 +87,11 @@ impl Links {
         self.ids.get(resource as usize)?.as_ref()
     }
 
+    /// The id of a task's source.
+    pub(super) fn named(&self, input: usize, task: u32) -> Option<Arc<str>> {
+        self.inputs.get(input)?.source.get(&task).cloned()
+    }
+
     /// Sets the source of a task's input; answers whether it is another one than before.
     pub(super) fn set(&mut self, input: usize, task: u32, id: Option<&str>) -> bool {
         let Some(link) = self.inputs.get_mut(input) else {

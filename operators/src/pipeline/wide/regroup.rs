@@ -235,7 +235,7 @@ impl WideUnit {
                 if let (Engine::Inner(inner), Some(metric)) =
                     (&mut self.engine, self.state.metrics.get(column))
                 {
-                    inner.replace(task, *metric, None);
+                    inner.replace(task, *metric, None, at);
                 }
             }
         }

@@ -54,7 +54,7 @@ impl WideUnit {
         if let (Engine::Inner(inner), Some(metric)) =
             (&mut self.engine, self.state.metrics.get(column))
         {
-            inner.replace(task, *metric, Some(&(time, value)));
+            inner.replace(task, *metric, Some(&(time, value)), time);
         }
     }
 
