@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_proto::{Across, Emission, Rule, Selector, WindowForm, WindowRule};
+use tidegate_proto::{Across, Emission, MAX_SKEW, Rule, Selector, Span, WindowForm, WindowRule};
 
 use super::FilterPlan;
 use super::slots::{Bound, Form, Place, SlotTable};
@@ -111,4 +111,10 @@ pub(super) fn looks(table: &SlotTable, aggregates: &[AggregatePlan], by: bool) -
         (a.argument.is_none() || a.bare.is_some() || !a.condition) && a.filter.is_none()
     };
     by || !aggregates.iter().all(simple) || !table.places.iter().all(|p| is_metric(&p.form))
+}
+
+/// How far back values are kept that results and late rows ask for.
+pub(super) fn horizon(across: &Across, lateness: Span) -> i64 {
+    let skew = across.max_skew.unwrap_or(MAX_SKEW);
+    lateness.0.saturating_add(skew.0)
 }

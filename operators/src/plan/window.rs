@@ -10,7 +10,7 @@ use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
 pub(crate) use super::waits::Waits;
-use super::waits::{every_row, foreign, looks, reads, waits};
+use super::waits::{every_row, foreign, horizon, looks, reads, waits};
 use crate::aggregate::AggregateKind;
 use crate::window::{Argument, EmitMode, WindowMode};
 
@@ -201,11 +201,7 @@ impl Draft {
         };
         let having = self.having.as_ref().map(&mut judged);
         let when = self.when.as_ref().map(&mut judged);
-        let texts = texts.into_iter().map(|script| TextPlan {
-            places: resolver.sources(script.slots(), true),
-            script,
-        });
-        let texts = texts.collect();
+        let texts = resolver.texts(texts);
         let Resolver {
             mut table,
             mut aggregates,
@@ -219,16 +215,12 @@ impl Draft {
             super::wide::keep_leading(&mut aggregate.metrics, &foreign);
         }
         let by = self.by.into_iter();
-        let by: Vec<(Arc<str>, Bound)> = by
-            .map(|(name, formula)| (name, table.bind(formula)))
-            .collect();
+        let by = by.map(|(name, formula)| (name, table.bind(formula)));
+        let by: Vec<(Arc<str>, Bound)> = by.collect();
         let reads = reads(&table, &aggregates, &by);
         WindowPlan {
             bare_inputs,
-            horizon: {
-                let skew = across.max_skew.unwrap_or(tidegate_proto::MAX_SKEW).0;
-                self.rule.lateness.0.saturating_add(skew)
-            },
+            horizon: horizon(across, self.rule.lateness),
             waits: waits(rule, &self.rule, (&table, filter), &reads, every_row),
             reads,
             nulls: aggregates.iter().any(AggregatePlan::counts_nulls),
@@ -384,6 +376,14 @@ impl<'a> Resolver<'a> {
                 Slot::Alias(_) => Source::End,
             })
             .collect()
+    }
+
+    fn texts(&mut self, texts: Vec<Script>) -> Vec<TextPlan<Source>> {
+        let texts = texts.into_iter().map(|script| TextPlan {
+            places: self.sources(script.slots(), true),
+            script,
+        });
+        texts.collect()
     }
 
     fn stream(&mut self, call: &StreamCall) -> Source {
