@@ -108,8 +108,9 @@ pub enum Destination {
     User(Topic),
 }
 
-/// Order of result lines within one causing record, as DESIGN section 5 lists it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Order of result lines within one causing record, as DESIGN section 5 lists it; causes one by one, numbers in them as
+/// numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputOrder {
     /// Causing record, or the clock.
     pub trigger: Trigger,

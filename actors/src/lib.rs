@@ -6,6 +6,7 @@ pub mod epoch;
 pub mod host;
 pub mod journal;
 pub mod observe;
+mod order;
 pub mod owner;
 pub mod parcel;
 pub mod port;
