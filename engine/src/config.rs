@@ -221,6 +221,8 @@ pub struct LimitsConfig {
     pub attempts: usize,
     /// Rows that one attempt of a pattern may hold.
     pub attempt_rows: usize,
+    /// Ways of one attempt of a pattern that looks for all of them.
+    pub attempt_ways: usize,
     /// Passes of a graph at one time.
     pub graph_passes: usize,
     /// Elements of the list that a node of a graph runs for.

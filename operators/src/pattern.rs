@@ -108,6 +108,31 @@ pub(crate) struct Machine {
     /// The last element is a negation: the pattern completes at its deadline.
     pub(crate) ends_in_not: bool,
     pub(crate) tell_timeout: bool,
+    /// Every way the rows fit is a match, not only the first.
+    pub(crate) all_ways: bool,
+    /// At each element only the oldest attempt waits.
+    pub(crate) one_waits: bool,
+    /// A match waits until no older attempt lives.
+    pub(crate) holds: bool,
+}
+
+impl Machine {
+    /// Whether attempts are more than one way each, or look at each other.
+    pub(crate) const fn is_wide(&self) -> bool {
+        self.all_ways || self.one_waits || self.holds
+    }
+
+    /// Whether one way to take rows can lead to more than one state: rounds of groups are cut in several ways.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        fn grouped(nodes: &[Node]) -> bool {
+            nodes.iter().any(|node| match &node.kind {
+                NodeKind::Group(_) => true,
+                NodeKind::And { sides: nodes, .. } | NodeKind::Or(nodes) => grouped(nodes),
+                _ => false,
+            })
+        }
+        grouped(&self.steps)
+    }
 }
 
 /// Most that a key may keep.
@@ -115,6 +140,8 @@ pub(crate) struct Machine {
 pub(crate) struct KeyLimits {
     pub(crate) attempts: usize,
     pub(crate) rows: usize,
+    /// Ways of one attempt.
+    pub(crate) ways: usize,
 }
 
 /// What a test says of a row.
@@ -184,6 +211,8 @@ pub(crate) trait Scene {
     fn matched(&mut self, found: &Found<'_>) -> bool;
     /// An attempt was dropped because there were too many, or it held too many rows.
     fn dropped(&mut self);
+    /// A new way of an attempt was not made because it has too many.
+    fn dropped_way(&mut self);
 }
 
 /// The row at hand, as one attempt sees it.

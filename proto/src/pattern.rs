@@ -53,6 +53,14 @@ pub struct Pattern {
     pub by: Option<FormulaText>,
     /// Whether an expired attempt is told.
     pub tell_timeout: bool,
+    /// Ends the rule's alarm on a later row.
+    pub clear: Option<FormulaText>,
+    /// Whether every way the rows fit is a match, not only the first.
+    pub all_ways: bool,
+    /// Whether at each element only the oldest attempt of the key waits.
+    pub one_waits: bool,
+    /// Whether a match waits until no older attempt of the key lives.
+    pub holds: bool,
 }
 
 /// Longest time from the first row of a match to its last.

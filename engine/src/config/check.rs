@@ -183,6 +183,7 @@ fn limits(reader: &mut Reader<'_>) -> LimitsConfig {
         sources: reader.count("limits.sources", 0..=10_000),
         attempts: reader.count("limits.attempts", 1..=1_000_000),
         attempt_rows: reader.count("limits.attempt_rows", 1..=1_000_000),
+        attempt_ways: reader.count("limits.attempt_ways", 1..=1_000_000),
         graph_passes: reader.count("limits.graph_passes", 1..=100_000),
         graph_elements: reader.count("limits.graph_elements", 1..=100_000),
         graph_ticks: reader.count("limits.graph_ticks", 1..=1_000_000_000),

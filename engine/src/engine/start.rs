@@ -331,6 +331,7 @@ pub(super) fn shard_settings(
         groups: config.limits.groups,
         attempts: config.limits.attempts,
         attempt_rows: config.limits.attempt_rows,
+        attempt_ways: config.limits.attempt_ways,
         graph_passes: config.limits.graph_passes,
         graph_elements: config.limits.graph_elements,
         graph_ticks: config.limits.graph_ticks as u64,

@@ -1,5 +1,9 @@
 //! [`Attempt`]: one way to a match: the rows it has and the elements it waits for.
 
+pub(crate) mod fork;
+
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::sequence::Sequence;
@@ -12,7 +16,7 @@ use crate::watermark::NEVER;
 pub(crate) struct Attempt {
     /// Number among those of its key, in the order in which they were made.
     pub(crate) made: u64,
-    /// When its wait began.
+    /// When its wait began; of a match that is held, when it completed.
     waits_since: i64,
     /// Time of its first row, or of the end of a leading absence; [`NEVER`] before.
     pub(crate) began: i64,
@@ -20,8 +24,22 @@ pub(crate) struct Attempt {
     sequence: Sequence,
     /// Its copy has been left behind.
     pub(crate) left: bool,
+    /// It has matched, in another of its ways.
+    pub(crate) matched: bool,
+    pub(crate) stand: Stand,
     /// As it was before the element that `every` begins with.
     heir: Option<Box<(Vec<Taken>, Sequence)>>,
+}
+
+/// How a way of an attempt stands to being told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stand {
+    /// It is told once it is a match.
+    Lives,
+    /// As it is it has been told, or another goes on from it.
+    Told,
+    /// A match that waits until no older attempt lives.
+    Held,
 }
 
 /// What became of an attempt at a row or timer.
@@ -45,6 +63,8 @@ impl Attempt {
             rows: Vec::new(),
             sequence: Sequence::begin(&machine.steps, Moment::after(&[], at)),
             left: false,
+            matched: false,
+            stand: Stand::Lives,
             heir: None,
         }
     }
@@ -53,6 +73,13 @@ impl Attempt {
     pub(crate) fn first(&self) -> u64 {
         let mut rows = self.rows.iter().filter(|taken| taken.row.is_some());
         rows.next().map_or(u64::MAX, |taken| taken.order)
+    }
+
+    /// Older first, then the rows one by one.
+    pub(crate) fn age(&self, other: &Self) -> Ordering {
+        let own = (self.first(), self.made);
+        let age = own.cmp(&(other.first(), other.made));
+        age.then_with(|| self.orders().cmp(other.orders()))
     }
 
     /// Whether it began at or before a row; one still inside a leading absence has not begun.
@@ -166,6 +193,17 @@ impl Attempt {
 
     /// After a step forward.
     fn moved(&mut self, machine: &Machine) -> Fate {
+        self.drop_heir(machine);
+        let ends = self.sequence.can_end(&machine.steps) && !machine.ends_in_not;
+        let waits = machine.longest && self.sequence.any_open(&machine.steps);
+        if ends && !waits {
+            Fate::Complete
+        } else {
+            Fate::Moved
+        }
+    }
+
+    fn drop_heir(&mut self, machine: &Machine) {
         if let Copies::Span { from, .. } = machine.copies
             && self.heir.is_some()
             && self.sequence.reaches(from)
@@ -173,13 +211,6 @@ impl Attempt {
         {
             // The elements before it took more: the copy will begin with them too.
             self.heir = None;
-        }
-        let ends = self.sequence.can_end(&machine.steps) && !machine.ends_in_not;
-        let waits = machine.longest && self.sequence.any_open(&machine.steps);
-        if ends && !waits {
-            Fate::Complete
-        } else {
-            Fate::Moved
         }
     }
 
@@ -244,6 +275,8 @@ impl Attempt {
             rows,
             sequence,
             left: false,
+            matched: false,
+            stand: Stand::Lives,
             heir: None,
         })
     }

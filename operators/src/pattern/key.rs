@@ -1,7 +1,11 @@
 //! [`Key`]: all attempts of one key: their births, copies, matches and what a match drops.
 
+mod leave;
+mod ways;
+
 use serde::{Deserialize, Serialize};
 
+use self::leave::{copy_of, dropped_by};
 use super::attempt::Fate;
 use super::{Attempt, Copies, Drops, Fit, Found, KeyLimits, Machine, Scene, Taken};
 use crate::timer::IDLE;
@@ -65,6 +69,21 @@ impl<'a> Work<'a> {
         (self.matched && !reuse.matched) || (self.broke && !reuse.broken)
     }
 
+    /// Whether the row at hand begins an attempt whatever waits.
+    fn may_begin(&mut self) -> bool {
+        let machine = self.machine;
+        let free = matches!(machine.drops, Drops::Nothing | Drops::SameFirst);
+        if machine.copies != Copies::Rows || (self.blocked() && !free) {
+            return false;
+        }
+        self.scene.turn();
+        let Some(tests) = &machine.begins else {
+            return true;
+        };
+        let mut fits = tests.iter().map(|test| self.scene.fit(*test, &[]));
+        fits.any(|fit| fit == Fit::Yes)
+    }
+
     /// Whether an attempt that is dropped has to be replaced, or the key would be without one for ever.
     fn heads(&self, attempt: &Attempt) -> bool {
         !attempt.left && matches!(self.machine.copies, Copies::Span { .. })
@@ -93,7 +112,7 @@ impl Key {
 
     /// The next time at which something happens without a row.
     pub(crate) fn due(&self, machine: &Machine) -> i64 {
-        let dues = self.attempts.iter().map(|attempt| attempt.due(machine).0);
+        let dues = self.attempts.iter().map(|attempt| attempt.next(machine).0);
         dues.min().unwrap_or(IDLE)
     }
 
@@ -108,6 +127,10 @@ impl Key {
         self.order += 1;
         self.begin(machine, at);
         let mut work = Work::new(machine, at, limits, scene);
+        if machine.is_wide() {
+            self.row_of_ways(&mut work);
+            return;
+        }
         let mut complete = Vec::new();
         let mut index = 0;
         while let Some(attempt) = self.attempts.get_mut(index) {
@@ -148,50 +171,10 @@ impl Key {
 
     /// Leaves a copy behind, if this is the moment.
     fn leave(&mut self, index: usize, fate: Fate, work: &mut Work<'_>) {
-        let machine = work.machine;
         let number = self.made + 1;
-        let Some(attempt) = self.attempts.get_mut(index) else {
-            return;
-        };
-        if attempt.left {
-            return;
-        }
-        let anew = || Attempt::new(machine, number, work.at);
-        let copy = match (fate, machine.copies) {
-            (Fate::Complete, Copies::Span { .. }) => {
-                // A row may begin the next attempt, not take the same again; one that only ended a repetition is free.
-                let completes = attempt.last().is_some_and(|(row, _)| row == self.order);
-                let other = machine.reuse.matched && attempt.first() != self.order;
-                let copy = attempt.copy(machine, number, work.at);
-                let copy = copy.unwrap_or_else(anew);
-                attempt.left = true;
-                let may_take = !completes || (other && copy.begins_anew());
-                Some((copy, may_take))
-            }
-            (Fate::Moved, Copies::Span { to, .. }) if attempt.passed(machine, to) => {
-                let copy = attempt.copy(machine, number, work.at);
-                attempt.left = true;
-                Some((copy.unwrap_or_else(anew), false))
-            }
-            (Fate::Broken, Copies::Span { .. }) if machine.after_break => {
-                let copy = attempt.copy(machine, number, work.at);
-                let copy = copy.unwrap_or_else(anew);
-                let may_take = machine.reuse.broken && copy.begins_anew();
-                Some((copy, may_take))
-            }
-            (Fate::Expired, Copies::Span { .. }) if machine.after_expiry => {
-                // With the rows from before it would expire again.
-                let copy = attempt.copy(machine, number, work.at);
-                let copy = copy.filter(Attempt::begins_anew);
-                Some((copy.unwrap_or_else(anew), true))
-            }
-            (Fate::Broken, Copies::Never) if machine.after_break => {
-                Some((anew(), machine.reuse.broken))
-            }
-            (Fate::Expired, Copies::Never) if machine.after_expiry => Some((anew(), true)),
-            _ => None,
-        };
-        if let Some(copy) = copy {
+        if let Some(attempt) = self.attempts.get_mut(index)
+            && let Some(copy) = copy_of(attempt, (number, self.order), fate, work)
+        {
             self.made = number;
             work.copies.push(copy);
         }
@@ -203,15 +186,21 @@ impl Key {
             return;
         };
         let attempt = self.attempts.remove(index);
+        self.finish(&attempt, work);
+    }
+
+    /// An attempt has matched at the row at hand; answers whether that counts.
+    fn finish(&mut self, attempt: &Attempt, work: &mut Work<'_>) -> bool {
         let now = work.at;
         let last = attempt.last().filter(|(order, _)| *order != self.order);
         if let Some((_, at)) = last {
             // A repetition that could take no more reports at its last row.
             work.at = at;
         }
-        let told = self.tell(&attempt, work);
+        let told = self.tell(attempt, work);
         work.matched |= told && last.is_none();
         work.at = now;
+        told
     }
 
     /// Tells a match; answers whether it counts.
@@ -231,30 +220,7 @@ impl Key {
     }
 
     fn drop_others(&mut self, matched: &Attempt, work: &mut Work<'_>) {
-        let first = matched.first();
-        let row_of = |alias, last: bool| {
-            let of = |taken: &&Taken| taken.alias == alias && taken.row.is_some();
-            let rows = &matched.rows;
-            let found = if last {
-                rows.iter().rev().find(of)
-            } else {
-                rows.iter().find(of)
-            };
-            found.map(|taken| taken.order)
-        };
-        let same = |other: &Attempt| other.first() == first && first != u64::MAX;
-        let before = |bound: Option<u64>, other: &Attempt| match bound {
-            Some(bound) => other.first() < bound,
-            None => same(other),
-        };
-        let last = matched.last();
-        let drops = |other: &Attempt| match work.machine.drops {
-            Drops::Nothing => false,
-            Drops::SameFirst => same(other),
-            Drops::PastLast => last.is_some_and(|last| other.began_by(last)),
-            Drops::BeforeFirst(alias) => before(row_of(alias, false), other),
-            Drops::BeforeLast(alias) => before(row_of(alias, true), other),
-        };
+        let drops = dropped_by(work.machine.drops, matched);
         let mut anew = false;
         self.attempts.retain(|other| {
             let drop = drops(other);
@@ -283,16 +249,8 @@ impl Key {
         }
         // What is left behind now takes only later rows.
         self.wait(work);
-        let free = matches!(machine.drops, Drops::Nothing | Drops::SameFirst);
-        if machine.copies != Copies::Rows || (work.blocked() && !free) {
+        if !work.may_begin() {
             return;
-        }
-        work.scene.turn();
-        if let Some(tests) = &machine.begins {
-            let mut fits = tests.iter().map(|test| work.scene.fit(*test, &[]));
-            if !fits.any(|fit| fit == Fit::Yes) {
-                return;
-            }
         }
         let mut attempt = Attempt::new(machine, self.number(), work.at);
         let fate = attempt.row(machine, (work.at, self.order), work.scene);
@@ -375,11 +333,10 @@ impl Key {
         }
     }
 
-    /// Older first: by first row, those without one last.
+    /// Older first: by first row, those without one last; ways of one attempt by their rows.
     fn sort(&mut self) {
-        let key = |attempt: &Attempt| (attempt.first(), attempt.made);
-        if !self.attempts.is_sorted_by_key(key) {
-            self.attempts.sort_by_key(key);
+        if !self.attempts.is_sorted_by(|a, b| a.age(b).is_le()) {
+            self.attempts.sort_by(Attempt::age);
         }
     }
 
@@ -404,7 +361,7 @@ impl Key {
     ) {
         loop {
             let dues = self.attempts.iter().enumerate().map(|(index, attempt)| {
-                let (due, expiry) = attempt.due(machine);
+                let (due, expiry) = attempt.next(machine);
                 (due, !expiry, index)
             });
             let Some((due, _, index)) = dues.min().filter(|(due, ..)| *due <= bound) else {
@@ -412,6 +369,10 @@ impl Key {
             };
             let mut work = Work::new(machine, due.max(floor), limits, scene);
             work.floor = floor;
+            if machine.is_wide() {
+                self.timer_of_ways(index, &mut work);
+                continue;
+            }
             self.timer(index, &mut work);
             self.wait(&mut work);
             self.tidy(&mut work);

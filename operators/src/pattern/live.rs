@@ -350,7 +350,7 @@ impl Live {
     }
 
     /// A complete `and` whose negation was broken begins again.
-    fn spend(&mut self, node: &Node, at: i64, rows: &mut Vec<Taken>) {
+    pub(super) fn spend(&mut self, node: &Node, at: i64, rows: &mut Vec<Taken>) {
         if let Self::And {
             spent: true, since, ..
         } = *self
@@ -446,7 +446,7 @@ impl Live {
 }
 
 /// Loses every side but one.
-fn only(sides: &mut [Option<Sequence>], index: usize) {
+pub(super) fn only(sides: &mut [Option<Sequence>], index: usize) {
     for (other, side) in sides.iter_mut().enumerate() {
         if other != index {
             *side = None;

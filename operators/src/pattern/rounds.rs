@@ -37,7 +37,7 @@ impl Rounds {
         self.now.take(steps, place, hand);
     }
 
-    fn prepare(&mut self, node: &Node, steps: &[Node], moment: Moment) {
+    pub(super) fn prepare(&mut self, node: &Node, steps: &[Node], moment: Moment) {
         if self.next.is_none() && self.now.can_end(steps) && self.done + 1 < node.max {
             self.next = Some(Sequence::begin(steps, moment));
         }

@@ -1,5 +1,7 @@
 //! [`Sequence`]: elements in order: the one in hand, and those that a row may go to instead.
 
+pub(crate) mod ways;
+
 use serde::{Deserialize, Serialize};
 use tidegate_proto::pattern::Contiguity;
 
@@ -116,6 +118,9 @@ impl Sequence {
     pub(crate) fn verdict(&mut self, nodes: &[Node], hand: &mut Hand<'_>) -> Verdict {
         let verdicts = self.entries.iter_mut().filter_map(|entry| {
             let node = nodes.get(usize::from(entry.index))?;
+            if entry.closed && matches!(entry.live, Live::Absence { .. }) {
+                return None;
+            }
             Some(entry.live.forbid(node, hand))
         });
         let mut verdicts = verdicts.skip_while(|verdict| *verdict == Verdict::Keep);
@@ -160,6 +165,16 @@ impl Sequence {
 
     /// The entry at a place takes the row at hand; those before it are left behind.
     pub(crate) fn take(&mut self, nodes: &[Node], place: usize, hand: &mut Hand<'_>) {
+        self.take_with(nodes, place, hand, Live::take);
+    }
+
+    fn take_with(
+        &mut self,
+        nodes: &[Node],
+        place: usize,
+        hand: &mut Hand<'_>,
+        take: impl FnOnce(&mut Live, &Node, &mut Hand<'_>),
+    ) {
         self.entries.drain(..place.min(self.entries.len()));
         let Some(entry) = self.entries.first_mut() else {
             return;
@@ -169,7 +184,7 @@ impl Sequence {
             return;
         };
         let stays = entry.live.started() && entry.live.satisfied(node);
-        entry.live.take(node, hand);
+        take(&mut entry.live, node, hand);
         let moment = Moment::after(hand.rows, hand.at);
         if !entry.live.started() {
             // It was spent and begins again.
@@ -315,7 +330,9 @@ impl Entry {
         let Some(node) = nodes.get(usize::from(self.index)) else {
             return;
         };
-        if !self.live.started() {
+        // An absence that has ended on another way does not begin again.
+        let over = self.closed && matches!(self.live, Live::Absence { .. });
+        if !self.live.started() && !over {
             self.closed = false;
             self.limit = limit(node, moment);
         }

@@ -4,6 +4,7 @@
 mod again;
 mod model;
 mod nested;
+mod ways;
 
 use proptest::prelude::*;
 use tidegate_proto::pattern::{Contiguity, OnBreak, Reuse};
@@ -47,6 +48,9 @@ impl Scene for Letters {
         true
     }
     fn dropped(&mut self) {
+        self.dropped += 1;
+    }
+    fn dropped_way(&mut self) {
         self.dropped += 1;
     }
 }
@@ -137,6 +141,9 @@ fn machine(model: &Model<'_>, ways: Ways) -> Machine {
         longest,
         ends_in_not: items.last().is_some_and(|item| item.what == What::Not),
         tell_timeout: false,
+        all_ways: false,
+        one_waits: false,
+        holds: false,
     }
 }
 
@@ -144,6 +151,7 @@ fn limits(attempts: usize) -> KeyLimits {
     KeyLimits {
         attempts,
         rows: 10_000,
+        ways: 1_000,
     }
 }
 
@@ -287,6 +295,7 @@ fn a_key_goes_on_after_an_attempt_of_too_many_rows() {
     let most = KeyLimits {
         attempts: 10,
         rows: 2,
+        ways: 1,
     };
     let found = run(&machine(&model, ways(Every::All, false)), &rows, most);
     assert_eq!(found.told, [(vec![4, 5], 5)]);

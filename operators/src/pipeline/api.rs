@@ -52,6 +52,8 @@ pub struct Limits {
     pub attempts: usize,
     /// Rows that one attempt of a pattern may hold: beyond it the attempt is dropped.
     pub attempt_rows: usize,
+    /// Ways of one attempt of a pattern with `matches: all`: beyond it new ones are not made.
+    pub attempt_ways: usize,
     /// Group keys (`by`) per rule and shard: rows of new groups beyond it are late.
     pub groups: usize,
     /// Passes of a graph at one time: beyond it the rest of the row is dropped.
@@ -70,6 +72,7 @@ impl Default for Limits {
             waiting_rows: 100_000,
             attempts: 1_000,
             attempt_rows: 10_000,
+            attempt_ways: 1_000,
             groups: 100_000,
             graph_passes: 100,
             graph_elements: 1_000,
@@ -178,6 +181,8 @@ pub struct TaskCounters {
     pub null_keys: u64,
     /// Attempts of a pattern that were dropped because there were too many or they held too many rows.
     pub attempts_dropped: u64,
+    /// Ways of attempts that were not made because there were too many.
+    pub ways_dropped: u64,
     /// Firings of a graph that came too soon after the last, or were for once.
     pub throttled: u64,
     /// Evaluations of a graph whose observations cannot be true together.

@@ -47,7 +47,7 @@ impl Pipeline {
                     None => bound.push((Arc::clone(&alias.name), vec![row.event.clone()])),
                 }
             }
-            let (due, _) = attempt.due(machine);
+            let (due, _) = attempt.next(machine);
             AttemptSeen {
                 began: (attempt.began != NEVER).then_some(Timestamp(attempt.began)),
                 bound,

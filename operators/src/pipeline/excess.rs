@@ -16,6 +16,7 @@ const HOUR: i64 = 3_600_000;
 pub(crate) enum Limit {
     WaitingRows,
     Attempts,
+    Ways,
 }
 
 impl Limit {
@@ -27,6 +28,9 @@ impl Limit {
             }
             Self::Attempts => {
                 "limits.attempts or limits.attempt_rows is reached: an attempt was dropped (counted as dropped_attempts)"
+            }
+            Self::Ways => {
+                "limits.attempt_ways is reached: a way of an attempt was not made (counted as dropped_ways)"
             }
         }
     }

@@ -1,5 +1,6 @@
 //! [`PatternUnit`]: one running pattern rule: rows in their order, columnar tests, attempts per resource, timers.
 
+mod alarm;
 mod change;
 mod intake;
 mod pick;
@@ -290,6 +291,7 @@ impl PatternUnit {
         let limits = KeyLimits {
             attempts: limits.attempts,
             rows: limits.attempt_rows,
+            ways: limits.attempt_ways,
         };
         let mut key = std::mem::take(cell(&mut self.state.keys, resource, Key::default()));
         let mut theatre = Theatre::new(self, step, book, out);
@@ -299,11 +301,16 @@ impl PatternUnit {
             key.pass(machine, (floor, step.before), limits, &mut theatre);
             theatre.between = false;
         }
+        let clears = judged && theatre.may_clear();
+        let judged = judged && (pattern.clear.is_none() || theatre.is_of_pattern());
         if judged && !(key.is_idle(machine) && theatre.passes_over(machine)) {
             key.row(machine, step.at, limits, &mut theatre);
         }
         if judged {
             theatre.keep_values();
+        }
+        if clears {
+            theatre.clear();
         }
         theatre.between = true;
         if key.due(machine) <= step.after {

@@ -166,7 +166,7 @@ impl TaskCounters {
 
     /// All counts with their names, in a fixed order.
     #[must_use]
-    pub const fn all(&self) -> [(&'static str, u64); 11] {
+    pub const fn all(&self) -> [(&'static str, u64); 12] {
         [
             ("unknown", self.unknown),
             ("late", self.late),
@@ -179,10 +179,11 @@ impl TaskCounters {
             ("short_windows", self.windows_too_short),
             ("null_keys", self.null_keys),
             ("dropped_attempts", self.attempts_dropped),
+            ("dropped_ways", self.ways_dropped),
         ]
     }
 
-    const fn all_mut(&mut self) -> [&mut u64; 11] {
+    const fn all_mut(&mut self) -> [&mut u64; 12] {
         [
             &mut self.unknown,
             &mut self.late,
@@ -195,6 +196,7 @@ impl TaskCounters {
             &mut self.windows_too_short,
             &mut self.null_keys,
             &mut self.attempts_dropped,
+            &mut self.ways_dropped,
         ]
     }
 }

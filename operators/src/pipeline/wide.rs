@@ -379,6 +379,7 @@ impl WideUnit {
                     all.unknown += one.unknown;
                     all.errors += one.errors;
                     all.attempts_dropped += one.attempts_dropped;
+                    all.ways_dropped += one.ways_dropped;
                 }
                 all
             }

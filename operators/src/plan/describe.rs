@@ -135,6 +135,12 @@ fn pattern(plan: &PatternPlan, lines: &mut Vec<String>) {
     if let Some(having) = &plan.having {
         lines.push(format!("having {}", having.formula.normal_text()));
     }
+    let clear = plan
+        .clear
+        .and_then(|test| plan.tests.get(usize::from(test)));
+    if let Some(clear) = clear {
+        lines.push(format!("clear {}", clear.sourced.formula.normal_text()));
+    }
 }
 
 /// Elements of a pattern; at most eight levels deep, so it may recurse.

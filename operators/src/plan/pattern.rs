@@ -12,7 +12,7 @@ use tidegate_scripts::{AliasField, AliasPick, Formula};
 
 use super::slots::{Bound, SlotTable};
 use super::texts::{AlarmPlan, TextPlan};
-use crate::pattern::{Alias, Machine};
+use crate::pattern::{Alias, Machine, Test};
 use crate::watermark::OwnTiming;
 
 pub(crate) use compile::{Draft, metrics_of};
@@ -83,8 +83,12 @@ pub(crate) struct PatternPlan {
     pub(crate) timing: OwnTiming,
     /// Whether a bare metric is only the row's own.
     pub(crate) own_values: bool,
-    /// Whether every row of the key is one of the pattern.
+    /// Whether every row of the key is looked at.
     pub(crate) every_row: bool,
+    /// Whether every row of the key is one of the pattern.
+    pub(crate) all_rows: bool,
+    /// The test that ends the alarm; it is none of an element.
+    pub(crate) clear: Option<Test>,
     /// Whether a match may have to tell values as of a time without a row.
     pub(crate) looks_back: bool,
     /// Equal for patterns that go on with each other's attempts.

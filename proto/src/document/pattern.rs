@@ -83,8 +83,9 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Pattern> {
     ];
     let begin = word(&section, "begin", &begin, report).unwrap_or(Begin::EachRow);
     let (emit, having) = told(&section, report);
-    defaults(&section, report);
     let replaced = every != Some(Every::Never);
+    let holds = section.get("hold_for_older");
+    let holds = holds.and_then(|field| flag(field, report));
     let mut flag = |name: &str, words: [(&str, bool); 2], default: bool| {
         word(&section, name, &words, report).unwrap_or(default)
     };
@@ -92,10 +93,14 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Pattern> {
     let mut pattern = Pattern {
         after_break: flag("after_break", restart, replaced),
         after_expiry: flag("after_expiry", restart, replaced),
+        clear: None,
         longest: flag("report", [("early", false), ("longest", true)], false),
         own_values: flag("values", [("latest", false), ("row", true)], false),
         all_rows: flag("rows", [("used", false), ("all", true)], false),
         tell_timeout: flag("on_timeout", [("none", false), ("emit", true)], false),
+        all_ways: flag("matches", [("first", false), ("all", true)], false),
+        one_waits: flag("waiting", [("many", false), ("one", true)], false),
+        holds: holds.unwrap_or(false),
         reuse: reuse(&section, report),
         steps,
         within: None,
@@ -124,20 +129,6 @@ fn word<T: Copy>(
 ) -> Option<T> {
     let field = section.get(name)?;
     choice(field, words, &[], report)
-}
-
-/// Fields that are taken only with the value that they have anyway.
-fn defaults(section: &Section<'_>, report: &mut Report) {
-    let words = [
-        ("matches", "first", "all"),
-        ("waiting", "many", "one"),
-        ("hold_for_older", "false", "true"),
-    ];
-    for (name, known, later) in words {
-        if let Some(field) = section.get(name) {
-            choice(field, &[(known, ())], &[later], report);
-        }
-    }
 }
 
 fn reuse(section: &Section<'_>, report: &mut Report) -> Reuse {

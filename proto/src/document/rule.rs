@@ -264,18 +264,7 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             window::read(section, report).map(Body::Window)
         }
         ["join"] => joined(section, report),
-        ["pattern"] => {
-            misplaced(section, &when::FIELDS, "when", report);
-            misplaced(section, &OF_WINDOW, "window", report);
-            let field = section.get("pattern")?;
-            let pattern = pattern::read(field, report)?;
-            if let (Some(by), true) = (&pattern.by, has(root, "for")) {
-                let problem = "`by` is the key of a rule over everything, and this one has `for`";
-                let hint = "leave `for` out, or leave `by` out: the key is the resource";
-                report.hint(&by.path, by.mark, problem, hint);
-            }
-            Some(Body::Pattern(pattern))
-        }
+        ["pattern"] => patterned(root, section, report),
         ["graph"] => graphed(section, report),
         // The section has told that it is not available yet.
         [_] => None,
@@ -293,6 +282,22 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
             None
         }
     }
+}
+
+fn patterned(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<Body> {
+    let fields = when::FIELDS.into_iter().filter(|name| *name != "clear");
+    misplaced(section, &fields.collect::<Vec<_>>(), "when", report);
+    misplaced(section, &OF_WINDOW, "window", report);
+    let clear = section.get("clear");
+    let clear = clear.and_then(|field| formula(field, report));
+    let mut pattern = pattern::read(section.get("pattern")?, report)?;
+    if let (Some(by), true) = (&pattern.by, has(root, "for")) {
+        let problem = "`by` is the key of a rule over everything, and this one has `for`";
+        let hint = "leave `for` out, or leave `by` out: the key is the resource";
+        report.hint(&by.path, by.mark, problem, hint);
+    }
+    pattern.clear = clear;
+    Some(Body::Pattern(pattern))
 }
 
 fn joined(section: &Section<'_>, report: &mut Report) -> Option<Body> {

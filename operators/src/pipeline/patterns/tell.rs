@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Timestamp, Trigger, Value};
+use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Timestamp, Value};
 use tidegate_scripts::{AliasField, AliasPick, Column};
 
 use super::pick::aggregate;
 use super::{Event, PatternScratch, PatternState, PatternUnit, Step, value_at};
 use crate::pattern::{Fit, Found, Machine, Scene, Taken, TakenRow, Test};
-use crate::pipeline::View;
 use crate::pipeline::excess::Limit;
 use crate::pipeline::steps::{Blame, Cause};
 use crate::pipeline::unit::{Tale, line};
+use crate::pipeline::{TaskCounters, View};
 use crate::plan::Plan;
 use crate::plan::pattern::{Asked, PatternPlan, Source, Sourced};
 use crate::watermark::cell;
@@ -31,14 +31,16 @@ pub(super) struct Book<'a> {
 
 /// One step, as the machine sees it.
 pub(super) struct Theatre<'a> {
-    plan: Arc<Plan>,
-    pattern: Arc<PatternPlan>,
-    state: &'a mut PatternState,
-    step: &'a Step,
-    book: &'a Book<'a>,
-    out: &'a mut Vec<Outcome>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) pattern: Arc<PatternPlan>,
+    pub(super) state: &'a mut PatternState,
+    pub(super) step: &'a Step,
+    pub(super) book: &'a Book<'a>,
+    pub(super) out: &'a mut Vec<Outcome>,
     /// A timer is at work, not the row.
     pub(super) between: bool,
+    /// A match was told at the row at hand.
+    pub(super) matched: bool,
     /// What tests over bound rows said, for one attempt.
     known: Vec<(Test, Fit)>,
 }
@@ -75,6 +77,7 @@ impl<'a> Theatre<'a> {
             book,
             out,
             between: false,
+            matched: false,
             known: Vec::new(),
         }
     }
@@ -102,7 +105,7 @@ impl<'a> Theatre<'a> {
     }
 
     /// The value of a place as of now.
-    fn place(&self, place: usize) -> Value {
+    pub(super) fn place(&self, place: usize) -> Value {
         if self.between {
             let kept = self.state.kept.get(self.step.resource as usize);
             return kept
@@ -217,7 +220,12 @@ impl<'a> Theatre<'a> {
         }
     }
 
-    fn tale(&self, kind: OutcomeKind, time: i64, cause: Option<EventRef>) -> Tale {
+    /// The event of the row at hand.
+    pub(super) fn event(&self) -> EventRef {
+        event(self.step, self.book)
+    }
+
+    pub(super) fn tale(&self, kind: OutcomeKind, time: i64, cause: Option<EventRef>) -> Tale {
         Tale {
             kind,
             resource: self.step.resource,
@@ -258,29 +266,6 @@ impl<'a> Theatre<'a> {
             values.insert(0, (Arc::from("timeout"), Value::Bool(true)));
         }
         Some((values, texts))
-    }
-
-    /// The alarm of the rule: raised by the first match, counted up by the next.
-    fn raise(&mut self, found: &Found<'_>, cause: &SmallVec<[EventRef; 2]>, texts: &[Arc<str>]) {
-        let Some(alarm) = self.pattern.alarm else {
-            return;
-        };
-        let resource = self.step.resource;
-        if self.state.raised.contains_key(&resource) {
-            return;
-        }
-        self.state.raised.insert(resource, found.at);
-        let tale = self.tale(OutcomeKind::Raised, found.at, None);
-        let severity = alarm.severity.map(|severity| Value::text(severity.word()));
-        let severity = severity.map(|severity| (Arc::from("severity"), severity));
-        let mut values: Vec<_> = severity.into_iter().collect();
-        if let Some(text) = alarm.text.and_then(|index| texts.get(index)) {
-            values.push((Arc::from("text"), Value::Text(Arc::clone(text))));
-        }
-        let mut outcome = line(&self.plan.name, &tale, values);
-        outcome.cause.clone_from(cause);
-        outcome.texts = texts.to_vec();
-        self.out.push(outcome);
     }
 }
 
@@ -344,6 +329,7 @@ impl Scene for Theatre<'_> {
             }
         }
         if !found.timeout {
+            self.matched = true;
             self.raise(found, &cause, &texts);
         }
         let tale = self.tale(OutcomeKind::Match, found.at, None);
@@ -356,25 +342,30 @@ impl Scene for Theatre<'_> {
     }
 
     fn dropped(&mut self) {
-        let counters = self.state.counters.entry(self.step.resource).or_default();
-        counters.attempts_dropped += 1;
-        let tale = self.tale(
-            OutcomeKind::Error,
-            self.step.at,
-            Some(event(self.step, self.book)),
-        );
-        let (name, excesses) = (&self.plan.name, &mut self.state.excesses);
-        excesses.tell(name, Limit::Attempts, tale, self.out);
+        self.counters().attempts_dropped += 1;
+        self.tell_limit(Limit::Attempts);
+    }
+
+    fn dropped_way(&mut self) {
+        self.counters().ways_dropped += 1;
+        self.tell_limit(Limit::Ways);
     }
 }
 
 impl Theatre<'_> {
+    fn counters(&mut self) -> &mut TaskCounters {
+        self.state.counters.entry(self.step.resource).or_default()
+    }
+
+    fn tell_limit(&mut self, limit: Limit) {
+        let cause = Some(event(self.step, self.book));
+        let tale = self.tale(OutcomeKind::Error, self.step.at, cause);
+        let (name, excesses) = (&self.plan.name, &mut self.state.excesses);
+        excesses.tell(name, limit, tale, self.out);
+    }
+
     fn count_unknown(&mut self) {
-        self.state
-            .counters
-            .entry(self.step.resource)
-            .or_default()
-            .unknown += 1;
+        self.counters().unknown += 1;
     }
 }
 
@@ -446,34 +437,5 @@ impl PatternUnit {
             };
             fail(&mut self.state, &self.plan.name, &tale, &blame.message, out);
         }
-    }
-
-    /// `cleared` for a reason other than the condition: the rule has no other way to end its alarm.
-    pub(super) fn tell_end(
-        &mut self,
-        (resource, time): (u32, i64),
-        reason: &str,
-        trigger: Trigger,
-        out: &mut Vec<Outcome>,
-    ) {
-        if self.state.raised.remove(&resource).is_none() {
-            return;
-        }
-        let tale = Tale {
-            kind: OutcomeKind::Cleared,
-            resource,
-            time,
-            cause: None,
-            trigger,
-        };
-        let values = vec![(Arc::from("reason"), Value::text(reason))];
-        let mut outcome = line(&self.plan.name, &tale, values);
-        let texts = self.pattern.texts.iter();
-        let texts = texts.map(|text| {
-            let nothing = vec![Value::Missing; text.places.len()];
-            Arc::from(text.script.render(&nothing).unwrap_or_default())
-        });
-        outcome.texts = texts.collect();
-        out.push(outcome);
     }
 }

@@ -96,6 +96,9 @@ const PATTERNS: &[&str] = &[
     "pattern:\n  within: 15s\n  every: [x, y]\n  steps: [ { w: a > 7 }, { x: a > 4 }, { y: b > 4 }, { steps: [ { g: a < 5 }, { h: b < 5 } ], as: pair, max: 2 } ]",
     "pattern:\n  within: none\n  every: none\n  steps: [ { not: a > 6, for: 3s, on_break: end }, { y: b > 3 } ]\norder: arrival",
     "pattern:\n  within: 20s\n  steps: [ { x: avg(a, \"5s\") > 4 }, { or: [ { y: b > 6 }, { steps: [ { c: a > 3 }, { d: b < 3 } ] } ] } ]\n  having: a > 2\n  emit: { a: a, t: time(x) }\nthen: [ { alarm: { severity: MINOR } } ]",
+    "pattern:\n  within: 6s\n  matches: all\n  after_match: none\n  steps: [ { x: { where: a > 5, max: 2 } }, { not: b > 8 }, { or: [ { not: b > 6, for: 1s }, { y: { where: b < 4, contiguity: any } } ] }, { z: a < 6 } ]",
+    "pattern:\n  within: 7s\n  matches: all\n  report: longest\n  every: all\n  hold_for_older: true\n  steps: [ { x: a > 4 }, { steps: [ { g: { where: a < 5, contiguity: any } }, { h: b < 5 } ], as: pair, max: 2 } ]",
+    "clear: a < 2\npattern:\n  within: 8s\n  waiting: one\n  hold_for_older: true\n  after_match: to_next\n  steps: [ { x: a > 5 }, { y: b > x.a }, { z: a < 4 } ]\nthen: [ { alarm: { severity: MINOR } } ]",
 ];
 
 /// Rules of one table, by number and in the order written.

@@ -28,6 +28,8 @@ pub(crate) struct Draft {
     steps: Vec<Node>,
     emit: Vec<(Arc<str>, Formula)>,
     having: Option<Formula>,
+    /// The last of the tests is `clear`.
+    clears: bool,
 }
 
 /// Compiles elements and numbers them.
@@ -55,6 +57,24 @@ fn aliased(
         }
     });
     found.map_err(|found| issues.extend(found)).ok()
+}
+
+/// `clear` looks at the row, not at what a match has bound.
+fn clear_of(
+    rule: &Rule,
+    text: &FormulaText,
+    groups: &[Arc<str>],
+    issues: &mut Issues,
+) -> Option<Formula> {
+    if alarm(rule).is_none() {
+        let problem = "`clear` ends the rule's alarm, and it has none";
+        let issue = Issue::new(text.path.as_ref(), text.mark, problem);
+        issues.push(
+            issue.hint("add `then: [ { alarm: { severity: WARNING } } ]`, or leave `clear` out"),
+        );
+    }
+    let scope = AliasScope::default().with_groups(groups);
+    aliased(text, true, &scope, issues)
 }
 
 pub(super) fn small(number: usize) -> u16 {
@@ -178,8 +198,12 @@ impl Draft {
             issues,
         };
         let steps = builder.nodes(&pattern.steps);
-        let tests = builder.tests;
+        let mut tests = builder.tests;
         let all = names.all().with_groups(&groups);
+        let clear = pattern.clear.as_ref();
+        let clear = clear.and_then(|text| clear_of(rule, text, &groups, issues));
+        let clears = clear.is_some();
+        tests.extend(clear.map(|formula| (formula, usize::MAX, false)));
         let emit = pattern.emit.iter().filter_map(|(name, text)| {
             Some((Arc::clone(name), aliased(text, false, &all, issues)?))
         });
@@ -194,6 +218,7 @@ impl Draft {
             steps,
             emit,
             having,
+            clears,
         })
     }
 
@@ -239,6 +264,9 @@ impl Draft {
             longest: pattern.longest,
             ends_in_not: pattern.steps.last().is_some_and(Element::is_between),
             tell_timeout: pattern.tell_timeout,
+            all_ways: pattern.all_ways,
+            one_waits: pattern.one_waits,
+            holds: pattern.holds,
         }
     }
 
@@ -326,13 +354,18 @@ impl Draft {
         let told = emit.iter().map(|(_, s)| s).chain(&having);
         let told = told.flat_map(|sourced| &sourced.sources);
         let mut told = told.chain(texts.iter().flat_map(|text| &text.places));
+        let elements = tests.len() - usize::from(self.clears);
+        let own = tests.iter().take(elements);
+        let all_rows = self.pattern.all_rows
+            || own.clone().any(|test| test.metrics.is_empty())
+            || any_row(&self.steps);
         PatternPlan {
+            clear: self.clears.then(|| small(elements)),
+            all_rows,
             looks_back: told.any(|source| matches!(source, Source::Place(_)))
                 && by_time(&self.pattern),
-            every_row: self.pattern.all_rows
-                || tests.iter().any(|test| test.metrics.is_empty())
-                || any_row(&self.steps),
-            identity: identity(&self, &tests),
+            every_row: all_rows || tests.iter().any(|test| test.metrics.is_empty()),
+            identity: identity(&self, own),
             machine: self.machine(),
             alarm: alarm(rule),
             timing: timing(rule),
@@ -435,7 +468,7 @@ fn any_row(nodes: &[Node]) -> bool {
 }
 
 /// All that decides how attempts go on: not `within`, which is counted anew, and not what is told of a match.
-fn identity(draft: &Draft, tests: &[TestPlan]) -> String {
+fn identity<'a>(draft: &Draft, tests: impl Iterator<Item = &'a TestPlan>) -> String {
     let machine = Machine {
         within: i64::from(draft.pattern.within.is_some()),
         exclusive: false,
@@ -443,7 +476,6 @@ fn identity(draft: &Draft, tests: &[TestPlan]) -> String {
         ..draft.machine()
     };
     let texts: Vec<&str> = tests
-        .iter()
         .map(|test| test.sourced.formula.normal_text().as_ref())
         .collect();
     let (own, all) = (draft.pattern.own_values, draft.pattern.all_rows);

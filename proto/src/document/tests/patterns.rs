@@ -121,10 +121,10 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "within: 1m\nsteps: [ { as: a, where: x, optional: true }, { b: { where: y, min: 0 } } ]\nmatches: all",
+        "within: 1m\nsteps: [ { as: a, where: x, optional: true }, { b: { where: y, min: 0 } } ]\nmatches: every",
         &[
             "5:3: rule r: pattern: every element may be left out, so the pattern matches nothing",
-            "7:12: rule r: pattern.matches: `all` is not available yet in this version",
+            "7:12: rule r: pattern.matches: `every` is not one of first, all",
         ],
     ),
     (
