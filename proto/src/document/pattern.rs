@@ -2,6 +2,7 @@
 
 mod check;
 mod element;
+mod spans;
 
 use std::sync::Arc;
 
@@ -117,6 +118,7 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Pattern> {
     }
     if report.issues.len() == before || !pattern.steps.is_empty() {
         check::check(&pattern, &section, matches!(limit, Limit::Open), report);
+        spans::check(&pattern, report);
     }
     (report.issues.len() == before).then_some(pattern)
 }

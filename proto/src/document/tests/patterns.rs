@@ -148,3 +148,33 @@ fn every_problem_of_a_pattern_is_told_at_once() {
         assert_eq!(told, *expected, "{body}");
     }
 }
+
+#[test]
+fn a_within_that_absences_use_up_is_refused() {
+    let never = [
+        "within: 20s\nsteps: [ { x: x }, { steps: [ { not: b, for: 3s } ], within: 2s } ]",
+        "within: 20s\nsteps: [ { x: x }, { not: c, for: 2s }, { b: { where: b, within: 1s } } ]",
+        "within: 20s\nsteps: [ { x: x }, { and: [ { a: a }, { not: b, for: 3s } ], within: 2s } ]",
+        "within: 2s\nsteps: [ { x: x }, { not: c, for: 3s }, { b: b } ]",
+        "within: { max: 3s, exclusive: true }\nsteps: [ { x: x }, { not: c, for: 3s }, { b: b } ]",
+        "within: 20s\nsteps: [ { x: x }, { steps: [ { not: b, for: 3s }, { c: c } ], times: 3, within: 8s } ]",
+    ];
+    for body in never {
+        let told = read(body).expect_err("the pattern is refused");
+        assert!(
+            told.len() == 1 && told[0].contains("nothing can match"),
+            "{told:?}"
+        );
+    }
+    let fine = [
+        "within: 20s\nsteps: [ { x: x }, { not: c, for: 2s }, { b: { where: b, within: 2s } } ]",
+        "within: 20s\nsteps: [ { x: x }, { or: [ { a: a }, { not: b, for: 3s } ], within: 2s } ]",
+        "within: 3s\nsteps: [ { x: x }, { not: c, for: 3s }, { b: b } ]",
+        "within: 2s\nsteps: [ { not: c, for: 3s }, { b: b }, { d: d } ]",
+        "within: 2s\nsteps: [ { as: a, where: a, optional: true }, { not: c, for: 3s }, { b: b } ]",
+        "within: 20s\nsteps: [ { x: x }, { steps: [ { not: b, for: 3s }, { c: c } ], times: 3, within: 9s } ]",
+    ];
+    for body in fine {
+        read(body).unwrap_or_else(|told| panic!("{body}: {told:?}"));
+    }
+}
