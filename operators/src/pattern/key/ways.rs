@@ -346,56 +346,17 @@ impl Key {
     /// Something of one way is due.
     pub(super) fn timer_of_ways(&mut self, index: usize, work: &mut Work<'_>) {
         let machine = work.machine;
-        let mut way = self.attempts.remove(index);
+        let way = self.attempts.remove(index);
         let made = way.made;
         let last = way.last().map(|(_, at)| at);
         let expires = way.next(machine).1;
-        let mut found = Vec::new();
         let over = way.is_over(machine, work.at);
-        let (complete, lives, moved) = if machine.all_ways {
-            let outcome = way.pass(machine, work.at, &mut found);
-            (outcome.complete, outcome.lives, false)
-        } else {
-            let fate = way.time(machine, work.at);
-            let lives = matches!(fate, Fate::Waits | Fate::Moved);
-            (fate == Fate::Complete, lives, fate == Fate::Moved)
-        };
-        let mut band = Band {
-            moved,
-            ..Band::default()
-        };
-        // The others of its ways stay where they are.
-        let others = |key: &Self| {
-            let own = key.attempts.iter();
-            own.filter(|other| other.made == made && other.held().is_none())
-                .count()
-        };
-        let count = others(self);
-        if complete {
-            band.done.push(way);
-        } else if lives {
-            band.lives.push(way);
-        } else {
-            band.gone = Some(way);
-        }
-        for way in found {
-            band.add(way, count, work);
-        }
+        let mut band = pass(way, self.ways_of(made), work);
         if over && band.done.is_empty() {
-            self.attempts.retain(|other| {
-                let goes = other.made == made && other.is_over(machine, work.at);
-                let ends = goes && other.ends_by_time(machine);
-                if goes && !ends {
-                    let longer = |gone: &Attempt| other.rows.len() > gone.rows.len();
-                    if band.gone.as_ref().is_none_or(longer) {
-                        band.gone = Some(other.clone());
-                    }
-                }
-                !goes || ends
-            });
+            self.end_ways(made, &mut band, work);
         }
         if band.done.is_empty() && band.lives.is_empty() {
-            if others(self) == 0 {
+            if self.ways_of(made) == 0 {
                 self.expire(band, work);
             }
         } else {
@@ -413,6 +374,27 @@ impl Key {
             self.release(work);
         }
         self.tidy_ways(work);
+    }
+
+    /// How many ways of an attempt wait.
+    fn ways_of(&self, made: u64) -> usize {
+        let own = self.attempts.iter().filter(|other| other.made == made);
+        own.filter(|other| other.held().is_none()).count()
+    }
+
+    /// The time of an attempt is over: all its ways go that are no match at this moment.
+    fn end_ways(&mut self, made: u64, band: &mut Band, work: &Work<'_>) {
+        self.attempts.retain(|other| {
+            let goes = other.made == made && other.is_over(work.machine, work.at);
+            let ends = goes && other.ends_by_time(work.machine);
+            if goes && !ends {
+                let longer = |gone: &Attempt| other.rows.len() > gone.rows.len();
+                if band.gone.as_ref().is_none_or(longer) {
+                    band.gone = Some(other.clone());
+                }
+            }
+            !goes || ends
+        });
     }
 
     /// What one way has left or told, none of the others will.
@@ -450,4 +432,30 @@ impl Key {
             self.tell_timeout(way, work);
         }
     }
+}
+
+/// What is due of one way happens; `others`: ways of its attempt beside it.
+fn pass(mut way: Attempt, others: usize, work: &mut Work<'_>) -> Band {
+    let machine = work.machine;
+    let mut band = Band::default();
+    let mut found = Vec::new();
+    let (complete, lives) = if machine.all_ways {
+        let outcome = way.pass(machine, work.at, &mut found);
+        (outcome.complete, outcome.lives)
+    } else {
+        let fate = way.time(machine, work.at);
+        band.moved = fate == Fate::Moved;
+        (fate == Fate::Complete, band.moved || fate == Fate::Waits)
+    };
+    if complete {
+        band.done.push(way);
+    } else if lives {
+        band.lives.push(way);
+    } else {
+        band.gone = Some(way);
+    }
+    for way in found {
+        band.add(way, others, work);
+    }
+    band
 }

@@ -120,7 +120,7 @@ impl Definition<'_> {
         let mut open: Vec<Choice> = vec![Vec::new()];
         while let Some(choice) = open.pop() {
             let from = choice.last().map_or(0, |(last, _)| last + 1);
-            for row in from..self.rows.len() {
+            for (row, ends) in by_row.iter_mut().enumerate().skip(from) {
                 for at in self.reach(&choice) {
                     let part = &self.parts[at];
                     if part.not || !self.takes(&choice, row, at) {
@@ -131,7 +131,7 @@ impl Definition<'_> {
                     longer.push((row, at));
                     if self.complete(&longer) {
                         let rows: Vec<usize> = longer.iter().map(|(row, _)| *row).collect();
-                        by_row[row].push(rows);
+                        ends.push(rows);
                     }
                     open.push(longer);
                     if choice.is_empty() && part.greedy {
