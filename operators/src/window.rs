@@ -27,7 +27,7 @@ use crate::aggregate::{AggregateKind, RowOrder};
 use ordered::Ordered;
 use paned::Paned;
 use sessions::Sessions;
-use sliding::Sliding;
+use sliding::{Shape, Sliding};
 use spans::{SpanShape, Spans};
 
 /// What windows a rule asks for.
@@ -157,6 +157,8 @@ pub struct WindowRow {
     pub last: EventRef,
     /// Rows in the window.
     pub rows: u64,
+    /// Log order of the row that the window is of, where there is one for every row; 0 otherwise.
+    pub of_row: u64,
     /// Which row of `push_numbers` made it: an index into its columns; 0 otherwise.
     pub trigger: u32,
 }
@@ -319,8 +321,13 @@ impl Windows {
                 (size.0, every.0, offset),
                 limits,
             ))),
-            WindowForm::Sliding { size } => {
-                Form::Sliding(Box::new(Sliding::new(spec, size.0, limits)))
+            WindowForm::Sliding {
+                size,
+                closed,
+                per_row,
+            } => {
+                let shape = Shape::new(size.0, closed, per_row);
+                Form::Sliding(Box::new(Sliding::new(spec, shape, limits)))
             }
             WindowForm::Session { gap, max, join } => {
                 let shape = (gap.0, max.map(|max| max.0), join);
@@ -443,14 +450,14 @@ impl WindowOutput {
 /// What was said about a window that may still be corrected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Told {
-    /// Start of the window; sliding: its end.
-    at: i64,
+    /// Start of the window; sliding: its end, and the row that it is of where there is one for every row.
+    at: (i64, u64),
     revision: u32,
     values: Vec<Value>,
 }
 
 /// The revision under which these values of the window are to be told, if they differ from what was told last.
-fn tell(told: &mut Vec<Told>, at: i64, values: &[Value]) -> Option<u32> {
+fn tell(told: &mut Vec<Told>, at: (i64, u64), values: &[Value]) -> Option<u32> {
     let place = told.partition_point(|known| known.at < at);
     match told.get_mut(place).filter(|known| known.at == at) {
         Some(known) if known.values == values => None,

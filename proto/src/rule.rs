@@ -311,6 +311,10 @@ pub enum WindowForm {
     Sliding {
         /// Length.
         size: Span,
+        /// Whether a row at `t − size` belongs: `[t − size, t]`.
+        closed: bool,
+        /// One for every row, up to itself in row order.
+        per_row: bool,
     },
     /// Rows that follow each other within a gap: `[first, last + gap)`.
     Session {
@@ -373,7 +377,15 @@ impl fmt::Display for WindowForm {
                 write!(f, "hopping {size} every {every}")?;
                 shift(f, *offset)
             }
-            Self::Sliding { size } => write!(f, "sliding {size}"),
+            Self::Sliding {
+                size,
+                closed,
+                per_row,
+            } => {
+                let edges = if *closed { ", edges closed" } else { "" };
+                let per = if *per_row { ", per row" } else { "" };
+                write!(f, "sliding {size}{edges}{per}")
+            }
             Self::Session { gap, max, join } => {
                 write!(f, "session gap {gap}")?;
                 max.map_or(Ok(()), |max| write!(f, ", max {max}"))?;

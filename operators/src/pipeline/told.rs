@@ -45,7 +45,7 @@ impl Book {
         let (by_end, reach) = match plan.form {
             WindowForm::Tumbling { size, .. }
             | WindowForm::Hopping { size, .. }
-            | WindowForm::Sliding { size }
+            | WindowForm::Sliding { size, .. }
             | WindowForm::Cumulate { size, .. } => (true, size.0),
             WindowForm::Calendar(_) => (true, WEEK),
             WindowForm::Session { gap, max, .. } => (false, max.map_or(gap.0, |max| max.0)),
@@ -82,8 +82,8 @@ struct Entry {
 /// How often each window was told, and whether a row stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Told {
-    /// By key, end (where windows differ by it) and start.
-    rows: BTreeMap<(u32, i64, i64), Entry>,
+    /// By key, end (where windows differ by it), start and row (where there is one for every row).
+    rows: BTreeMap<(u32, i64, i64, u64), Entry>,
 }
 
 impl Told {
@@ -98,7 +98,10 @@ impl Told {
     ) -> SmallVec<[Line; 2]> {
         self.forget(row.key, row.end.saturating_sub(book.keep));
         let end = if book.by_end { row.end } else { 0 };
-        let entry = self.rows.entry((row.key, end, row.start)).or_default();
+        let entry = self
+            .rows
+            .entry((row.key, end, row.start, row.of_row))
+            .or_default();
         entry.end = row.end;
         let mut lines = SmallVec::new();
         let mut say = |entry: &mut Entry, stands: bool| {
@@ -138,7 +141,7 @@ impl Told {
     pub(crate) fn forget(&mut self, key: u32, before: i64) {
         let all = self
             .rows
-            .range((key, i64::MIN, i64::MIN)..=(key, i64::MAX, i64::MAX));
+            .range((key, i64::MIN, i64::MIN, 0)..=(key, i64::MAX, i64::MAX, u64::MAX));
         let over = all.take_while(|(place, entry)| place.1 == 0 || entry.end < before);
         let over: Vec<_> = over
             .filter(|(_, entry)| entry.end < before)

@@ -111,6 +111,7 @@ impl Cell {
             first: self.first.event.clone(),
             last: self.last.event.clone(),
             rows: self.rows,
+            of_row: 0,
             trigger: 0,
         }
     }

@@ -242,7 +242,7 @@ impl Paned {
         }
         let correctable = self.lateness() > 0 && end > state.forced();
         let revision = match self.keys.get_mut(at) {
-            Some(state) if correctable => tell(&mut state.seldom().told, start, &values),
+            Some(state) if correctable => tell(&mut state.seldom().told, (start, 0), &values),
             _ => Some(1),
         };
         let Some(revision) = revision else {
@@ -258,6 +258,7 @@ impl Paned {
             first: reading.first,
             last: reading.last,
             rows: reading.rows,
+            of_row: 0,
             trigger: 0,
         });
     }
@@ -340,7 +341,7 @@ impl Paned {
         self.rolling.settle(key, first, &mut self.slots);
         if let Some(seldom) = &mut state.seldom {
             let told = &mut seldom.told;
-            let gone = told.partition_point(|told| self.shape.end(told.at) <= final_to);
+            let gone = told.partition_point(|told| self.shape.end(told.at.0) <= final_to);
             told.drain(..gone);
         }
         self.update_deadline(key);

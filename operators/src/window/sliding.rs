@@ -1,9 +1,11 @@
-//! [`Sliding`]: `(t − size, t]` for every distinct time t of a row, told when the watermark passes t.
+//! [`Sliding`]: `(t − size, t]` for every distinct time t of a row, or for every row up to itself, told when the
+//! watermark passes t.
 //!
 //! Invariants, per key: rows lie in row order; the first `left` of them have left the running aggregates but may still
 //! be needed for corrections; up to `entered` they are inside; the rest wait for their windows.
 
 mod change;
+mod tell;
 
 use std::collections::VecDeque;
 
@@ -11,20 +13,51 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tidegate_proto::Value;
 
-use super::{
-    Excess, LateRow, RowKey, Told, WindowLimits, WindowOutput, WindowRow, WindowSpec, tell,
-};
-use crate::aggregate::{AggregateKind, Ends};
+use super::{Excess, LateRow, RowKey, Told, WindowLimits, WindowOutput, WindowSpec};
+use crate::aggregate::{AggregateKind, Ends, RowOrder};
 use crate::lookback::running::Running;
 
 /// All keys of sliding windows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sliding {
     spec: WindowSpec,
-    size: i64,
+    shape: Shape,
     limits: WindowLimits,
     keys: Vec<Option<Box<SlidingKey>>>,
     deadlines: Vec<i64>,
+}
+
+/// Which rows a window holds, and of what there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Shape {
+    /// Length as printed.
+    size: i64,
+    /// Rows so much older than a window's time are outside.
+    reach: i64,
+    per_row: bool,
+}
+
+impl Shape {
+    pub(super) fn new(size: i64, closed: bool, per_row: bool) -> Self {
+        let size = size.max(1);
+        Self {
+            size,
+            // Time is whole milliseconds: a row at the start is inside when the one before it is not.
+            reach: size.saturating_add(i64::from(closed)),
+            per_row,
+        }
+    }
+
+    /// The last place in row order that the window of a row holds.
+    const fn last(self, row: RowOrder) -> RowOrder {
+        let sequence = if self.per_row { row.sequence } else { u64::MAX };
+        RowOrder { sequence, ..row }
+    }
+
+    /// What tells windows of one time apart.
+    const fn mark(self, last: RowOrder) -> (i64, u64) {
+        (last.time, if self.per_row { last.sequence } else { 0 })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,7 +74,7 @@ struct SlidingKey {
     inside: Inside,
     /// Per aggregate the last value of rows that are gone; only kept for those that look back.
     older: Vec<Ends>,
-    /// Distinct times of rows that wait.
+    /// Windows that are not closed.
     waiting: usize,
     /// The highest watermark so far.
     closed_to: i64,
@@ -125,7 +158,7 @@ impl SlidingKey {
     }
 
     /// Puts a row at its place.
-    fn place(&mut self, row: Row, size: i64) {
+    fn place(&mut self, row: Row, shape: Shape) {
         let order = row.key.order();
         let place = if self.rows.back().is_none_or(|last| last.key.order() < order) {
             self.rows.len()
@@ -136,7 +169,8 @@ impl SlidingKey {
         let before = place
             .checked_sub(1)
             .and_then(|before| self.rows.get(before));
-        if order.time >= self.closed_to && !same(self.rows.get(place)) && !same(before) {
+        let own = shape.per_row || (!same(self.rows.get(place)) && !same(before));
+        if order.time >= self.closed_to && own {
             self.waiting += 1;
         }
         if place < self.entered {
@@ -144,7 +178,7 @@ impl SlidingKey {
                 .entered
                 .checked_sub(1)
                 .and_then(|last| self.rows.get(last));
-            let gone = newest.map_or(i64::MIN, |row| row.key.time.saturating_sub(size));
+            let gone = newest.map_or(i64::MIN, |row| row.key.time.saturating_sub(shape.reach));
             self.inside.enter(&row);
             self.entered += 1;
             if order.time <= gone {
@@ -156,16 +190,16 @@ impl SlidingKey {
     }
 
     /// Brings the running aggregates to a window and lets go what no later window needs, unless it is kept.
-    fn run_to(&mut self, time: i64, size: i64, keep: bool) {
+    fn run_to(&mut self, last: RowOrder, reach: i64, keep: bool) {
         while let Some(row) = self
             .rows
             .get(self.entered)
-            .filter(|row| row.key.time <= time)
+            .filter(|row| row.key.order() <= last)
         {
             self.inside.enter(row);
             self.entered += 1;
         }
-        let gone = time.saturating_sub(size);
+        let gone = last.time.saturating_sub(reach);
         while let Some(row) = self.rows.get(self.left).filter(|row| row.key.time <= gone) {
             self.inside.leave(row);
             self.left += 1;
@@ -201,8 +235,14 @@ impl SlidingKey {
     }
 }
 
-/// Number of distinct times of rows in `[from, to)`, and whether `from` is one of them.
-fn distinct_times(rows: &VecDeque<Row>, from: i64, to: i64) -> (u32, bool) {
+/// Number of windows with times in `[from, to)` that hold a row at `from`, and whether its own is one of them.
+fn holding(rows: &VecDeque<Row>, shape: Shape, row: RowOrder, to: i64) -> (u32, bool) {
+    let from = row.time;
+    if shape.per_row {
+        let start = rows.partition_point(|known| known.key.order() < row);
+        let end = rows.partition_point(|known| known.key.time < to);
+        return (end.saturating_sub(start) as u32, false);
+    }
     let start = rows.partition_point(|row| row.key.time < from);
     let times = rows.iter().skip(start).map(|row| row.key.time);
     let mut count = 0;
@@ -217,10 +257,10 @@ fn distinct_times(rows: &VecDeque<Row>, from: i64, to: i64) -> (u32, bool) {
 }
 
 impl Sliding {
-    pub(super) fn new(spec: WindowSpec, size: i64, limits: WindowLimits) -> Self {
+    pub(super) const fn new(spec: WindowSpec, shape: Shape, limits: WindowLimits) -> Self {
         Self {
             spec,
-            size: size.max(1),
+            shape,
             limits,
             keys: Vec::new(),
             deadlines: Vec::new(),
@@ -265,20 +305,20 @@ impl Sliding {
         }
         self.reach(key);
         self.advance(key, watermark, out);
-        let (size, lateness) = (self.size, self.spec.lateness.0);
+        let (shape, lateness) = (self.shape, self.spec.lateness.0);
         let Some(state) = self.state(key) else {
             return;
         };
         let (time, final_to) = (row.time, state.final_to(lateness));
-        let end = time.saturating_add(size);
+        let end = time.saturating_add(shape.reach);
         if time < final_to {
             let lost = end <= final_to;
             let (missed, of) = if lost {
                 // The windows of other rows that it missed as well are forgotten: its own stands for all.
                 (1, 1)
             } else {
-                let (of, known) = distinct_times(&state.rows, time, end);
-                let (missed, _) = distinct_times(&state.rows, time, final_to);
+                let (of, known) = holding(&state.rows, shape, row.order(), end);
+                let (missed, _) = holding(&state.rows, shape, row.order(), final_to);
                 let own = u32::from(!known);
                 (missed + own, of + own)
             };
@@ -286,7 +326,7 @@ impl Sliding {
                 key,
                 missed,
                 of,
-                start: time.saturating_sub(size),
+                start: time.saturating_sub(shape.size),
                 end: time,
                 time,
                 trigger: 0,
@@ -300,7 +340,7 @@ impl Sliding {
             key: row.clone(),
             arguments,
         };
-        state.place(row, size);
+        state.place(row, shape);
         self.correct(key, time, out);
         self.enforce_limits(key, out);
         self.update_deadline(key);
@@ -308,7 +348,7 @@ impl Sliding {
 
     /// Tells corrections of closed windows that a row at a time touched.
     fn correct(&mut self, key: u32, time: i64, out: &mut WindowOutput) {
-        let (size, lateness) = (self.size, self.spec.lateness.0);
+        let (shape, lateness) = (self.shape, self.spec.lateness.0);
         let spec = std::mem::take(&mut self.spec.aggregates);
         if let Some(state) = self.state(key) {
             let from = time.max(state.final_to(lateness));
@@ -316,46 +356,47 @@ impl Sliding {
             let to = if spec.iter().any(|kind| kind.looks_back()) {
                 state.closed_to
             } else {
-                state.closed_to.min(time.saturating_add(size))
+                state.closed_to.min(time.saturating_add(shape.reach))
             };
             if from < to {
-                state.sweep(&spec, size, (from, to), (key, out));
+                state.sweep(&spec, shape, (from, to), (key, out));
             }
         }
         self.spec.aggregates = spec;
     }
 
     fn enforce_limits(&mut self, key: u32, out: &mut WindowOutput) {
-        let (limits, size, keep) = (self.limits, self.size, self.spec.lateness.0 > 0);
+        let (limits, shape, keep) = (self.limits, self.shape, self.spec.lateness.0 > 0);
         let Some(state) = self.state(key) else {
             return;
         };
         while state.rows.len() > limits.window_rows.max(1) {
             let oldest = state.rows.front().map(|row| row.key.time);
             let next = state.rows.get(1).map(|row| row.key.time);
-            if oldest != next && oldest.is_some_and(|oldest| oldest >= state.closed_to) {
+            let alone = shape.per_row || oldest != next;
+            if alone && oldest.is_some_and(|oldest| oldest >= state.closed_to) {
                 state.waiting -= 1;
             }
             state.pop_oldest();
             out.excess.push((key, Excess::RowDropped));
         }
         while state.waiting + state.told.len() > limits.open_windows.max(1) {
-            let oldest = state.told.first().map(|told| told.at);
+            let oldest = state.told.first().map(|told| told.at.0);
             let Some(oldest) = oldest.or_else(|| state.next_window()) else {
                 return;
             };
             if oldest >= state.closed_to {
-                state.close(oldest, size, keep, key, out);
+                state.close(oldest, shape, keep, (key, out));
             }
             state.forced = oldest.saturating_add(1);
-            let told = state.told.partition_point(|told| told.at <= oldest);
+            let told = state.told.partition_point(|told| told.at.0 <= oldest);
             state.told.drain(..told);
             out.excess.push((key, Excess::WindowDropped));
         }
     }
 
     fn update_deadline(&mut self, key: u32) {
-        let keep = self.size.saturating_add(self.spec.lateness.0);
+        let keep = self.shape.reach.saturating_add(self.spec.lateness.0);
         let Some(state) = self.state(key) else {
             return;
         };
@@ -371,23 +412,23 @@ impl Sliding {
 
     pub(super) fn advance(&mut self, key: u32, watermark: i64, out: &mut WindowOutput) {
         let due = watermark >= self.deadline(key);
-        let (size, lateness) = (self.size, self.spec.lateness.0);
+        let (shape, lateness) = (self.shape, self.spec.lateness.0);
         let Some(state) = self.state(key) else {
             return;
         };
         if due {
             while let Some(next) = state.next_window().filter(|next| *next < watermark) {
-                state.close(next, size, lateness > 0, key, out);
+                state.close(next, shape, lateness > 0, (key, &mut *out));
             }
         }
         state.closed_to = state.closed_to.max(watermark);
         if due {
             let final_to = state.final_to(lateness);
-            let needed = final_to.saturating_sub(size);
+            let needed = final_to.saturating_sub(shape.reach);
             while state.rows.front().is_some_and(|row| row.key.time <= needed) {
                 state.pop_oldest();
             }
-            let told = state.told.partition_point(|told| told.at < final_to);
+            let told = state.told.partition_point(|told| told.at.0 < final_to);
             state.told.drain(..told);
             self.update_deadline(key);
         }
@@ -417,80 +458,5 @@ impl Sliding {
         states.sum::<usize>()
             + self.keys.capacity() * size_of::<Option<Box<SlidingKey>>>()
             + self.deadlines.capacity() * size_of::<i64>()
-    }
-}
-
-impl SlidingKey {
-    /// Closes the window at a time and tells it.
-    fn close(&mut self, time: i64, size: i64, keep: bool, key: u32, out: &mut WindowOutput) {
-        self.run_to(time, size, keep);
-        self.closed_to = time.saturating_add(1);
-        self.waiting = self.waiting.saturating_sub(1);
-        let values = self.inside.values(time, size);
-        if keep {
-            // Windows close in the order of their times: this one was never told.
-            tell(&mut self.told, time, &values);
-        }
-        let inside = (self.left, self.entered);
-        out.rows
-            .push(self.row_of(key, (time, size), (1, values), inside));
-    }
-
-    /// Tells what changed in the closed windows of `range`.
-    fn sweep(
-        &mut self,
-        aggregates: &[AggregateKind],
-        size: i64,
-        range: (i64, i64),
-        to: (u32, &mut WindowOutput),
-    ) {
-        let (key, out) = to;
-        let mut inside = Inside::new(aggregates, &self.older);
-        let (mut left, mut entered) = (0, 0);
-        let mut next = self.rows_before(range.0);
-        while let Some(time) = self.rows.get(next).map(|row| row.key.time) {
-            if time >= range.1 {
-                return;
-            }
-            while let Some(row) = self.rows.get(entered).filter(|row| row.key.time <= time) {
-                inside.enter(row);
-                entered += 1;
-            }
-            let gone = time.saturating_sub(size);
-            while let Some(row) = self.rows.get(left).filter(|row| row.key.time <= gone) {
-                inside.leave(row);
-                left += 1;
-            }
-            next = entered;
-            let values = inside.values(time, size);
-            if let Some(revision) = tell(&mut self.told, time, &values) {
-                let told = (revision, values);
-                out.rows
-                    .push(self.row_of(key, (time, size), told, (left, entered)));
-            }
-        }
-    }
-
-    /// The row of a window. `told` is revision and values, `rows` the first row inside and the first behind.
-    fn row_of(
-        &self,
-        key: u32,
-        span: (i64, i64),
-        told: (u32, Vec<Value>),
-        rows: (usize, usize),
-    ) -> WindowRow {
-        let event = |index: usize| self.rows.get(index).map(|row| row.key.event.clone());
-        WindowRow {
-            key,
-            start: span.0.saturating_sub(span.1),
-            end: span.0,
-            was: span.0,
-            revision: told.0,
-            values: told.1,
-            first: event(rows.0).unwrap_or_default(),
-            last: event(rows.1.saturating_sub(1)).unwrap_or_default(),
-            rows: rows.1.saturating_sub(rows.0) as u64,
-            trigger: 0,
-        }
     }
 }

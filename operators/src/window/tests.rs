@@ -41,8 +41,22 @@ fn form() -> impl Strategy<Value = WindowForm> {
             every: Span(every),
             offset,
         }),
-        (1_i64..12).prop_map(|size| WindowForm::Sliding { size: Span(size) }),
+        (1_i64..12, any::<bool>(), any::<bool>()).prop_map(|(size, closed, per_row)| {
+            WindowForm::Sliding {
+                size: Span(size),
+                closed,
+                per_row,
+            }
+        }),
     ]
+}
+
+const fn sliding(size: i64) -> WindowForm {
+    WindowForm::Sliding {
+        size: Span(size),
+        closed: false,
+        per_row: false,
+    }
 }
 
 fn spec() -> impl Strategy<Value = WindowSpec> {
@@ -332,7 +346,7 @@ fn corrections_come_within_lateness_and_equal_values_make_none() {
 
 #[test]
 fn every_sliding_time_has_one_row() {
-    let form = WindowForm::Sliding { size: Span(10) };
+    let form = sliding(10);
     let rows = [
         (0, 1.0, 0),
         (0, 2.0, 0),
@@ -360,7 +374,7 @@ fn the_oldest_window_is_closed_when_there_are_too_many() {
             size: Span(10),
             offset: 0,
         },
-        WindowForm::Sliding { size: Span(1) },
+        sliding(1),
     ] {
         let (out, _) = run(sums(form, 0), limits, &rows);
         let values: Vec<f64> = told(&out).iter().map(|row| row.3).collect();
@@ -380,11 +394,7 @@ fn the_oldest_rows_leave_when_there_are_too_many() {
         window_rows: 3,
     };
     let rows: Vec<(i64, f64, i64)> = (0..6).map(|at| (at, 1.0, at)).collect();
-    let (out, _) = run(
-        sums(WindowForm::Sliding { size: Span(100) }, 0),
-        limits,
-        &rows,
-    );
+    let (out, _) = run(sums(sliding(100), 0), limits, &rows);
     let values: Vec<f64> = told(&out).iter().map(|row| row.3).collect();
     assert_eq!(values, [1.0, 2.0, 3.0, 3.0, 3.0]);
     assert_eq!(out.excess, [(0, Excess::RowDropped); 3]);

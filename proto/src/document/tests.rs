@@ -206,12 +206,16 @@ fn window_forms() {
             "{ sliding: PT5M }",
             WindowForm::Sliding {
                 size: Span::seconds(300),
+                closed: false,
+                per_row: false,
             },
         ),
         (
-            "{ sliding: { size: 250ms } }",
+            "{ sliding: { size: 250ms, edges: closed, per: row } }",
             WindowForm::Sliding {
                 size: Span::millis(250),
+                closed: true,
+                per_row: true,
             },
         ),
     ] {

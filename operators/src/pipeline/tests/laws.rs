@@ -90,7 +90,11 @@ fn rules() -> Vec<Rule> {
         window("hops", hops, &[("mean", "avg(a)"), ("n", "count(b)")]),
         window(
             "sliding",
-            WindowForm::Sliding { size: Span(3_000) },
+            WindowForm::Sliding {
+                size: Span(3_000),
+                closed: false,
+                per_row: false,
+            },
             &[("m", "max(a)")],
         ),
     ];

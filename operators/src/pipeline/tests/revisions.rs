@@ -143,10 +143,7 @@ fn windows_of_an_equal_rule_go_on() {
 
 #[test]
 fn an_added_aggregate_starts_empty_and_the_others_go_on() {
-    for form in [
-        tumbling(MINUTE),
-        tidegate_proto::WindowForm::Sliding { size: Span(MINUTE) },
-    ] {
+    for form in [tumbling(MINUTE), sliding(MINUTE)] {
         let mut world = World::new();
         let x = |time, value| event("r1", time, &[("x", value)]);
         world.apply(&window("w", form, &[("low", "min(x)"), ("mean", "avg(x)")]));
@@ -158,5 +155,13 @@ fn an_added_aggregate_starts_empty_and_the_others_go_on() {
         world.until(2_000_000);
         let last = super::print(world.told.last().unwrap(), &world.house);
         assert!(last.contains("window n=1 mean=4.0"), "{last}");
+    }
+}
+
+const fn sliding(size: i64) -> tidegate_proto::WindowForm {
+    tidegate_proto::WindowForm::Sliding {
+        size: Span(size),
+        closed: false,
+        per_row: false,
     }
 }

@@ -110,6 +110,7 @@ impl Counting {
             first: first.clone(),
             last: last.clone(),
             rows: self.rows.len() as u64,
+            of_row: 0,
             trigger: 0,
         });
         self.fresh = 0;

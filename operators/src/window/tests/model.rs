@@ -13,7 +13,7 @@ use crate::aggregate::{AggregateKind, RowOrder};
 #[derive(Default)]
 pub(super) struct Model {
     rows: Vec<(RowKey, Vec<Value>)>,
-    told: BTreeMap<i64, (u32, Vec<Value>)>,
+    told: BTreeMap<(i64, u64), (u32, Vec<Value>)>,
     pub(super) watermark: Option<i64>,
 }
 
@@ -21,54 +21,80 @@ fn size_of_form(form: WindowForm) -> i64 {
     match form {
         WindowForm::Tumbling { size, .. }
         | WindowForm::Hopping { size, .. }
-        | WindowForm::Sliding { size } => size.0,
+        | WindowForm::Sliding { size, .. } => size.0,
         _ => unreachable!(),
     }
 }
 
-/// Printed start, printed end and exclusive end of the windows of a time, sliding: of those known, by start.
-fn windows_of(form: WindowForm, time: i64, known: &[i64]) -> Vec<(i64, i64, i64)> {
-    let size = size_of_form(form);
+/// Printed start, printed end and exclusive end of a window, and the row that it is of where there is one for each.
+type Window = (i64, i64, i64, u64);
+
+/// Windows of a row; sliding: of those of known rows, by start.
+fn windows_of(form: WindowForm, row: RowOrder, known: &[RowOrder]) -> Vec<Window> {
+    let (size, time) = (size_of_form(form), row.time);
     let (every, offset) = match form {
         WindowForm::Tumbling { size, offset } => (size.0, offset),
         WindowForm::Hopping { every, offset, .. } => (every.0, offset),
-        WindowForm::Sliding { .. } => {
-            let mut ends: Vec<i64> = known.iter().copied().chain([time]).collect();
-            ends.sort_unstable();
-            ends.dedup();
-            ends.retain(|end| end - size < time && time <= *end);
-            return ends
-                .into_iter()
-                .map(|end| (end - size, end, end + 1))
-                .collect();
+        WindowForm::Sliding { per_row, .. } => {
+            let mut lasts: Vec<RowOrder> = known.iter().copied().chain([row]).collect();
+            if per_row {
+                lasts.retain(|last| row <= *last);
+            } else {
+                lasts.iter_mut().for_each(|last| last.sequence = 0);
+            }
+            lasts.sort_unstable();
+            lasts.dedup();
+            lasts.retain(|last| last.time - reach(form) < time && time <= last.time);
+            let window =
+                |last: RowOrder| (last.time - size, last.time, last.time + 1, last.sequence);
+            return lasts.into_iter().map(window).collect();
         }
         _ => unreachable!(),
     };
     (time - size + 1..=time)
         .filter(|start| (start - offset).rem_euclid(every) == 0)
-        .map(|start| (start, start + size, start + size))
+        .map(|start| (start, start + size, start + size, 0))
         .collect()
 }
 
+/// A row so much older than a sliding window is outside.
+fn reach(form: WindowForm) -> i64 {
+    let closed = matches!(form, WindowForm::Sliding { closed: true, .. });
+    size_of_form(form) + i64::from(closed)
+}
+
+/// Whether a row stands before the end of a window.
+fn before(form: WindowForm, window: Window, row: RowOrder) -> bool {
+    let per_row = matches!(form, WindowForm::Sliding { per_row: true, .. });
+    let last = RowOrder {
+        time: window.1,
+        sequence: window.3,
+    };
+    row.time < window.2 && (!per_row || row <= last)
+}
+
 impl Model {
-    fn inside(&self, form: WindowForm, window: (i64, i64, i64)) -> Vec<&(RowKey, Vec<Value>)> {
+    fn inside(&self, form: WindowForm, window: Window) -> Vec<&(RowKey, Vec<Value>)> {
         let sliding = matches!(form, WindowForm::Sliding { .. });
-        let inside = |time: i64| {
-            if sliding {
-                window.0 < time && time <= window.1
+        let inside = |row: RowOrder| {
+            let begun = if sliding {
+                window.1 - reach(form) < row.time
             } else {
-                window.0 <= time && time < window.1
-            }
+                window.0 <= row.time
+            };
+            begun && before(form, window, row)
         };
-        let mut rows: Vec<_> = self.rows.iter().filter(|row| inside(row.0.time)).collect();
+        let rows = self.rows.iter();
+        let mut rows: Vec<_> = rows.filter(|row| inside(row.0.order())).collect();
         rows.sort_by_key(|row| row.0.order());
         rows
     }
 
-    fn result(&self, spec: &WindowSpec, key: u32, window: (i64, i64, i64)) -> WindowRow {
+    fn result(&self, spec: &WindowSpec, key: u32, window: Window) -> WindowRow {
         let rows = self.inside(spec.form, window);
         let column = |index: usize, kind: AggregateKind| {
-            let before = self.rows.iter().filter(|row| row.0.time < window.2);
+            let before = |row: &&(RowKey, _)| before(spec.form, window, row.0.order());
+            let before = self.rows.iter().filter(before);
             let chosen: Vec<(RowOrder, Value)> = if kind == AggregateKind::Latest {
                 before
                     .map(|row| (row.0.order(), row.1[index].clone()))
@@ -81,7 +107,11 @@ impl Model {
             let taken = |row: &(RowOrder, Value)| kind.takes(&row.1);
             if kind.weighs_time() {
                 let sliding = matches!(spec.form, WindowForm::Sliding { .. });
-                let gone = window.0 + i64::from(sliding);
+                let gone = if sliding {
+                    window.1 - reach(spec.form) + 1
+                } else {
+                    window.0
+                };
                 let before = self.rows.iter().filter(|row| row.0.time < gone);
                 let before = before.map(|row| (row.0.order(), row.1[index].clone()));
                 let before: Vec<_> = before.collect();
@@ -101,15 +131,16 @@ impl Model {
             first: rows[0].0.event.clone(),
             last: rows[rows.len() - 1].0.event.clone(),
             rows: rows.len() as u64,
+            of_row: window.3,
             trigger: 0,
         }
     }
 
     /// Windows with rows, by end.
-    fn windows(&self, form: WindowForm) -> Vec<(i64, i64, i64)> {
-        let times: Vec<i64> = self.rows.iter().map(|row| row.0.time).collect();
-        let own = |time: &i64| windows_of(form, *time, &times);
-        let mut all: Vec<_> = times.iter().flat_map(own).collect();
+    fn windows(&self, form: WindowForm) -> Vec<Window> {
+        let known: Vec<RowOrder> = self.rows.iter().map(|row| row.0.order()).collect();
+        let own = |row: &RowOrder| windows_of(form, *row, &known);
+        let mut all: Vec<_> = known.iter().flat_map(own).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -124,7 +155,7 @@ impl Model {
                 continue;
             }
             let mut row = self.result(spec, key, window);
-            let told = self.told.entry(window.1).or_default();
+            let told = self.told.entry((window.1, window.3)).or_default();
             if told.0 == 0 || told.1 != row.values {
                 *told = (told.0 + 1, row.values.clone());
                 row.revision = told.0;
@@ -143,8 +174,8 @@ impl Model {
     ) {
         self.advance(spec, key, watermark, out);
         let now = self.watermark.unwrap();
-        let times: Vec<i64> = self.rows.iter().map(|row| row.0.time).collect();
-        let all = windows_of(spec.form, row.0.time, &times);
+        let known: Vec<RowOrder> = self.rows.iter().map(|row| row.0.order()).collect();
+        let all = windows_of(spec.form, row.0.order(), &known);
         let missed = all
             .iter()
             .filter(|window| window.2 + spec.lateness.0 <= now)
@@ -153,7 +184,7 @@ impl Model {
         let mut counts = (missed as u32, all.len() as u32);
         if matches!(spec.form, WindowForm::Sliding { .. }) && missed > 0 {
             // It still counts in windows of rows to come.
-            lost = row.0.time + size_of_form(spec.form) + spec.lateness.0 <= now;
+            lost = row.0.time + reach(spec.form) + spec.lateness.0 <= now;
             counts = if lost { (1, 1) } else { counts };
         }
         if missed > 0 {

@@ -22,8 +22,8 @@ const HOPPING: Allowed = Allowed {
 };
 
 const SLIDING: Allowed = Allowed {
-    known: &["size"],
-    later: &["edges", "per"],
+    known: &["size", "edges", "per"],
+    later: &[],
 };
 
 const SESSION: Allowed = Allowed {
@@ -427,13 +427,24 @@ fn hopping(window: &Section<'_>, shift: i64, report: &mut Report) -> Option<Wind
 
 fn sliding(window: &Section<'_>, report: &mut Report) -> Option<WindowForm> {
     let field = window.get("sliding")?;
+    let (mut closed, mut per_row) = (Some(false), Some(false));
     let size = if let NodeKind::Map(_) = field.node.kind {
         let section = Section::open(field, SLIDING, report);
+        let mut word = |name: &str, words: &[(&str, bool)]| {
+            let field = section.get(name);
+            field.map_or(Some(false), |field| choice(field, words, &[], report))
+        };
+        closed = word("edges", &[("open", false), ("closed", true)]);
+        per_row = word("per", &[("time", false), ("row", true)]);
         section
             .need("size", report)
             .and_then(|field| span(field, false, report))
     } else {
         span(field, false, report)
     };
-    Some(WindowForm::Sliding { size: size? })
+    Some(WindowForm::Sliding {
+        size: size?,
+        closed: closed?,
+        per_row: per_row?,
+    })
 }
