@@ -28,6 +28,7 @@ mod group;
 mod heard;
 mod heirs;
 mod judge;
+mod lagged;
 mod keys;
 mod members;
 mod outlook;

@@ -52,6 +52,8 @@ pub(crate) enum Constant {
     Percent,
     /// A whole number from 1 to [`MOST_LISTED`].
     Most,
+    /// A duration.
+    Lag,
 }
 
 /// The most values that `top(x, k)` may ask for.
@@ -81,8 +83,8 @@ const BOTH: [FormulaContext; 2] = [FormulaContext::Condition, FormulaContext::Wi
 const CONDITION: [FormulaContext; 1] = [FormulaContext::Condition];
 
 /// Functions of the language that are not built yet: asking for one says so instead of "unknown".
-pub(crate) const PLANNED: [&str; 10] = [
-    "corr_lag", "distance", "sequence", "gate", "belief", "within", "near", "inside", "lag", "lead",
+pub(crate) const PLANNED: [&str; 9] = [
+    "distance", "sequence", "gate", "belief", "within", "near", "inside", "lag", "lead",
 ];
 
 impl StreamEntry {
@@ -111,6 +113,7 @@ const fn cost(function: StreamFunction) -> &'static str {
         F::Cov | F::Corr | F::Slope | F::Skew | F::AngleMean => {
             "constant per row; two to five exact sums"
         }
+        F::CorrLag => "constant per row; five exact sums; keeps y for as long as it lags",
         F::Median | F::Percentile => "keeps its rows; a t-digest beyond 10,000",
         F::Mode | F::Entropy | F::CountDistinct => {
             "log of the distinct values per row; keeps the distinct values"

@@ -86,7 +86,7 @@ pub struct StreamCall {
     pub function: StreamFunction,
     /// Its arguments, formulas over one row: none for `count()` and `silent`.
     pub arguments: Vec<Formula>,
-    /// The literal that some functions need: the percent of `percentile` and the count of `top`.
+    /// The literal that some functions need: the percent of `percentile`, the count of `top`, the ms of `corr_lag`.
     pub constant: Option<f64>,
     /// The literals behind them, for state functions.
     pub parameters: Vec<Parameter>,
@@ -192,6 +192,8 @@ pub enum StreamFunction {
     Cov,
     /// Correlation.
     Corr,
+    /// Correlation with what another value was so long before.
+    CorrLag,
     /// The values as a list.
     Collect,
     /// The largest values as a list.
@@ -226,7 +228,7 @@ pub enum StreamFunction {
 
 impl StreamFunction {
     /// Every stream function but the state functions, in the order of the catalogue.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Count,
         Self::CountIf,
         Self::Sum,
@@ -252,6 +254,7 @@ impl StreamFunction {
         Self::Skew,
         Self::Cov,
         Self::Corr,
+        Self::CorrLag,
         Self::Collect,
         Self::Top,
         Self::AngleMean,
@@ -297,6 +300,7 @@ impl StreamFunction {
             Self::Skew => "skew",
             Self::Cov => "cov",
             Self::Corr => "corr",
+            Self::CorrLag => "corr_lag",
             Self::Collect => "collect",
             Self::Top => "top",
             Self::AngleMean => "angle_mean",

@@ -291,7 +291,17 @@ const PROBLEMS: &[(&str, FormulaContext, &str)] = &[
     (
         "corr_lag(x, y, \"5m\")",
         Condition,
-        "7:9: when: `corr_lag` is part of the language but not built yet",
+        "7:9: when: `corr_lag` needs to know over which time (write `corr_lag(x, y, \"30s\", \"5m\", filter)`)",
+    ),
+    (
+        "corr_lag(x, y, 30, \"5m\")",
+        Condition,
+        "7:24: when: `corr_lag` needs a duration to lag by here (write `corr_lag(x, y, \"30s\", \"5m\", filter)`)",
+    ),
+    (
+        "distance(x, y)",
+        Condition,
+        "7:9: when: `distance` is part of the language but not built yet",
     ),
     ("x >", Condition, "7:12: when: script is incomplete"),
     (

@@ -108,6 +108,19 @@ impl MetricCells {
         }
     }
 
+    /// Whether a resource has begun.
+    pub(crate) fn has_met(&self, resource: u32) -> bool {
+        let time = self.times.get(resource as usize);
+        time.is_some_and(|time| *time != NEVER)
+    }
+
+    /// The latest value and its time.
+    pub(crate) fn known(&self, resource: u32) -> Option<(i64, &Value)> {
+        let value = self.values.get(resource as usize)?;
+        let time = self.times.get(resource as usize)?;
+        (!value.is_missing()).then_some((*time, value))
+    }
+
     /// The latest value.
     pub(crate) fn get(&self, resource: u32) -> Value {
         let value = self.values.get(resource as usize);

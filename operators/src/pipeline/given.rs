@@ -88,11 +88,7 @@ impl Pipeline {
         let graphs = self.graphs.iter_mut().flatten();
         let graphs = graphs.map(|graph| &mut graph.state.sight);
         let sights = sights.chain(windows).chain(patterns).chain(graphs);
-        for cells in sights.flat_map(|sight| &mut sight.metrics) {
-            if cells.metric == metric {
-                cells.replace(task, known.cloned(), when);
-            }
-        }
+        sights.for_each(|sight| sight.replace(task, metric, known, when));
     }
 }
 

@@ -9,6 +9,7 @@ use tidegate_scripts::{Column, StreamFunction};
 
 use super::View;
 use super::cells::{Builder, MetricCells};
+use super::lagged::Lagged;
 use super::seen::Seen;
 use super::streams::Stream;
 use crate::plan::slots::{Bound, Form, SlotTable, StreamPlan};
@@ -21,6 +22,8 @@ pub(crate) struct Sight {
     /// The metrics, which are the first places of the table.
     pub(crate) metrics: Vec<MetricCells>,
     streams: Vec<Stream>,
+    /// Metrics that are read as of earlier.
+    lagged: Vec<Lagged>,
     /// A task that somebody watches.
     #[serde(skip)]
     pub(crate) seen: Option<Box<Seen>>,
@@ -138,6 +141,7 @@ impl Sight {
                     let wakes = plan.wakes() && entry.judged;
                     sight.streams.push(Stream::new(place, wakes, plan));
                 }
+                Form::Past(of, lag) => sight.lagged.push(Lagged::new(place, *of, *lag)),
                 _ => {}
             }
         }
@@ -161,6 +165,14 @@ impl Sight {
                 cells.clone_from(other);
             }
         }
+        for past in &mut self.lagged {
+            let key = table.places.get(past.place).map(|place| &place.key);
+            let same =
+                |other: &&Lagged| old_table.places.get(other.place).map(|place| &place.key) == key;
+            if let Some(other) = old.lagged.iter().find(same) {
+                past.inherit(other);
+            }
+        }
         for stream in &mut self.streams {
             let key = table.places.get(stream.place).map(|place| &place.key);
             let same =
@@ -175,7 +187,13 @@ impl Sight {
     pub(crate) fn seed(&mut self, resource: u32, limit: i64, view: &dyn View) -> Vec<Beyond> {
         let mut beyond = Vec::new();
         for (place, cells) in self.metrics.iter_mut().enumerate() {
+            let met = cells.has_met(resource);
             let later = cells.seed(resource, limit, view);
+            let known = cells.known(resource).filter(|_| !met);
+            if let Some((time, value)) = known {
+                let pasts = self.lagged.iter_mut().filter(|past| past.of == place);
+                pasts.for_each(|past| past.take(resource, time, value));
+            }
             beyond.extend(later.map(|(time, value)| Beyond { place, time, value }));
         }
         beyond
@@ -186,6 +204,48 @@ impl Sight {
         for (cells, value) in self.metrics.iter_mut().zip(values) {
             if !value.is_missing() {
                 cells.set(resource, time, value);
+            }
+        }
+        self.keep_lagged(resource, time, values);
+    }
+
+    /// Puts another value in the place of the latest of a metric: what it means has changed.
+    pub(crate) fn replace(
+        &mut self,
+        resource: u32,
+        metric: u32,
+        known: Option<&(i64, Value)>,
+        when: (i64, u64),
+    ) {
+        for (place, cells) in self.metrics.iter_mut().enumerate() {
+            if cells.metric != metric {
+                continue;
+            }
+            cells.replace(resource, known.cloned(), when);
+            for past in self.lagged.iter_mut().filter(|past| past.of == place) {
+                past.forget(resource);
+                if let Some((time, value)) = known {
+                    past.take(resource, *time, value);
+                }
+            }
+        }
+    }
+
+    /// Keeps what a row says for those that ask later.
+    fn keep_lagged(&mut self, resource: u32, time: i64, values: &[Value]) {
+        for past in &mut self.lagged {
+            if let Some(value) = values.get(past.of).filter(|value| !value.is_missing()) {
+                past.take(resource, time, value);
+            }
+        }
+    }
+
+    /// What metrics said before a row, as of its own time.
+    fn look_back(&self, table: &SlotTable, (resource, time): (u32, i64), now: &mut [Value]) {
+        for past in &self.lagged {
+            let max_age = table.places.get(past.of).map_or(i64::MAX, |of| of.max_age);
+            if let Some(value) = now.get_mut(past.place) {
+                *value = past.before(resource, time, max_age);
             }
         }
     }
@@ -219,6 +279,7 @@ impl Sight {
                 }
             }
         }
+        self.keep_lagged(row.resource, row.time, &gaze.own);
         if let Some(seen) = &mut self.seen
             && seen.resource == row.resource
             && gaze.judged
@@ -229,6 +290,7 @@ impl Sight {
             return;
         }
         self.plain(table, row.resource, row.at, view, &mut gaze.now);
+        self.look_back(table, (row.resource, row.time), &mut gaze.now);
         gaze.overlay();
         for stream in &mut self.streams {
             let Some(Form::Stream(plan)) = table.places.get(stream.place).map(|p| &p.form) else {
@@ -261,7 +323,7 @@ impl Sight {
                     reason = "times are exact in a float for 285,000 years"
                 )]
                 Form::Time => *value = Value::Number(at as f64),
-                Form::Metric(_) | Form::Bound => {}
+                Form::Metric(_) | Form::Bound | Form::Past(..) => {}
                 Form::Stream(_) => return,
             }
         }
@@ -277,6 +339,7 @@ impl Sight {
         now: &mut [Value],
     ) {
         self.plain(table, resource, at, view, now);
+        self.look_back(table, (resource, at), now);
         for stream in &mut self.streams {
             if let Some(value) = now.get_mut(stream.place) {
                 *value = stream.value(resource, at);
@@ -314,6 +377,9 @@ impl Sight {
         for stream in &mut self.streams {
             stream.forget(resource);
         }
+        for past in &mut self.lagged {
+            past.forget(resource);
+        }
     }
 
     /// Place, rows kept and bytes of everything that has state.
@@ -322,7 +388,9 @@ impl Sight {
         let metrics = metrics.map(|(place, cells)| (place, 0, cells.bytes()));
         let streams = self.streams.iter();
         let streams = streams.map(|stream| (stream.place, stream.kept(), stream.bytes()));
-        metrics.chain(streams).collect()
+        let pasts = self.lagged.iter();
+        let pasts = pasts.map(|past| (past.place, past.kept(), past.bytes()));
+        metrics.chain(pasts).chain(streams).collect()
     }
 
     /// Rows that are kept.
@@ -333,7 +401,7 @@ impl Sight {
     pub(crate) fn bytes(&self) -> usize {
         let metrics: usize = self.metrics.iter().map(MetricCells::bytes).sum();
         let streams: usize = self.streams.iter().map(Stream::bytes).sum();
-        metrics + streams
+        metrics + streams + self.lagged.iter().map(Lagged::bytes).sum::<usize>()
     }
 
     /// A limit for seeding: in event-time order the twin may already know what this task has not come to.

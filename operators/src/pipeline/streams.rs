@@ -78,6 +78,7 @@ fn lookback(call: &StreamCall) -> Option<LookbackFunction> {
         | F::Skew
         | F::Cov
         | F::Corr
+        | F::CorrLag
         | F::Collect
         | F::Top
         | F::AngleMean => wide(),

@@ -38,7 +38,7 @@ pub(crate) fn kind(call: &StreamCall) -> Option<AggregateKind> {
         F::Slope => Kind::Slope,
         F::Skew => Kind::Skew,
         F::Cov => Kind::Cov,
-        F::Corr => Kind::Corr,
+        F::Corr | F::CorrLag => Kind::Corr,
         F::Collect if call.nulls => Kind::CollectNulls,
         F::Collect => Kind::Collect,
         F::Top => Kind::Top(call.constant.unwrap_or(1.0) as u32),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_proto::Value;
+use tidegate_proto::{Span, Value};
 use tidegate_scripts::{
     Formula, Over, Slot, StateFunction, StreamCall, StreamFunction, ThresholdOperator,
 };
@@ -21,6 +21,8 @@ pub(crate) enum Form {
     Time,
     /// Bound of a window; `()` outside of windows.
     Bound,
+    /// What a metric, by its place, said so many ms before the row.
+    Past(usize, i64),
     /// A function that looks at more than one row.
     Stream(Box<StreamPlan>),
 }
@@ -129,6 +131,20 @@ fn key_of(slot: &Slot) -> String {
     }
 }
 
+/// How long before a row a call reads its second argument, in ms.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "it was written as a duration"
+)]
+pub(crate) fn lag_of(call: &StreamCall) -> Option<i64> {
+    let lag = call.constant.map(|lag| lag as i64);
+    lag.filter(|_| call.function == StreamFunction::CorrLag)
+}
+
+fn key_of_past(metric: &str, lag: i64) -> String {
+    format!("7 {lag} {metric}")
+}
+
 /// The text under which the value of a slot is shown: `avg(temperature,"5m")`.
 pub(crate) fn label_of(slot: &Slot) -> Arc<str> {
     let Slot::Stream(call) = slot else {
@@ -142,7 +158,10 @@ pub(crate) fn label_of(slot: &Slot) -> Arc<str> {
         .iter()
         .map(|argument| argument.normal_text().to_string())
         .collect();
-    parts.extend(call.constant.map(|constant| constant.to_string()));
+    parts.extend(match lag_of(call) {
+        Some(lag) => Some(format!("\"{}\"", Span(lag))),
+        None => call.constant.map(|constant| constant.to_string()),
+    });
     match call.over {
         Over::Span(span) => parts.push(format!("\"{span}\"")),
         Over::Rows(rows) if call.function != StreamFunction::Prev => {
@@ -163,6 +182,8 @@ pub(crate) fn label_of(slot: &Slot) -> Arc<str> {
 #[derive(Debug, Default)]
 pub(crate) struct Gatherer {
     slots: BTreeMap<String, (Slot, bool)>,
+    /// Metrics that are read as of earlier, and how much earlier.
+    pasts: BTreeMap<String, (Slot, i64)>,
 }
 
 impl Gatherer {
@@ -184,6 +205,20 @@ impl Gatherer {
                 for formula in &call.arguments {
                     self.add(formula.slots(), judged);
                 }
+                self.add_past(call);
+            }
+        }
+    }
+
+    /// Notes what a call reads as of earlier.
+    pub(crate) fn add_past(&mut self, call: &StreamCall) {
+        let Some(lag) = lag_of(call) else {
+            return;
+        };
+        for slot in call.arguments.iter().skip(1).flat_map(Formula::slots) {
+            if let Slot::Metric(name) = slot {
+                let key = key_of_past(name, lag);
+                self.pasts.insert(key, (slot.clone(), lag));
             }
         }
     }
@@ -191,7 +226,12 @@ impl Gatherer {
     /// The table.
     pub(crate) fn finish(self) -> SlotTable {
         let mut table = SlotTable::default();
+        let mut pasts = Some(self.pasts);
         for (key, (slot, judged)) in self.slots {
+            // Streams come behind what they read.
+            if matches!(&slot, Slot::Stream(call) if !call.is_of_group()) {
+                table.add_pasts(pasts.take().unwrap_or_default());
+            }
             let form = match &slot {
                 Slot::Metric(name) => Form::Metric(Arc::clone(name)),
                 Slot::Trait(path) => Form::Trait(Arc::clone(path)),
@@ -213,11 +253,49 @@ impl Gatherer {
                 max_age: i64::MAX,
             });
         }
+        table.add_pasts(pasts.take().unwrap_or_default());
         table
     }
 }
 
 impl SlotTable {
+    fn add_pasts(&mut self, pasts: BTreeMap<String, (Slot, i64)>) {
+        for (key, (slot, lag)) in pasts {
+            let of = self.places_of(std::slice::from_ref(&slot));
+            self.places.push(Place {
+                key,
+                label: Arc::from(format!("{slot} {} before", Span(lag))),
+                form: Form::Past(of.first().copied().unwrap_or(usize::MAX), lag),
+                judged: false,
+                max_age: i64::MAX,
+            });
+        }
+    }
+
+    /// The second argument of a call: its metrics may be read as of earlier.
+    pub(crate) fn bind_second(&self, call: &StreamCall) -> Option<Bound> {
+        let mut bound = self.bind(call.arguments.get(1)?.clone());
+        let Some(lag) = lag_of(call) else {
+            return Some(bound);
+        };
+        for (slot, place) in bound.formula.slots().iter().zip(&mut bound.places) {
+            if let Slot::Metric(name) = slot {
+                let key = key_of_past(name, lag);
+                let found = self.places.binary_search_by(|p| p.key.cmp(&key));
+                *place = found.unwrap_or(usize::MAX);
+            }
+        }
+        bound.bare = bound.bare.and(bound.places.first().copied());
+        Some(bound)
+    }
+
+    /// Whether something is read as of earlier.
+    pub(crate) fn has_past(&self) -> bool {
+        self.places
+            .iter()
+            .any(|place| matches!(place.form, Form::Past(..)))
+    }
+
     /// A formula with its places here; every slot was gathered before.
     pub(crate) fn bind(&self, formula: Formula) -> Bound {
         let places = self.places_of(formula.slots());
@@ -248,12 +326,13 @@ impl SlotTable {
     fn stream(&self, call: &StreamCall) -> StreamPlan {
         let argument = call.arguments.first().cloned().map(|f| self.bind(f));
         let is_state = matches!(call.function, StreamFunction::State(_));
-        let second = call.arguments.get(1).filter(|_| !is_state);
-        let second = second.cloned().map(|f| self.bind(f));
+        let second = self.bind_second(call).filter(|_| !is_state);
         let filter = call.filter.clone().map(|f| self.bind(f));
         let bare = argument.as_ref().filter(|_| second.is_none());
         let bare = bare.and_then(bare_metric);
-        let metrics = argument.iter().chain(&second).flat_map(|bound| {
+        // What is read as of earlier the row itself need not carry.
+        let asked = second.iter().filter(|_| lag_of(call).is_none());
+        let metrics = argument.iter().chain(asked).flat_map(|bound| {
             let slots = bound.formula.slots().iter().zip(&bound.places);
             slots.filter_map(|(slot, place)| matches!(slot, Slot::Metric(_)).then_some(*place))
         });

@@ -63,7 +63,7 @@ pub(super) fn waits(
         form,
         WindowForm::Count { .. } | WindowForm::State(_) | WindowForm::Global { .. }
     );
-    if ordered || matches!(emission, Emission::When { .. }) {
+    if ordered || table.has_past() || matches!(emission, Emission::When { .. }) {
         return Waits::All;
     }
     let name = |place: &Place| match &place.form {

@@ -339,6 +339,7 @@ impl<'a> Resolver<'a> {
                         for formula in &call.arguments {
                             gatherer.add(formula.slots(), true);
                         }
+                        gatherer.add_past(call);
                         if let Some(formula) = &call.filter {
                             gatherer.add(formula.slots(), false);
                         }
@@ -399,9 +400,9 @@ impl<'a> Resolver<'a> {
         if let Some(found) = self.aggregates.iter().position(|a| a.identity == identity) {
             return found;
         }
-        let mut arguments = call.arguments.iter().cloned();
-        let mut bind = || arguments.next().map(|formula| self.table.bind(formula));
-        let (argument, second) = (bind(), bind());
+        let argument = call.arguments.first().cloned();
+        let argument = argument.map(|formula| self.table.bind(formula));
+        let second = self.table.bind_second(call);
         let metric = |place: &usize| {
             let place = self.table.places.get(*place);
             place.is_some_and(|place| is_metric(&place.form))

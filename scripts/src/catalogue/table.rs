@@ -44,7 +44,7 @@ const fn condition(
     }
 }
 
-pub(super) static STREAM: [StreamEntry; 39] = [
+pub(super) static STREAM: [StreamEntry; 40] = [
     StreamEntry {
         arguments: (0, 1),
         ..aggregate(
@@ -205,6 +205,16 @@ pub(super) static STREAM: [StreamEntry; 39] = [
             "corr(x, y, \"5m\", filter)",
             "correlation, −1 to 1, over the rows that carry both; `()` when one of them is constant",
             "corr(temperature, load, \"5m\") < 0.2",
+        )
+    },
+    StreamEntry {
+        arguments: (2, 2),
+        constant: Constant::Lag,
+        ..aggregate(
+            F::CorrLag,
+            "corr_lag(x, y, \"30s\", \"5m\", filter)",
+            "correlation of x with what y was so long before each row that carries x; `()` when one of them is constant",
+            "corr_lag(temperature, load, \"20s\", \"5m\") < 0.9",
         )
     },
     aggregate(

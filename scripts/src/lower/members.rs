@@ -71,6 +71,7 @@ impl Lowering<'_> {
             entry.function,
             F::Cov
                 | F::Corr
+                | F::CorrLag
                 | F::Slope
                 | F::Increase
                 | F::Integral

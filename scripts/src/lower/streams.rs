@@ -87,7 +87,8 @@ impl Lowering<'_> {
             over: None,
             nulls: false,
         };
-        let constant = StreamEntry::of(function).constant;
+        let entry = StreamEntry::of(function);
+        let constant = entry.constant;
         for argument in args {
             let due = constant != Constant::Nothing && parts.constant.is_none();
             match argument {
@@ -100,7 +101,7 @@ impl Lowering<'_> {
                 {
                     parts.nulls = true;
                 }
-                literal if due && !parts.arguments.is_empty() => {
+                literal if due && parts.arguments.len() >= entry.arguments.0 => {
                     parts.constant = Some(self.constant(function, constant, literal)?);
                 }
                 Expr::StringConstant(text, at) => {
@@ -132,7 +133,6 @@ impl Lowering<'_> {
             }
         }
         if constant != Constant::Nothing && parts.constant.is_none() {
-            let entry = StreamEntry::of(function);
             let problem = format!("`{function}` needs {}", wanted(constant));
             self.problem(at, problem, format!("write `{}`", entry.signature));
             return None;
@@ -150,10 +150,16 @@ impl Lowering<'_> {
         let number = match literal {
             Expr::IntegerConstant(whole, _) => i32::try_from(*whole).ok().map(f64::from),
             Expr::FloatConstant(number, _) => Some(**number),
+            Expr::StringConstant(text, _) if constant == Constant::Lag => {
+                let span = text.trim().parse::<Span>().ok();
+                #[allow(clippy::cast_precision_loss, reason = "durations are exact in a float")]
+                span.map(|span| span.0 as f64)
+            }
             _ => None,
         };
         let fits = |number: &f64| match constant {
             Constant::Percent => (0.0..=100.0).contains(number),
+            Constant::Lag => matches!(literal, Expr::StringConstant(..)) && *number >= 1.0,
             _ => (1.0..=MOST_LISTED).contains(number) && number.fract() == 0.0,
         };
         let number = number.filter(fits);
@@ -258,6 +264,7 @@ impl Lowering<'_> {
                     .first()
                     .map(|(x, _)| x.normal_text().to_string());
                 let written = match first {
+                    Some(_) if parts.arguments.len() > 1 => entry.signature.to_owned(),
                     Some(first) => format!("{name}({first}, \"5m\")"),
                     None => format!("{name}(\"5m\")"),
                 };
@@ -391,6 +398,7 @@ const fn wanted(constant: Constant) -> &'static str {
         Constant::Nothing => "nothing",
         Constant::Percent => "a literal number from 0 to 100",
         Constant::Most => "a literal whole number from 1 to 1000",
+        Constant::Lag => "a duration to lag by",
     }
 }
 

@@ -219,7 +219,7 @@ impl JoinedState {
                 }
                 Form::Resource => Value::text(view.resource(row.resource)),
                 Form::Time => time(row.time),
-                Form::Metric(_) | Form::Bound | Form::Stream(_) => Value::Missing,
+                Form::Metric(_) | Form::Bound | Form::Past(..) | Form::Stream(_) => Value::Missing,
             });
         }
         let (mut arguments, mut faults) = (Vec::new(), Vec::new());
