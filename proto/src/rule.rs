@@ -276,8 +276,10 @@ pub struct WindowRule {
     pub form: WindowForm,
     /// How long after its close a window still takes rows.
     pub lateness: Span,
-    /// Group keys by column name.
+    /// Group keys by column name; of several groupings all of them, behind the column that tells which one it is.
     pub by: Vec<(Arc<str>, FormulaText)>,
+    /// Several groupings: which of `by` each has.
+    pub sets: Vec<Vec<u32>>,
     /// Columns by name, in the order written.
     pub emit: Vec<(Arc<str>, FormulaText)>,
     /// Filter on a row to be emitted.

@@ -89,8 +89,9 @@ fn frame(unit: &WindowUnit) -> String {
     let (form, lateness, mode) = (window.form, window.lateness, &window.mode);
     let signals = window.aggregates.iter().filter(|a| a.always);
     let signals: Vec<&str> = signals.map(|a| a.identity.as_str()).collect();
+    let sets = &window.sets;
     format!(
-        "{}\n{by:?}\n{form:?}\n{lateness}\n{mode:?}\n{signals:?}\n{}",
+        "{}\n{by:?} {sets:?}\n{form:?}\n{lateness}\n{mode:?}\n{signals:?}\n{}",
         unit.plan.input_identity(),
         window.drop_null_keys
     )

@@ -69,11 +69,12 @@ impl Keys {
         }
     }
 
-    /// The key of a group; `None` when it would be one too many.
+    /// The key of a group; `None` when it would be one too many. `numbered`: the first value is the number of its grouping.
     pub(crate) fn grouped(
         &mut self,
         resource: u32,
         values: Vec<Value>,
+        numbered: bool,
         limit: usize,
     ) -> Option<u32> {
         let identity = (resource, identity(&values));
@@ -83,7 +84,11 @@ impl Keys {
         if self.list.len() >= limit {
             return None;
         }
-        let text: Vec<String> = values.iter().map(escaped).collect();
+        let text = values.iter().enumerate().map(|(place, value)| match value {
+            Value::Int(number) if numbered && place == 0 => number.to_string(),
+            value => escaped(value),
+        });
+        let text: Vec<String> = text.collect();
         let key = self.add(resource, Arc::from(text.join(",")), values);
         self.groups.insert(identity, key);
         Some(key)

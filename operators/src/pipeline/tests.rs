@@ -304,6 +304,7 @@ pub(super) fn window(name: &str, form: WindowForm, emit: &[(&str, &str)]) -> Rul
     rule_of(
         name,
         Body::Window(WindowRule {
+            sets: Vec::new(),
             form,
             lateness: Span::ZERO,
             by: Vec::new(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 use tidegate_proto::{EventRef, Names, Outcome, Selector, Value};
 
 use super::arguments::{Argument, Taker};
@@ -76,6 +77,8 @@ pub(crate) struct WindowScratch {
     pub(super) rows: Vec<u32>,
     pub(super) keys: Vec<u32>,
     pub(super) sequences: Vec<u64>,
+    /// Whether rows say all that is asked of them.
+    pub(super) simple: bool,
     pub(super) water: Vec<i64>,
     /// Rows that waited, by entry; `None`: a row of the batch. Shorter, when the others are all of the batch.
     pub(super) kept: Vec<Option<KeptRow>>,
@@ -85,6 +88,9 @@ pub(crate) struct WindowScratch {
     blames: Vec<Blame>,
     output: WindowOutput,
 }
+
+/// Keys of a row: one, or one of each grouping.
+pub(super) type RowKeys = SmallVec<[u32; 1]>;
 
 /// A row that waited.
 #[derive(Clone, Debug)]
@@ -289,30 +295,22 @@ impl WindowUnit {
             let passes = |mask: &Vec<bool>| mask.get(index) == Some(&true);
             let passes = !push.is_quiet(index) && mask.as_ref().is_none_or(passes);
             let used = passes && self.read(&mut cursors, number, &mut scratch.gaze);
-            let key = if !used {
+            let keys = if !used {
                 if passes && !simple {
                     // Its values count for rows to come (filters, keys, passive inputs), its row does not.
                     let (table, gaze) = (&self.window.table, &mut scratch.gaze);
                     self.state.sight.take(table, &row, push.view, gaze);
                 }
-                None
+                RowKeys::new()
             } else if simple {
-                Some(self.state.keys.plain(self.owner(tick.resource)))
+                smallvec![self.state.keys.plain(self.owner(tick.resource))]
             } else {
                 self.look(row, push, &mut scratch.gaze)
             };
             scratch.blame(row, number, push);
-            match key {
-                Some(key) => {
-                    let entry = u32::try_from(scratch.rows.len()).unwrap_or(u32::MAX);
-                    scratch.rows.push(number);
-                    scratch.keys.push(key);
-                    scratch.sequences.push(row.sequence);
-                    scratch.water.push(*water);
-                    scratch.keep(simple);
-                    uses.push(Use::Row(entry));
-                }
-                None => uses.push(Use::Time(self.owner(tick.resource), *water, number)),
+            scratch.simple = simple;
+            if !scratch.use_row(&keys, (number, row.sequence, *water), None, &mut uses) {
+                uses.push(Use::Time(self.owner(tick.resource), *water, number));
             }
         }
         uses
@@ -342,15 +340,15 @@ impl WindowUnit {
         used
     }
 
-    /// Values as of the row, and its key; `None` when there are too many groups.
-    pub(super) fn look(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> Option<u32> {
+    /// Values as of the row, and its keys: one for each grouping, none where there are too many groups.
+    pub(super) fn look(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> RowKeys {
         let sight = &mut self.state.sight;
         sight.take(&self.window.table, &row, push.view, gaze);
         self.key(row, push, gaze)
     }
 
     /// The same for a row whose values are taken in their time.
-    pub(super) fn key(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> Option<u32> {
+    pub(super) fn key(&mut self, row: Row, push: &Push<'_>, gaze: &mut Gaze) -> RowKeys {
         let sight = &mut self.state.sight;
         sight.look(
             &self.window.table,
@@ -361,7 +359,7 @@ impl WindowUnit {
         );
         gaze.overlay();
         if self.window.by.is_empty() {
-            return Some(self.state.keys.plain(self.owner(row.resource)));
+            return smallvec![self.state.keys.plain(self.owner(row.resource))];
         }
         let mut scratch = Vec::new();
         let by = self.window.by.iter();
@@ -370,13 +368,29 @@ impl WindowUnit {
                 super::sight::evaluate(bound, &gaze.now, &mut scratch, &mut gaze.faults)
             })
             .collect();
-        if self.window.drop_null_keys && values.iter().any(Value::is_missing) {
-            let owner = self.owner(row.resource);
+        let owner = self.owner(row.resource);
+        if self.window.sets.is_empty() {
+            let key = self.group(owner, values, false, push.limits.groups);
+            return key.into_iter().collect();
+        }
+        let window = Arc::clone(&self.window);
+        let sets = (0_i64..).zip(&window.sets);
+        let keys = sets.filter_map(|(number, set)| {
+            let (values, lacks) = rows::of_set(number, set, &values);
+            self.group(owner, values, lacks, push.limits.groups)
+        });
+        keys.collect()
+    }
+
+    /// The key of a group, if there may be one; `lacks`: a grouping misses one of its keys.
+    fn group(&mut self, owner: u32, values: Vec<Value>, lacks: bool, most: usize) -> Option<u32> {
+        let apart = !self.window.sets.is_empty();
+        let null = lacks || (!apart && values.iter().any(Value::is_missing));
+        if self.window.drop_null_keys && null {
             self.state.counters.entry(owner).or_default().null_keys += 1;
             return None;
         }
-        let owner = self.owner(row.resource);
-        let key = self.state.keys.grouped(owner, values, push.limits.groups);
+        let key = self.state.keys.grouped(owner, values, apart, most);
         if key.is_none() {
             self.state.counters.entry(owner).or_default().late += 1;
         }

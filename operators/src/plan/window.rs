@@ -80,6 +80,8 @@ pub(crate) struct WindowPlan {
     /// Whether rows without a group key are left out.
     pub(crate) drop_null_keys: bool,
     pub(crate) by: Vec<(Arc<str>, Bound)>,
+    /// Several groupings: which of `by` each has; the first of `by` tells them apart.
+    pub(crate) sets: Vec<Vec<u32>>,
     pub(crate) aggregates: Vec<AggregatePlan>,
     pub(crate) emit: Vec<(Arc<str>, ResultFormula)>,
     pub(crate) having: Option<ResultFormula>,
@@ -234,6 +236,7 @@ impl Draft {
             retract: self.rule.options.retract,
             when,
             drop_null_keys: self.rule.drop_null_keys,
+            sets: self.rule.sets,
             table,
             aggregates,
             emit,

@@ -2,10 +2,11 @@
 
 mod form;
 mod mode;
+mod sets;
 
 use std::sync::Arc;
 
-use crate::document::section::{Allowed, Field, Report, Section, later};
+use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, formula, formulas, offset, text, week};
 use crate::rule::{FormulaText, WindowRule};
@@ -53,7 +54,12 @@ pub(super) fn read(rule: &Section<'_>, report: &mut Report) -> Option<WindowRule
         .and_then(|field| choice(field, &[("group", false), ("drop", true)], &[], report))
         .unwrap_or(false);
     rule.need("emit", report);
+    let sets = rule.get("by").and_then(sets::written);
     let (by, emit, having) = rest(rule, report);
+    let (by, sets) = match (sets, rule.get("by")) {
+        (Some(field), Some(outer)) => sets::read(&field, outer.mark, report),
+        _ => (by, Vec::new()),
+    };
     for (name, key) in &by {
         if emit.iter().any(|(column, _)| column == name) {
             let problem = format!("`{name}` is a column of `emit` too");
@@ -64,6 +70,7 @@ pub(super) fn read(rule: &Section<'_>, report: &mut Report) -> Option<WindowRule
         form: form?,
         lateness,
         by,
+        sets,
         emit,
         having,
         drop_null_keys,
@@ -78,9 +85,10 @@ pub(super) fn rest(
     rule: &Section<'_>,
     report: &mut Report,
 ) -> (Columns, Columns, Option<FormulaText>) {
-    let by = rule
+    let keys = rule
         .get("by")
-        .map_or_else(Vec::new, |field| by(field, report));
+        .filter(|field| sets::written(field).is_none());
+    let by = keys.map_or_else(Vec::new, |field| by(field, report));
     let emit = rule
         .get("emit")
         .map_or_else(Vec::new, |field| columns(field, report));
@@ -91,10 +99,6 @@ pub(super) fn rest(
 /// Group keys: formulas by name, or a list of paths whose names are the paths.
 fn by(field: &Field<'_>, report: &mut Report) -> Columns {
     match &field.node.kind {
-        NodeKind::Map(entries) if entries.iter().any(|(key, _)| key.scalar() == Some("sets")) => {
-            report.add(&field.path, field.mark, later("sets"));
-            Vec::new()
-        }
         NodeKind::Map(_) => columns(field, report),
         NodeKind::Seq(_) => {
             let mut out: Columns = Vec::new();

@@ -234,15 +234,13 @@ impl WindowUnit {
         let metrics = self.state.sight.metrics.len();
         let (own, of_filter) = arrival.values.split_at(metrics.min(arrival.values.len()));
         scratch.gaze.own.clone_from_slice(own);
-        let key = match arrival.fate {
+        let keys = match arrival.fate {
             Fate::Time | Fate::Waits => return false,
             Fate::Now(passes) => {
                 let used = arrival.used && passes;
-                let key = used
-                    .then(|| self.key(row, push, &mut scratch.gaze))
-                    .flatten();
+                let keys = used.then(|| self.key(row, push, &mut scratch.gaze));
                 self.remember(arrival, passes);
-                key
+                keys.unwrap_or_default()
             }
             Fate::Late => {
                 let from = (push.trigger(number as usize), push.view);
@@ -259,18 +257,8 @@ impl WindowUnit {
             }
         };
         scratch.blame(row, number, push);
-        let Some(key) = key else {
-            return false;
-        };
-        let entry = u32::try_from(scratch.rows.len()).unwrap_or(u32::MAX);
-        scratch.rows.push(number);
-        scratch.keys.push(key);
-        scratch.sequences.push(row.sequence);
-        scratch.water.push(arrival.water);
-        scratch.kept.push(None);
-        scratch.keep(false);
-        uses.push(Use::Row(entry));
-        true
+        scratch.simple = false;
+        scratch.use_row(&keys, (number, row.sequence, arrival.water), None, uses)
     }
 
     /// What a row says that was used at once counts for others from its time on.
@@ -366,24 +354,16 @@ impl WindowUnit {
             self.state.sight.take(table, &row, push.view, gaze);
             return;
         }
-        let key = self.look(row, push, &mut scratch.gaze);
+        let keys = self.look(row, push, &mut scratch.gaze);
         scratch.blame(row, number, push);
-        let Some(key) = key else {
-            return;
-        };
-        let entry = u32::try_from(scratch.rows.len()).unwrap_or(u32::MAX);
-        scratch.rows.push(number);
-        scratch.keys.push(key);
-        scratch.sequences.push(row.sequence);
-        scratch.water.push(row.time.min(water));
-        scratch.kept.resize(entry as usize, None);
-        scratch.kept.push(Some(KeptRow {
+        let kept = KeptRow {
             resource,
             time: row.time,
             event: waiting.cause,
-        }));
-        scratch.keep(false);
-        uses.push(Use::Row(entry));
+        };
+        scratch.simple = false;
+        let place = (number, row.sequence, row.time.min(water));
+        scratch.use_row(&keys, place, Some(&kept), uses);
     }
 
     /// Time passes without rows: what waited for it is taken; `all`: also what still waits.

@@ -131,7 +131,46 @@ pub(super) fn rows_before(uses: &[Use], entry: usize) -> usize {
     rows.next().unwrap_or(0)
 }
 
+/// Key values of a row in one grouping: its number, its keys, nothing for those that it has not; and whether it lacks one of its own.
+pub(super) fn of_set(number: i64, set: &[u32], values: &[Value]) -> (Vec<Value>, bool) {
+    let has = |place: usize| set.iter().any(|own| *own as usize == place);
+    let mut lacks = false;
+    let keys = values.iter().enumerate().map(|(place, value)| match place {
+        0 => Value::Int(number),
+        _ if !has(place) => Value::Missing,
+        _ => {
+            lacks |= value.is_missing();
+            value.clone()
+        }
+    });
+    (keys.collect(), lacks)
+}
+
 impl WindowScratch {
+    /// A row goes into the windows of its keys; whether it has any.
+    pub(super) fn use_row(
+        &mut self,
+        keys: &[u32],
+        (number, sequence, water): (u32, u64, i64),
+        kept: Option<&KeptRow>,
+        uses: &mut Vec<Use>,
+    ) -> bool {
+        for key in keys {
+            let entry = self.rows.len();
+            self.rows.push(number);
+            self.keys.push(*key);
+            self.sequences.push(sequence);
+            self.water.push(water);
+            if let Some(kept) = kept {
+                self.kept.resize(entry, None);
+                self.kept.push(Some(kept.clone()));
+            }
+            self.keep(self.simple);
+            uses.push(Use::Row(u32::try_from(entry).unwrap_or(u32::MAX)));
+        }
+        !keys.is_empty()
+    }
+
     /// What a formula could not say about a row, told with the row that asked.
     pub(super) fn blame(&mut self, row: Row, number: u32, push: &Push<'_>) {
         for message in self.gaze.faults.drain(..) {
