@@ -5,6 +5,7 @@ mod conditions;
 mod fields;
 mod graphs;
 mod laws;
+mod moves;
 mod naive;
 mod order;
 mod revisions;

@@ -11,7 +11,7 @@ use super::{Event, World, event};
 const DISORDER: i64 = 4_999;
 
 /// Rules by number, with limits of their own.
-const RULES: [&str; 26] = [
+const RULES: [&str; 28] = [
     "for: all\norder: time\nwhen: a > {x} && b > {y}",
     "for: all\norder: time\nwhere: b > {y}\nwhen: avg(a, \"4s\") > {x}\nhold: 2s",
     "for: all\norder: time\nwhen: a > prev(a) && count(b, \"6s\") > 1\nclear: b < {y}\nclear_hold: 1s",
@@ -34,6 +34,8 @@ const RULES: [&str; 26] = [
     "for: all\nwindow: { tumbling: 6s, emit: { every: 2s }, fill: zero }\nemit: { n: count(a), b: b }",
     "for: all\nwhere: b > {y}\nwindow: { cumulate: { size: 6s, step: 2s }, emit: { when: n > 1 } }\nemit: { n: count(a), nulls: collect(c, \"nulls\") }",
     "for: [ r1, r2 ]\norder: time\ninputs: { load: { resource: r3, metric: b } }\nwhen: a > {x} && avg(load, \"5s\") > {y}",
+    "for: [ r1, r2 ]\ninputs: { load: { resource: r3, metric: b, passive: true } }\nwindow: { tumbling: 5s }\nemit: { n: count(a), l: load, s: sum(a, load > {y}) }",
+    "for: [ r1, r2 ]\ninputs: { load: { resource: r3, metric: b, max_age: 4s } }\nwindow: { hopping: { size: 6s, every: 2s } }\nemit: { n: count(a), l: load }\nhaving: load > {x}",
     "order: time\nwhen: avg(a, \"3s\") > {x} && b > {y}",
     "where: b > {y}\nwindow: { tumbling: 4s }\nemit: { n: count(a), sum: sum(a) }",
     "order: time\njoin:\n  kind: full\n  streams: { l: { from: [ r1 ], where: \"a > {x}\" }, r: { from: [ r2, r3 ] } }\n  on: [ [ l.c, r.c ] ]\n  within: { before: 2s, after: 1s }\nemit: { a: l.a, b: r.b }",
