@@ -11,7 +11,7 @@ use tidegate_proto::across::Input;
 use tidegate_proto::batch::{EventBatch, MetricColumn};
 use tidegate_proto::id::Names;
 use tidegate_proto::outcome::OutcomeKind;
-use tidegate_proto::record::{KIND_HEADER, Partition, Record};
+use tidegate_proto::record::{DEPTH_HEADER, KIND_HEADER, Partition, Record};
 use tidegate_proto::resource::Traits;
 use tidegate_proto::time::{Span, Timestamp};
 use tidegate_proto::value::Value;
@@ -148,6 +148,16 @@ impl Parcel {
         // Plain data into a growing vector: cannot fail. An empty body would be refused by `read`.
         body.extend(postcard::to_stdvec(self).unwrap_or_default());
         Record::new(b"parcel".to_vec(), body).with_header(KIND_HEADER, PARCEL.as_bytes())
+    }
+
+    /// The same with how many `set`s in a row lie behind it.
+    #[must_use]
+    pub fn to_record_behind(&self, depth: u32) -> Record {
+        let record = self.to_record();
+        if depth == 0 {
+            return record;
+        }
+        record.with_header(DEPTH_HEADER, depth.to_string())
     }
 
     /// Reads a record's value.

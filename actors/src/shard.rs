@@ -5,6 +5,7 @@
 //! clock moves. Results never depend on where the intake was cut.
 
 mod define;
+mod depth;
 mod gather;
 mod intake;
 mod look;
@@ -77,6 +78,8 @@ pub struct ShardSettings {
     pub remembered: usize,
     /// Most sources, and most topics that were ever read in place; default 256.
     pub most_sources: usize,
+    /// How many events that rules set may follow from each other; beyond it they are dead letters. Default 16.
+    pub set_depth: u32,
     /// Run every rule at its home, as one that reaches over several resources: the answers are the same. For tests.
     pub gather_all: bool,
     /// Faults that a simulation asks for.
@@ -112,6 +115,7 @@ impl ShardSettings {
             gather_all: false,
             breaks: ShardBreaks::default(),
             most_sources: 256,
+            set_depth: 16,
         }
     }
 }
@@ -209,6 +213,8 @@ struct Work {
     rows: usize,
     watch: Watch,
     outgoing: Outgoing,
+    /// By record, how many `set`s in a row caused it, where any did.
+    depths: BTreeMap<u32, u32>,
 }
 
 impl Shard {
@@ -358,6 +364,7 @@ impl Shard {
 
     fn inner_step(&mut self, intake: &Intake) -> Epoch {
         self.listen(intake);
+        self.work.depths.clear();
         self.take(&intake.records);
         self.advance(intake.clock);
         self.send_parcels();

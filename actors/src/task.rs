@@ -69,6 +69,8 @@ pub enum TaskMessage<'a> {
         resource: &'a Arc<str>,
         /// Where the line stands.
         order: OutputOrder,
+        /// Events that rules set stand in a row before it, and how many may.
+        depth: (u32, u32),
     },
     /// A handler is done with an action, or has given it up.
     Delivered {
@@ -108,8 +110,9 @@ impl Actor for TaskActor {
                 plan,
                 resource,
                 order,
+                depth,
             } => {
-                self.said(outcome, plan, resource, &Arc::new(order), turn);
+                self.said(outcome, plan, resource, (&Arc::new(order), depth), turn);
                 if !matches!(outcome.kind, OutcomeKind::Late | OutcomeKind::Holds) {
                     let kind = outcome.kind.word();
                     self.remember(Remembered::new(outcome.time, kind, detail(outcome)));
@@ -153,7 +156,7 @@ impl TaskActor {
         outcome: &Outcome,
         plan: &Plan,
         resource: &Arc<str>,
-        order: &Arc<OutputOrder>,
+        (order, depth): (&Arc<OutputOrder>, (u32, u32)),
         turn: &mut Turn,
     ) {
         match outcome.kind {
@@ -169,7 +172,7 @@ impl TaskActor {
         let news = outcome.kind != OutcomeKind::Holds;
         let first = actions.next();
         if news || first.is_some() {
-            let speaker = Speaker::new(outcome, plan, resource, order);
+            let speaker = Speaker::new(outcome, plan, resource, order, depth);
             if news {
                 speaker.tell_targets(turn);
             }

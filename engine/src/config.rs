@@ -229,6 +229,8 @@ pub struct LimitsConfig {
     pub graph_elements: usize,
     /// Ticks of a graph's task since its last row.
     pub graph_ticks: usize,
+    /// Events that rules set one because of the other.
+    pub set_depth: usize,
     /// Rows of a join that wait, per key and side.
     pub join_rows: usize,
 }

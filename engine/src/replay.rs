@@ -7,11 +7,12 @@ mod lines;
 mod parcels;
 mod reading;
 mod runner;
+mod sets;
 mod source;
 mod stored;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -122,6 +123,8 @@ pub struct Replay {
     source: Option<LineSource>,
     /// Rules that read what others say, and those.
     chains: BTreeMap<String, Vec<Arc<str>>>,
+    /// Rules that set something.
+    sets: BTreeSet<String>,
     summary: ReplaySummary,
 }
 
@@ -170,6 +173,7 @@ impl Replay {
             revisions: BTreeMap::new(),
             source,
             chains: BTreeMap::new(),
+            sets: BTreeSet::new(),
             summary: ReplaySummary::default(),
         };
         replay.apply(documents).map_err(ReplayError::Documents)?;
@@ -275,7 +279,7 @@ impl Replay {
                 };
                 self.push(shard as usize, record);
                 self.waiting += 1;
-                if self.waiting >= self.options.batch {
+                if self.waiting >= self.lines_per_epoch() {
                     self.run(None, out)
                 } else {
                     Ok(())
@@ -340,6 +344,7 @@ impl Replay {
         let mut epochs = self.step(clock, records)?;
         let told = parcels::told(&epochs, self.line);
         epochs.extend(self.hear(clock, told)?);
+        self.feed_back(clock, &mut epochs)?;
         self.print(epochs, out);
         Ok(())
     }
@@ -398,6 +403,11 @@ impl Replay {
                     }
                     Destination::Actions | Destination::User(_) | Destination::Late
                         if self.options.keep_effects =>
+                    {
+                        all.push((line, output));
+                    }
+                    Destination::Signal(_)
+                        if self.options.keep_effects && sets::is_set(&output) =>
                     {
                         all.push((line, output));
                     }

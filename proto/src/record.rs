@@ -18,6 +18,10 @@ pub type Headers = Vec<(HeaderName, Bytes)>;
 
 /// Header that says what a record of the inbox is; absent on a plain event.
 pub const KIND_HEADER: &str = "tg-kind";
+/// Value of [`KIND_HEADER`] of an event that a rule has set.
+pub const SET: &str = "set";
+/// Header of what a `set` has caused: how many of them in a row.
+pub const DEPTH_HEADER: &str = "tg-depth";
 /// Header that carries the id of the cause (shard-epoch-sequence) of an output.
 pub const ID_HEADER: &str = "ce_id";
 

@@ -462,6 +462,13 @@ pub enum ActionKind {
         /// Arguments by name, templates.
         with: Vec<(Arc<str>, FormulaText)>,
     },
+    /// An event of another resource.
+    Set {
+        /// Its id, a template.
+        resource: FormulaText,
+        /// Metrics by name, formulas.
+        values: Vec<(Arc<str>, FormulaText)>,
+    },
     /// A line in the engine's log.
     Log {
         /// What it says.

@@ -8,7 +8,7 @@ use tidegate_proto::batch::EventBatch;
 use tidegate_proto::decode::SourceRecord;
 use tidegate_proto::json::write_text;
 use tidegate_proto::outcome::Trigger;
-use tidegate_proto::record::{KIND_HEADER, Record};
+use tidegate_proto::record::{KIND_HEADER, Record, SET};
 use tidegate_proto::resource::Traits;
 use tidegate_proto::time::Timestamp;
 
@@ -30,6 +30,7 @@ enum Kind {
     Command,
     Signal,
     Parcel,
+    Set,
     Unknown,
 }
 
@@ -42,6 +43,7 @@ fn kind(record: &Record) -> Kind {
         Some(kind) if kind == COMMAND.as_bytes() => Kind::Command,
         Some(kind) if kind == SIGNAL.as_bytes() => Kind::Signal,
         Some(kind) if kind == PARCEL.as_bytes() => Kind::Parcel,
+        Some(kind) if kind == SET.as_bytes() => Kind::Set,
         Some(_) => Kind::Unknown,
     }
 }
@@ -75,8 +77,17 @@ impl Shard {
                     self.flush(records);
                     self.signal(index, record);
                 }
+                Kind::Set => {
+                    if self.is_old(record) {
+                        self.state.counters.repeats += 1;
+                    } else {
+                        self.note_depth(index, &record.record);
+                        self.decode(index, record);
+                    }
+                }
                 Kind::Parcel => {
                     self.flush(records);
+                    self.note_depth(index, &record.record);
                     self.gather(index, record);
                 }
                 Kind::Unknown => {

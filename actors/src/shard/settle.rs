@@ -42,7 +42,9 @@ impl Shard {
             outcome.resource,
             Arc::clone(&outcome.group),
         );
+        let depth = (self.depth_of(outcome.trigger), self.settings.set_depth);
         let message = TaskMessage::Said {
+            depth,
             outcome: &outcome,
             plan,
             resource: &resource,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_operators::{Plan, Reach, View as _};
 use tidegate_proto::batch::EventBatch;
 use tidegate_proto::outcome::Trigger;
-use tidegate_proto::record::{Partition, partition_of};
+use tidegate_proto::record::{Partition, Record, partition_of};
 use tidegate_proto::time::{Span, Timestamp};
 
 use super::Shard;
@@ -223,12 +223,28 @@ impl Shard {
         let mut start = range.start;
         while start < range.end {
             let end = (start + PIECE_ROWS).min(range.end);
+            let end = self.equally_deep(batch, start..end);
             let names = (self.state.registry.known_names(), &self.state.metrics);
             let rows = Rows::of(batch, start..end, names, &self.settings.causes);
             let record = batch.record.get(start).copied().unwrap_or_default();
             self.share(None, Trigger::Record(record), Piece::Rows(rows));
             start = end;
         }
+    }
+
+    /// How far rows go that the same number of `set`s caused: they are told together.
+    fn equally_deep(&self, batch: &EventBatch, range: Range<usize>) -> usize {
+        if self.work.depths.is_empty() {
+            return range.end;
+        }
+        let depth = |row: usize| {
+            let record = batch.record.get(row).copied().unwrap_or_default();
+            self.depth_of(Trigger::Record(record))
+        };
+        let first = depth(range.start);
+        let mut rows = range.clone();
+        let other = rows.find(|row| depth(*row) != first);
+        other.unwrap_or(range.end)
     }
 
     /// A rule changes at this place of this shard's own rows.
@@ -273,8 +289,8 @@ impl Shard {
                 .filter(|(to, ..)| to.is_none_or(|to| to == home));
             let pieces = pieces.map(|(_, record, piece)| (*record, piece.clone()));
             let clock = clock.filter(|_| homes.contains(&home));
-            for parcel in parcels(self.settings.shard, pieces, clock) {
-                turn.pass_on(Destination::Signal(home), parcel.to_record());
+            for parcel in parcels(self.settings.shard, pieces, clock, &self.work.depths) {
+                turn.pass_on(Destination::Signal(home), parcel);
             }
         }
         self.work.effects.extend(turn.into_effects());
@@ -289,8 +305,8 @@ impl Shard {
         for home in homes {
             let pieces = outgoing.pieces.iter().filter(|(to, ..)| *to == Some(home));
             let pieces = pieces.map(|(_, record, piece)| (*record, piece.clone()));
-            for parcel in parcels(self.settings.shard, pieces, None) {
-                turn.pass_on(Destination::Signal(home), parcel.to_record());
+            for parcel in parcels(self.settings.shard, pieces, None, &self.work.depths) {
+                turn.pass_on(Destination::Signal(home), parcel);
             }
         }
         self.work.effects.extend(turn.into_effects());
@@ -307,34 +323,36 @@ impl Shard {
     }
 }
 
-/// Cuts what is told into parcels of bounded size; the clock comes with the last.
+/// Cuts what is told into parcels of bounded size, each of what equally many `set`s caused; the clock comes with the last.
 fn parcels(
     from: Partition,
     pieces: impl Iterator<Item = (u32, Piece)>,
     clock: Option<Timestamp>,
-) -> Vec<Parcel> {
+    depths: &BTreeMap<u32, u32>,
+) -> Vec<Record> {
     let mut parcels = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut depth) = (0, 0);
     let mut open = Vec::new();
+    let parcel = |pieces, clock, depth| {
+        let parcel = Parcel {
+            from,
+            pieces,
+            clock,
+        };
+        parcel.to_record_behind(depth)
+    };
     for (record, piece) in pieces {
-        bytes += piece.bytes();
-        open.push((record, piece));
-        if bytes >= PARCEL_BYTES {
-            let pieces = std::mem::take(&mut open);
-            parcels.push(Parcel {
-                from,
-                pieces,
-                clock: None,
-            });
+        let own = depths.get(&record).copied().unwrap_or(0);
+        if (bytes >= PARCEL_BYTES || own != depth) && !open.is_empty() {
+            parcels.push(parcel(std::mem::take(&mut open), None, depth));
             bytes = 0;
         }
+        depth = own;
+        bytes += piece.bytes();
+        open.push((record, piece));
     }
     if !open.is_empty() || clock.is_some() {
-        parcels.push(Parcel {
-            from,
-            pieces: open,
-            clock,
-        });
+        parcels.push(parcel(open, clock, depth));
     }
     parcels
 }

@@ -1,6 +1,8 @@
 //! [`Speaker`]: an outcome on its way out, as records for the rule's targets and actions. What they have in common is written
 //! once, into one piece of memory that all of them share.
 
+mod set;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub(super) struct Speaker<'a> {
     plan: &'a Plan,
     resource: &'a Arc<str>,
     order: &'a Arc<OutputOrder>,
+    depth: (u32, u32),
     line: Bytes,
     /// What it is about: the resource, or the task where it is that of no single one.
     subject: Bytes,
@@ -35,6 +38,7 @@ impl<'a> Speaker<'a> {
         plan: &'a Plan,
         resource: &'a Arc<str>,
         order: &'a Arc<OutputOrder>,
+        depth: (u32, u32),
     ) -> Self {
         let mut sheet = String::with_capacity(512);
         let time = result::line(outcome, resource, order, &mut sheet);
@@ -54,6 +58,7 @@ impl<'a> Speaker<'a> {
             plan,
             resource,
             order,
+            depth,
             line: sheet.slice(line),
             subject: sheet.slice(subject),
             source: sheet.slice(source),
@@ -92,6 +97,7 @@ impl<'a> Speaker<'a> {
         let texts = self.plan.action_templates(index);
         match &action.kind {
             ActionKind::Alarm { .. } => {}
+            ActionKind::Set { values, .. } => self.set(values, texts, turn),
             ActionKind::Topic { name, .. } => {
                 let body = self.body(texts);
                 self.emit(Destination::User(Arc::clone(name)), body, turn);

@@ -69,6 +69,7 @@ impl Told {
         };
         let mut turn = Turn::new(Trigger::Clock, 1);
         let message = TaskMessage::Said {
+            depth: (0, 16),
             outcome: &outcome,
             plan: &self.plan,
             resource: &Arc::from("r"),

@@ -187,6 +187,7 @@ fn limits(reader: &mut Reader<'_>) -> LimitsConfig {
         graph_passes: reader.count("limits.graph_passes", 1..=100_000),
         graph_elements: reader.count("limits.graph_elements", 1..=100_000),
         graph_ticks: reader.count("limits.graph_ticks", 1..=1_000_000_000),
+        set_depth: reader.count("limits.set_depth", 0..=10_000),
         join_rows: reader.count("limits.join_rows", 1..=100_000_000),
     }
 }

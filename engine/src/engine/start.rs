@@ -340,6 +340,7 @@ pub(super) fn shard_settings(
     ShardSettings {
         sources,
         most_sources: config.limits.sources,
+        set_depth: config.limits.set_depth as u32,
         pipeline: PipelineSettings {
             disorder: config.time.disorder,
             idle: config.time.idle,

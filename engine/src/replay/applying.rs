@@ -11,7 +11,7 @@ impl Replay {
     /// Takes documents in at this place of the lines, as if applied there: all of them, or none and what is wrong with them.
     pub(super) fn apply(&mut self, documents: &str) -> Result<(), Issues> {
         let (parsed, mut issues) = document::read(documents);
-        let known = self.chains.clone();
+        let known = (self.chains.clone(), self.sets.clone());
         for document in &parsed {
             let Document::Rule(rule) = document else {
                 continue;
@@ -22,10 +22,11 @@ impl Replay {
                 issues.extend(found.unwrap_or_default());
             } else {
                 self.chain(rule, &mut issues);
+                self.note_sets(rule, &mut issues);
             }
         }
         if !issues.is_empty() {
-            self.chains = known;
+            (self.chains, self.sets) = known;
             issues.sort_by_key(|issue| issue.mark);
             return Err(issues);
         }

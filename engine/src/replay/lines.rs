@@ -146,6 +146,7 @@ pub(super) fn effect(output: &Output) -> Option<String> {
     match &output.destination {
         Destination::User(topic) => Some(format!("topic {topic}: {body}")),
         Destination::Actions => Some(format!("action: {body}")),
+        Destination::Signal(_) => Some(format!("set: {body}")),
         Destination::Late if body.get("reason") == Some(&Value::from("future")) => {
             Some(format!("future: {body}"))
         }

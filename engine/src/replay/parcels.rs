@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidegate_actors::epoch::{Destination, Epoch, IntakeRecord};
 use tidegate_actors::parcel::{PARCEL, Parcel, Piece};
-use tidegate_proto::record::{KIND_HEADER, Record};
+use tidegate_proto::record::{DEPTH_HEADER, KIND_HEADER, Record};
 
 /// A piece with its place among all: line, rows and then rules, what rules said by task, shard, order of telling.
-type Placed = (Place, Parcel);
+type Placed = (Place, (Parcel, u32));
 type Place = (i64, bool, Option<(Arc<str>, Arc<str>)>, u32, usize);
 
 /// Records for every shard, each with its line, from what the epochs of all shards tell. `line`: the last one read.
@@ -31,7 +31,7 @@ pub(super) fn told(epochs: &[(Vec<i64>, Epoch)], line: i64) -> Vec<Vec<(i64, Int
         pieces.sort_by(|(a, _), (b, _)| a.cmp(b));
         let pieces = pieces.into_iter();
         pieces
-            .map(|((at, ..), parcel)| (at.min(line), record(&parcel, at.min(line))))
+            .map(|((at, ..), parcel)| (at.min(line), record(parcel, at.min(line))))
             .collect()
     });
     sorted.collect()
@@ -54,15 +54,18 @@ pub(super) fn by_line(told: Vec<Vec<(i64, IntakeRecord)>>) -> Vec<Vec<Vec<(i64, 
     parts.into_values().collect()
 }
 
-fn read(record: &Record) -> Option<Parcel> {
+fn read(record: &Record) -> Option<(Parcel, u32)> {
     let kind = record.header(KIND_HEADER).map(Bytes::as_ref);
     if kind != Some(PARCEL.as_bytes()) {
         return None;
     }
-    Parcel::read(record.value.as_deref().unwrap_or_default()).ok()
+    let parcel = Parcel::read(record.value.as_deref().unwrap_or_default()).ok()?;
+    let depth = record.header(DEPTH_HEADER);
+    let depth = depth.and_then(|depth| std::str::from_utf8(depth).ok()?.parse().ok());
+    Some((parcel, depth.unwrap_or(0)))
 }
 
-fn place(parcel: Parcel, (lines, last): (&[i64], i64), home: &mut Vec<Placed>) {
+fn place((parcel, depth): (Parcel, u32), (lines, last): (&[i64], i64), home: &mut Vec<Placed>) {
     let (from, clock) = (parcel.from, parcel.clock);
     let start = home.len();
     for (record, piece) in parcel.by_record() {
@@ -82,7 +85,10 @@ fn place(parcel: Parcel, (lines, last): (&[i64], i64), home: &mut Vec<Placed>) {
             pieces: vec![(0, piece)],
             clock: None,
         };
-        home.push(((at, is_rule, said, from, home.len() - start), alone));
+        home.push((
+            (at, is_rule, said, from, home.len() - start),
+            (alone, depth),
+        ));
     }
     if clock.is_some() {
         let alone = Parcel {
@@ -90,14 +96,14 @@ fn place(parcel: Parcel, (lines, last): (&[i64], i64), home: &mut Vec<Placed>) {
             pieces: Vec::new(),
             clock,
         };
-        home.push(((i64::MAX, true, None, from, 0), alone));
+        home.push(((i64::MAX, true, None, from, 0), (alone, 0)));
     }
 }
 
-fn record(parcel: &Parcel, line: i64) -> IntakeRecord {
+fn record((parcel, depth): (Parcel, u32), line: i64) -> IntakeRecord {
     IntakeRecord {
         source: 0,
         offset: line,
-        record: parcel.to_record(),
+        record: parcel.to_record_behind(depth),
     }
 }

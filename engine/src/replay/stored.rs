@@ -131,7 +131,7 @@ impl Replay {
         let clock = Timestamp(found.record.timestamp);
         self.push_at(found);
         self.waiting += 1;
-        if self.waiting >= self.options.batch {
+        if self.waiting >= self.lines_per_epoch() {
             return self.tick(clock, out);
         }
         self.clock = self.clock.max(Some(clock));

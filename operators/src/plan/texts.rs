@@ -79,6 +79,14 @@ fn of_action<'a>(place: &str, kind: &'a ActionKind) -> Written<'a> {
                 )
             })
             .collect(),
+        ActionKind::Set { resource, values } => {
+            let resource = (path("set.resource"), resource, TemplateForm::Text);
+            let values = values.iter().map(|(name, value)| {
+                let place = path(&format!("set.values.{name}"));
+                (place, value, TemplateForm::Formula)
+            });
+            std::iter::once(resource).chain(values).collect()
+        }
         ActionKind::Log { text } => vec![(path("log.text"), text, TemplateForm::Text)],
     }
 }

@@ -10,8 +10,8 @@ use crate::rule::{Action, ActionKind, On, Severity, Target};
 /// Options that stand beside the kind of an action or inside its map.
 const OPTIONS: [&str; 4] = ["on", "at_most_every", "once", "every_time"];
 /// Kinds of actions that are read, and those that are not read yet.
-const KINDS: [&str; 4] = ["alarm", "topic", "handler", "log"];
-const KINDS_LATER: [&str; 2] = ["set", "command"];
+const KINDS: [&str; 5] = ["alarm", "topic", "handler", "set", "log"];
+const KINDS_LATER: [&str; 1] = ["command"];
 
 const ALARM: Allowed = Allowed {
     known: &[
@@ -31,6 +31,17 @@ const TOPIC: Allowed = Allowed {
 const HANDLER: Allowed = Allowed {
     known: &["use", "with", "on", "at_most_every", "once", "every_time"],
     later: &["timeout", "retry"],
+};
+const SET: Allowed = Allowed {
+    known: &[
+        "resource",
+        "values",
+        "on",
+        "at_most_every",
+        "once",
+        "every_time",
+    ],
+    later: &["time"],
 };
 const LOG: Allowed = Allowed {
     known: &["text", "on", "at_most_every", "once", "every_time"],
@@ -255,6 +266,23 @@ fn read<'n>(
             Some(ActionKind::Handler {
                 name: handler?,
                 with,
+            })
+        }
+        "set" => {
+            let section = Section::open(field, SET, report);
+            options.add_all(&section, report);
+            let resource = section
+                .need("resource", report)
+                .and_then(|field| formula(field, report));
+            let values = section.need("values", report)?;
+            let before = report.issues.len();
+            let named = formulas(values, report);
+            if named.is_empty() && report.issues.len() == before {
+                report.add(&values.path, values.mark, "no value is named");
+            }
+            Some(ActionKind::Set {
+                resource: resource?,
+                values: named,
             })
         }
         _ => log(field, options, report),

@@ -118,11 +118,10 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "window: { sliding: { size: 5m, edges: closed }, offset: 1s }\nemit: { n: 1 }\nby: { sets: [[a]] }",
+        "window: { sliding: { size: 5m, edges: closed }, offset: 1s }\nemit: { n: 1 }\nby: { sets: [[a], [a]] }",
         &[
-            "4:32: rule r: window.sliding.edges: `edges` is not available yet in this version",
             "4:49: rule r: window.offset: a sliding window takes no `offset`",
-            "6:1: rule r: by: `sets` is not available yet in this version",
+            "6:19: rule r: by.sets[1]: this grouping is there twice",
         ],
     ),
     (
@@ -224,9 +223,10 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "when: x\nthen:\n  - set: { values: {} }\n  - alrm: {}\n  - {}\n  - log\n  - alarm: { severity: MAJOR }\n    log: x",
         &[
-            "6:5: rule r: then[0].set: `set` is not available yet in this version",
+            "6:10: rule r: then[0].set: `resource` is missing",
+            "6:12: rule r: then[0].set.values: no value is named",
             "7:5: rule r: then[1].alrm: unknown action `alrm` (did you mean `alarm`?)",
-            "8:5: rule r: then[2]: an action is one of `alarm`, `topic`, `handler`, `log`",
+            "8:5: rule r: then[2]: an action is one of `alarm`, `topic`, `handler`, `set`, `log`",
             "9:5: rule r: then[3]: `log` is not an action: a map such as `alarm: { severity: MAJOR }`",
             "10:5: rule r: then[4]: one action has one kind, this one has `alarm`, `log` (make an item of each)",
         ],
@@ -373,9 +373,6 @@ graph:
 "#;
     check(
         text,
-        &[
-            "11:5: rule boiler-overheats: then[1].set: `set` is not available yet in this version",
-            "19:16: rule means: to[1]: `series` is not available yet in this version",
-        ],
+        &["19:16: rule means: to[1]: `series` is not available yet in this version"],
     );
 }
