@@ -299,7 +299,9 @@ fn when(map: &Map<String, Value>, path: &str, task: &mut Task, findings: &mut Fi
                     schedule.insert(to.to_owned(), value.clone());
                 }
             }
-            findings.warn(path, "`schedule` is not available yet: say `tick` instead");
+            if schedule.contains_key("rrule") {
+                findings.warn(path, "`rrule` is not available yet: say `cron` instead");
+            }
             task.graph
                 .insert("schedule".to_owned(), Value::Object(schedule));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cron::Schedule;
 use crate::issue::Mark;
 use crate::rule::FormulaText;
 use crate::time::Span;
@@ -49,10 +50,12 @@ pub struct Graph {
 }
 
 /// Times at which nodes run by themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Beat {
     /// At multiples since 1970.
     Every(Span),
+    /// By the clock on the wall.
+    Cron(Arc<Schedule>),
     /// Once, when the task begins.
     Birth,
 }

@@ -14,6 +14,7 @@
 pub mod across;
 pub mod batch;
 mod calendar;
+pub mod cron;
 pub mod decode;
 pub mod document;
 pub mod graph;

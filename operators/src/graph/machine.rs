@@ -117,14 +117,15 @@ impl<S: Scene> Machine<'_, S> {
                         nodes.insert(index);
                     }
                     if due {
-                        sheet.due = sensor.beat.and_then(|beat| Sheet::next_tick(beat, at));
+                        let beat = sensor.beat.as_ref();
+                        sheet.due = beat.and_then(|beat| Sheet::next_tick(beat, at));
                     }
                 }
                 _ => {}
             }
         }
         if ticks {
-            let beat = self.plan.tick;
+            let beat = self.plan.tick.as_ref();
             self.sheet.tick = beat.and_then(|beat| Sheet::next_tick(beat, at));
         }
         if ticks || !nodes.is_empty() {

@@ -84,12 +84,13 @@ impl PartialEq for Sheet {
 }
 
 /// The first multiple of a duration after a time.
-fn multiple(beat: Beat, after: i64) -> Option<i64> {
+fn multiple(beat: &Beat, after: i64) -> Option<i64> {
     match beat {
         Beat::Every(span) => {
             let next = after.div_euclid(span.0).saturating_add(1);
             Some(next.saturating_mul(span.0))
         }
+        Beat::Cron(schedule) => schedule.next(after),
         Beat::Birth => None,
     }
 }
@@ -120,29 +121,29 @@ impl Sheet {
 
     /// Sets the next ticks after a time; `birth`: those at the beginning, too.
     pub(crate) fn arm(&mut self, plan: &GraphPlan, after: i64, birth: bool) {
-        let next = |beat: Beat| match beat {
+        let next = |beat: &Beat| match beat {
             Beat::Birth => birth.then_some(after),
-            Beat::Every(_) => multiple(beat, after),
+            Beat::Every(_) | Beat::Cron(_) => multiple(beat, after),
         };
-        self.tick = plan.tick.and_then(next);
+        self.tick = plan.tick.as_ref().and_then(next);
         for (node, sheet) in plan.nodes.iter().zip(&mut self.nodes) {
-            if let Some(beat) = node.sensor().and_then(|sensor| sensor.beat) {
+            if let Some(beat) = node.sensor().and_then(|sensor| sensor.beat.as_ref()) {
                 sheet.due = next(beat);
             }
         }
     }
 
     /// The tick after the one at a time.
-    pub(crate) fn next_tick(beat: Beat, at: i64) -> Option<i64> {
+    pub(crate) fn next_tick(beat: &Beat, at: i64) -> Option<i64> {
         multiple(beat, at)
     }
 
     /// The plan was changed: ticks that are not counted yet are from now on, what is past due is due now.
     pub(crate) fn settle(&mut self, plan: &GraphPlan, at: i64) {
-        let every = |beat: Beat| multiple(beat, at);
-        self.tick = self.tick.or_else(|| plan.tick.and_then(every));
+        let every = |beat: &Beat| multiple(beat, at);
+        self.tick = self.tick.or_else(|| plan.tick.as_ref().and_then(every));
         for (node, sheet) in plan.nodes.iter().zip(&mut self.nodes) {
-            if let Some(beat) = node.sensor().and_then(|sensor| sensor.beat) {
+            if let Some(beat) = node.sensor().and_then(|sensor| sensor.beat.as_ref()) {
                 sheet.due = sheet.due.or_else(|| every(beat));
             }
         }

@@ -8,13 +8,15 @@ mod trigger;
 
 use std::sync::Arc;
 
+use crate::cron::Schedule;
 use crate::document::action;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
-use crate::document::value::{choice, flag, span};
+use crate::document::value::{choice, flag, span, text};
 use crate::graph::{Beat, DATA, FALSE, Graph, GraphNode, MOST_NODES, TRUE};
 use crate::issue::nearest;
 use crate::rule::Action;
+use crate::zone::Zone;
 
 const GRAPH: Allowed = Allowed {
     known: &[
@@ -22,6 +24,7 @@ const GRAPH: Allowed = Allowed {
         "triggers",
         "actuators",
         "tick",
+        "schedule",
         "reset",
         "full_observation",
         "evaluate",
@@ -30,7 +33,11 @@ const GRAPH: Allowed = Allowed {
         "variables",
         "ui",
     ],
-    later: &["schedule"],
+    later: &[],
+};
+const SCHEDULE: Allowed = Allowed {
+    known: &["cron", "zone"],
+    later: &["rrule"],
 };
 
 /// What is known of the nodes before they are read in full.
@@ -185,7 +192,7 @@ fn rest(
         let places = items.iter().filter_map(|item| known.node(item, report));
         places.collect()
     });
-    let tick = section.get("tick").and_then(|field| beat(field, report));
+    let tick = ticks(section, "tick", report);
     let mut flag = |name: &str| {
         let field = section.get(name)?;
         flag(field, report)
@@ -206,6 +213,49 @@ fn rest(
         full_observation,
         by_node: by_node.unwrap_or(false),
         observe,
+    }
+}
+
+/// Ticks by a duration or by a schedule, of which there is one.
+fn ticks(section: &Section<'_>, name: &str, report: &mut Report) -> Option<Beat> {
+    let (every, wall) = (section.get(name), section.get("schedule"));
+    if let (Some(_), Some(wall)) = (every, wall) {
+        let problem = format!("`{name}` and `schedule` do not go together");
+        report.add(&wall.path, wall.mark, problem);
+    }
+    let every = every.and_then(|field| beat(field, report));
+    every.or_else(|| schedule(wall?, report))
+}
+
+/// `schedule: { cron, zone }`.
+fn schedule(field: &Field<'_>, report: &mut Report) -> Option<Beat> {
+    let section = Section::open(field, SCHEDULE, report);
+    let zone = match section.get("zone") {
+        None => Some(Zone::utc()),
+        Some(field) => match Zone::new(text(field, report)?) {
+            Ok(zone) => Some(zone),
+            Err(error) => {
+                report.add(&field.path, field.node.mark, error.to_string());
+                None
+            }
+        },
+    };
+    let field = section.get("cron").or_else(|| {
+        let refused = report
+            .issues
+            .iter()
+            .any(|issue| issue.path.contains("rrule"));
+        if refused {
+            return None;
+        }
+        section.need("cron", report)
+    })?;
+    match Schedule::new(text(field, report)?, zone?) {
+        Ok(schedule) => Some(Beat::Cron(Arc::new(schedule))),
+        Err(error) => {
+            report.add(&field.path, field.node.mark, error.to_string());
+            None
+        }
     }
 }
 

@@ -298,7 +298,7 @@ impl Draft {
                     states: resolver.states(sensor, formulas, table),
                     each: each.map(|each| resolver.sourced(each, (sensor, false), table)),
                     tick: sensor.tick && sensor.beat.is_none(),
-                    beat: sensor.beat,
+                    beat: sensor.beat.clone(),
                     evict: sensor.evict.map_or(0, |evict| evict.0),
                     after: after.into_iter().collect(),
                 }))
@@ -339,7 +339,7 @@ impl Draft {
             actuators: actuators(rule, graph),
             target_texts: target_texts.collect(),
             texts: texts.collect(),
-            tick: graph.tick,
+            tick: graph.tick.clone(),
             reset: graph.reset,
             by_node: graph.by_node,
             timing: timing(rule),

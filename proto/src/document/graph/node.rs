@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Known, beat, gate, one_or_more, word};
+use super::{Known, gate, one_or_more, ticks, word};
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{flag, formula, span};
@@ -23,25 +23,19 @@ const SENSOR: Allowed = Allowed {
         "data",
         "tick",
         "every",
+        "schedule",
         "sequence",
         "loop",
         "ui",
     ],
-    later: &[
-        "schedule",
-        "call",
-        "rule",
-        "node",
-        "timeout",
-        "timeout_state",
-        "retry",
-    ],
+    later: &["call", "rule", "node", "timeout", "timeout_state", "retry"],
 };
 const TABLE: Allowed = Allowed {
     known: &[
-        "table", "of", "states", "formula", "evict", "data", "tick", "every", "sequence", "ui",
+        "table", "of", "states", "formula", "evict", "data", "tick", "every", "schedule",
+        "sequence", "ui",
     ],
-    later: &["schedule", "loop"],
+    later: &["loop"],
 };
 const DELAY: Allowed = Allowed {
     known: &["delay", "restart", "ui"],
@@ -166,9 +160,9 @@ fn common(section: &Section<'_>, report: &mut Report) -> Sensor {
     let evict = evict.and_then(|field| span(field, false, report));
     let data = section.get("data").and_then(|field| flag(field, report));
     let tick = section.get("tick").and_then(|field| flag(field, report));
-    let own = section.get("every").and_then(|field| beat(field, report));
-    if let (Some(_), Some(field)) = (own, section.get("tick")) {
-        let problem = "a node with `every` has its own ticks";
+    let own = ticks(section, "every", report);
+    if let (Some(_), Some(field)) = (&own, section.get("tick")) {
+        let problem = "a node with `every` or `schedule` has its own ticks";
         report.hint(&field.path, field.mark, problem, "leave `tick` out");
     }
     Sensor {
