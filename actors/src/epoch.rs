@@ -128,20 +128,6 @@ pub struct OutputOrder {
     pub cause: Vec<String>,
 }
 
-impl OutputOrder {
-    /// Its place among the lines of one causing record.
-    pub fn within(&self) -> impl Ord + '_ {
-        (
-            self.rule.as_ref(),
-            self.task.as_str(),
-            self.window,
-            self.kind,
-            self.revision,
-            self.cause.as_slice(),
-        )
-    }
-}
-
 /// One record out.
 #[derive(Clone, Debug)]
 pub struct Output {

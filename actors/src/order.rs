@@ -4,15 +4,22 @@ use std::cmp::Ordering;
 
 use crate::epoch::OutputOrder;
 
-impl Ord for OutputOrder {
-    fn cmp(&self, other: &Self) -> Ordering {
+impl OutputOrder {
+    /// Which of two lines of one causing record comes first.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Ordering {
         let head = |order: &Self| (order.window, order.kind, order.revision);
-        let trigger = self.trigger.cmp(&other.trigger);
-        trigger
-            .then_with(|| self.rule.cmp(&other.rule))
-            .then_with(|| self.task.cmp(&other.task))
+        let rule = self.rule.cmp(&other.rule);
+        rule.then_with(|| self.task.cmp(&other.task))
             .then_with(|| head(self).cmp(&head(other)))
             .then_with(|| by_place(&self.cause, &other.cause))
+    }
+}
+
+impl Ord for OutputOrder {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let trigger = self.trigger.cmp(&other.trigger);
+        trigger.then_with(|| self.within(other))
     }
 }
 

@@ -48,7 +48,7 @@ pub use intake::{ONCE_HEADER, ONLY_HEADER};
 use source::Sources;
 
 /// Version of a snapshot's bytes; another one is refused.
-const SNAPSHOT_VERSION: u8 = 4;
+const SNAPSHOT_VERSION: u8 = 5;
 
 /// Settings of a shard. Equal settings are part of what makes a replay equal: a change of them takes effect at a
 /// snapshot, never in the middle of a history.

@@ -12,12 +12,13 @@ mod source;
 mod stored;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_actors::command::Signal;
-use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output, OutputOrder};
+use tidegate_actors::epoch::{Destination, Epoch, Intake, IntakeRecord, Output};
 use tidegate_actors::result::CauseStyle;
 use tidegate_actors::shard::ShardSettings;
 use tidegate_proto::issue::Issues;
@@ -420,7 +421,7 @@ impl Replay {
         all.sort_by(|(la, a), (lb, b)| {
             (la, clock_last(a))
                 .cmp(&(lb, clock_last(b)))
-                .then_with(|| within(a).cmp(&within(b)))
+                .then_with(|| within(a, b))
         });
         for (line, output) in all {
             if output.destination != Destination::Results {
@@ -437,9 +438,12 @@ impl Replay {
     }
 }
 
-/// Place among the lines of one record; what is no line stands first.
-fn within(output: &Output) -> Option<impl Ord + '_> {
-    output.order.as_deref().map(OutputOrder::within)
+/// The order of outputs of one record; what is no line stands first.
+fn within(one: &Output, other: &Output) -> Ordering {
+    match (&one.order, &other.order) {
+        (Some(one), Some(other)) => one.within(other),
+        (one, other) => one.is_some().cmp(&other.is_some()),
+    }
 }
 
 /// Replays a whole text of event lines: what tests and small files want.

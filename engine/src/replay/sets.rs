@@ -11,7 +11,7 @@ use tidegate_proto::record::{ID_HEADER, KIND_HEADER, Record, SET};
 use tidegate_proto::rule::{ActionKind, Rule};
 use tidegate_proto::time::Timestamp;
 
-use super::{Replay, ReplayError, Stepped, parcels};
+use super::{Replay, ReplayError, Stepped, parcels, within};
 
 /// Whether an output is an event that a rule set.
 pub(super) fn is_set(output: &Output) -> bool {
@@ -31,20 +31,16 @@ fn made(epochs: &[Stepped], last: i64) -> Vec<(u32, IntakeRecord)> {
                 Trigger::Record(index) => lines.get(index as usize).copied().unwrap_or(last),
                 Trigger::Clock => last,
             };
-            let mut order = output.order.clone();
-            if let Some(order) = &mut order {
-                order.trigger = Trigger::Clock;
-            }
-            all.push((line, order, shard, record(&output.record)));
+            all.push((line, output, shard));
         }
     }
     // Stable: several events of one line stay in the order of their actions.
-    all.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    let made = all.into_iter().map(|(line, _, shard, record)| {
+    all.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| within(a.1, b.1)));
+    let made = all.into_iter().map(|(line, output, shard)| {
         let record = IntakeRecord {
             source: 0,
             offset: line,
-            record,
+            record: record(&output.record),
         };
         (shard, record)
     });
@@ -54,9 +50,7 @@ fn made(epochs: &[Stepped], last: i64) -> Vec<(u32, IntakeRecord)> {
 /// As a log would give it, without what depends on the cut.
 fn record(made: &Record) -> Record {
     let mut record = made.clone();
-    record
-        .headers
-        .retain(|(name, _)| name.as_ref() != ID_HEADER);
+    record.headers.retain(|(name, _)| &**name != ID_HEADER);
     record.timestamp = i64::MIN;
     record
 }
