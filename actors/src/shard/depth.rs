@@ -109,7 +109,7 @@ mod tests {
         let mut record = set(&epoch).unwrap();
         assert_eq!(record.header(KIND_HEADER).unwrap().as_ref(), SET.as_bytes());
         assert_eq!(told(&record), 1);
-        assert_eq!(record.header(ID_HEADER).unwrap().as_ref(), b"0-2-1");
+        assert_eq!(record.header(ID_HEADER).unwrap().as_ref(), b"0-2-2");
         let body = std::str::from_utf8(record.value.as_deref().unwrap()).unwrap();
         assert_eq!(body, r#"{"resource":"r2","time":1000,"values":{"t":2.0}}"#);
         record.timestamp = i64::MIN;

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 
+use super::sight::Sight;
+use crate::plan::slots::SlotTable;
+
 /// Rows that may come so long after newer ones still find what was known at their time.
 const SLACK: i64 = 60_000;
 /// Values that are kept of one resource; beyond it the oldest is forgotten.
@@ -86,6 +89,54 @@ impl Lagged {
         let rows = self.rows.iter().map(VecDeque::capacity).sum::<usize>();
         rows * size_of::<(i64, Value)>()
             + self.rows.capacity() * size_of::<VecDeque<(i64, Value)>>()
+    }
+}
+
+impl Sight {
+    /// Puts another value in the place of the latest of a metric: what it means has changed.
+    pub(crate) fn replace(
+        &mut self,
+        resource: u32,
+        metric: u32,
+        known: Option<&(i64, Value)>,
+        when: (i64, u64),
+    ) {
+        for (place, cells) in self.metrics.iter_mut().enumerate() {
+            if cells.metric != metric {
+                continue;
+            }
+            cells.replace(resource, known.cloned(), when);
+            for past in self.lagged.iter_mut().filter(|past| past.of == place) {
+                past.forget(resource);
+                if let Some((time, value)) = known {
+                    past.take(resource, *time, value);
+                }
+            }
+        }
+    }
+
+    /// Keeps what a row says for those that ask later.
+    pub(super) fn keep_lagged(&mut self, resource: u32, time: i64, values: &[Value]) {
+        for past in &mut self.lagged {
+            if let Some(value) = values.get(past.of).filter(|value| !value.is_missing()) {
+                past.take(resource, time, value);
+            }
+        }
+    }
+
+    /// What metrics said before a row, as of its own time.
+    pub(super) fn look_back(
+        &self,
+        table: &SlotTable,
+        (resource, time): (u32, i64),
+        now: &mut [Value],
+    ) {
+        for past in &self.lagged {
+            let max_age = table.places.get(past.of).map_or(i64::MAX, |of| of.max_age);
+            if let Some(value) = now.get_mut(past.place) {
+                *value = past.before(resource, time, max_age);
+            }
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Sight {
     pub(crate) metrics: Vec<MetricCells>,
     streams: Vec<Stream>,
     /// Metrics that are read as of earlier.
-    lagged: Vec<Lagged>,
+    pub(super) lagged: Vec<Lagged>,
     /// A task that somebody watches.
     #[serde(skip)]
     pub(crate) seen: Option<Box<Seen>>,
@@ -207,47 +207,6 @@ impl Sight {
             }
         }
         self.keep_lagged(resource, time, values);
-    }
-
-    /// Puts another value in the place of the latest of a metric: what it means has changed.
-    pub(crate) fn replace(
-        &mut self,
-        resource: u32,
-        metric: u32,
-        known: Option<&(i64, Value)>,
-        when: (i64, u64),
-    ) {
-        for (place, cells) in self.metrics.iter_mut().enumerate() {
-            if cells.metric != metric {
-                continue;
-            }
-            cells.replace(resource, known.cloned(), when);
-            for past in self.lagged.iter_mut().filter(|past| past.of == place) {
-                past.forget(resource);
-                if let Some((time, value)) = known {
-                    past.take(resource, *time, value);
-                }
-            }
-        }
-    }
-
-    /// Keeps what a row says for those that ask later.
-    fn keep_lagged(&mut self, resource: u32, time: i64, values: &[Value]) {
-        for past in &mut self.lagged {
-            if let Some(value) = values.get(past.of).filter(|value| !value.is_missing()) {
-                past.take(resource, time, value);
-            }
-        }
-    }
-
-    /// What metrics said before a row, as of its own time.
-    fn look_back(&self, table: &SlotTable, (resource, time): (u32, i64), now: &mut [Value]) {
-        for past in &self.lagged {
-            let max_age = table.places.get(past.of).map_or(i64::MAX, |of| of.max_age);
-            if let Some(value) = now.get_mut(past.place) {
-                *value = past.before(resource, time, max_age);
-            }
-        }
     }
 
     /// Whether it is kept what any metric was.

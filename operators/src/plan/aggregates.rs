@@ -1,6 +1,9 @@
-//! Which aggregate a call of a stream function asks for.
+//! Which aggregate a call of a stream function asks for, and which ones a window cannot have.
 
-use tidegate_scripts::{StreamCall, StreamFunction};
+use std::sync::Arc;
+
+use tidegate_proto::{FormulaText, Issue, Issues};
+use tidegate_scripts::{Formula, Slot, StreamCall, StreamFunction};
 
 use crate::aggregate::{AggregateKind, Percent};
 
@@ -72,4 +75,21 @@ pub(crate) fn identity(call: &StreamCall) -> String {
     let filter = call.filter.as_ref();
     let filter = filter.map(|f| format!(" where {}", f.normal_text()));
     format!("{name}({}{})", parts.join(","), filter.unwrap_or_default())
+}
+
+/// A window that lets single rows go cannot hold what cannot forget them.
+pub(super) fn refuse_sketches(
+    texts: &[(Arc<str>, FormulaText)],
+    emit: &[(Arc<str>, Formula)],
+    issues: &mut Issues,
+) {
+    for (name, formula) in emit {
+        let sketches = |slot: &Slot| matches!(slot, Slot::Stream(call) if call.function == StreamFunction::ApproxDistinct);
+        let text = texts.iter().find(|(known, _)| known == name);
+        if let Some((_, text)) = text.filter(|_| formula.slots().iter().any(sketches)) {
+            let problem = "`approx_distinct` cannot forget single rows, as a sliding window must";
+            let issue = Issue::new(text.path.as_ref(), text.mark, problem);
+            issues.push(issue.hint("use `count_distinct`, or a window that closes"));
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tidegate_proto::{
-    Across, Emission, Fill, FormulaText, Issue, Issues, Rule, Span, WindowForm, WindowRule,
+    Across, Emission, Fill, FormulaText, Issues, Rule, Span, WindowForm, WindowRule,
 };
-use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall, StreamFunction};
+use tidegate_scripts::{Formula, FormulaContext, Slot, StreamCall};
 
 use super::slots::{Bound, Form, Gatherer, SlotTable};
 use super::texts::{Script, TextPlan};
@@ -126,29 +126,12 @@ fn columns(
     formulas.flatten().collect()
 }
 
-/// A window that lets single rows go cannot hold what cannot forget them.
-fn refuse_sketches(
-    texts: &[(Arc<str>, FormulaText)],
-    emit: &[(Arc<str>, Formula)],
-    issues: &mut Issues,
-) {
-    for (name, formula) in emit {
-        let sketches = |slot: &Slot| matches!(slot, Slot::Stream(call) if call.function == StreamFunction::ApproxDistinct);
-        let text = texts.iter().find(|(known, _)| known == name);
-        if let Some((_, text)) = text.filter(|_| formula.slots().iter().any(sketches)) {
-            let problem = "`approx_distinct` cannot forget single rows, as a sliding window must";
-            let issue = Issue::new(text.path.as_ref(), text.mark, problem);
-            issues.push(issue.hint("use `count_distinct`, or a window that closes"));
-        }
-    }
-}
-
 impl Draft {
     pub(crate) fn compile(rule: &WindowRule, issues: &mut Issues) -> Option<Self> {
         let by = columns(&rule.by, FormulaContext::RowFilter, issues);
         let emit = columns(&rule.emit, FormulaContext::WindowEmit, issues);
         if matches!(rule.form, WindowForm::Sliding { .. }) {
-            refuse_sketches(&rule.emit, &emit, issues);
+            super::aggregates::refuse_sketches(&rule.emit, &emit, issues);
         }
         let having = rule.having.as_ref();
         let having = having.map(|text| super::condition(text, FormulaContext::WindowEmit, issues));
