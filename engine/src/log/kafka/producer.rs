@@ -31,10 +31,10 @@ const FULL: Duration = Duration::from_millis(2);
 /// Longest wait at the end for what is on its way.
 const FLUSH: Duration = Duration::from_secs(10);
 
-/// Bytes and records of a partition that librdkafka is given at a time: what one request takes (`batch.size`,
-/// `batch.num.messages`). An idempotent producer of it has one request of more than five records on its way per partition, and
-/// its thread turns in a circle as long as more stands behind that: it was 40 % of an engine that writes many results.
-const REQUEST: (usize, usize) = (800_000, 9_000);
+/// Bytes and records of a partition that librdkafka is given at a time. An idempotent producer of it has one request of more
+/// than five records on its way per partition, and its thread turns in a circle as long as more has stood behind that for
+/// `linger.ms`: it was half of an engine that writes many results. So much is handed over in less than that, and is one request.
+const REQUEST: (usize, usize) = (200_000, 9_000);
 
 /// What became of an append.
 type Outcome = Result<Offset, PortError>;
