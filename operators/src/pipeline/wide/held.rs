@@ -1,5 +1,6 @@
 //! Rows that wait until the time of their task has passed them, as of the traits under which they were read.
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use tidegate_proto::Traits;
@@ -19,9 +20,27 @@ impl WideUnit {
 
     pub(super) fn hold_as(&mut self, task: u32, row: Taken, id: Arc<str>) {
         self.state.sequence += 1;
-        let place = (row.time, (row.own, id), self.state.sequence);
+        self.hold_at(task, row, (id, self.state.sequence));
+    }
+
+    /// Holds a row as if it had been read at a place; what is held there of the same resource and time says both.
+    pub(super) fn hold_at(&mut self, task: u32, row: Taken, (id, read): (Arc<str>, u64)) {
+        let place = (row.time, (row.own, id), read);
         let time = self.state.tasks.entry(task).or_default();
-        time.held.insert(place, row);
+        match time.held.entry(place) {
+            Entry::Vacant(free) => {
+                free.insert(row);
+            }
+            Entry::Occupied(mut held) => {
+                let held = held.get_mut();
+                for (value, later) in held.values.iter_mut().zip(row.values) {
+                    if !later.is_missing() {
+                        *value = later;
+                    }
+                }
+                held.event = row.event;
+            }
+        }
     }
 
     /// Takes the oldest row early when too many wait.

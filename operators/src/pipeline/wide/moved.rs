@@ -60,7 +60,15 @@ impl WideUnit {
                 let wanted = source(template, task, view);
                 if wanted.as_deref() != now.as_deref() {
                     let wanted = wanted.map(Arc::from);
-                    self.turn((input, task, place), wanted, row.time, view, scratch);
+                    self.turn(
+                        (input, task, place.max(since)),
+                        wanted,
+                        row.time,
+                        view,
+                        scratch,
+                    );
+                } else if let Some(time) = self.state.tasks.get_mut(&task) {
+                    time.sources.insert(input, (place.max(since), now));
                 }
             }
             let mut columns = wide.columns.iter().zip(&row.values);
@@ -136,7 +144,8 @@ impl WideUnit {
                 values,
                 own: false,
             };
-            self.hold_as(task, row, Arc::clone(&id));
+            // As read with the row that turned to it: used no more once one that was read later turns away.
+            self.hold_at(task, row, (Arc::clone(&id), place));
         }
     }
 }
