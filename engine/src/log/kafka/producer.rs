@@ -31,10 +31,10 @@ const FULL: Duration = Duration::from_millis(2);
 /// Longest wait at the end for what is on its way.
 const FLUSH: Duration = Duration::from_secs(10);
 
-/// Bytes and records of a partition that librdkafka is given at a time. An idempotent producer of it has one request of more
+/// Bytes of a partition that librdkafka is given at a time. An idempotent producer of it has one request of more
 /// than five records on its way per partition, and its thread turns in a circle as long as more has stood behind that for
 /// `linger.ms`: it was half of an engine that writes many results. So much is handed over in less than that, and is one request.
-const REQUEST: (usize, usize) = (200_000, 9_000);
+const REQUEST: usize = 200_000;
 
 /// What became of an append.
 type Outcome = Result<Offset, PortError>;
@@ -294,13 +294,12 @@ fn make(settings: &KafkaSettings, numbers: &Numbers) -> Result<Producer, PortErr
 
 /// How many of the first records one request takes; at least one.
 pub(super) fn request(records: &[Record]) -> usize {
-    let (most, count) = REQUEST;
     let mut bytes = 0;
     let fits = |record: &&Record| {
         bytes += record.size();
-        bytes <= most
+        bytes <= REQUEST
     };
-    let fit = records.iter().take(count).take_while(fits).count();
+    let fit = records.iter().take_while(fits).count();
     fit.max(1).min(records.len())
 }
 
@@ -370,9 +369,10 @@ mod tests {
     fn a_request_takes_what_fits_and_at_least_one() {
         let of = |bytes: usize| Record::new("k", vec![0_u8; bytes]);
         assert_eq!(request(&[]), 0);
-        assert_eq!(request(&[of(REQUEST.0), of(1)]), 1);
-        assert_eq!(request(&[of(REQUEST.0 / 2), of(REQUEST.0 / 2), of(1)]), 1);
-        assert_eq!(request(&[of(9), of(9), of(REQUEST.0)]), 2);
-        assert_eq!(request(&vec![of(1); REQUEST.1 + 1]), REQUEST.1);
+        assert_eq!(request(&[of(REQUEST), of(1)]), 1);
+        assert_eq!(request(&[of(REQUEST / 2), of(REQUEST / 2), of(1)]), 1);
+        assert_eq!(request(&[of(9), of(9), of(REQUEST)]), 2);
+        // So small ones are fewer than librdkafka's limit on a request (`batch.num.messages`), too.
+        assert!(request(&vec![of(1); 20_000]) < 10_000);
     }
 }
