@@ -53,7 +53,7 @@ pub use backend::{
 };
 pub use page::encode;
 pub use problem::{Problem, ProblemItem, ProblemKind};
-pub use serve::{bind, serve};
+pub use serve::{bind, serve, serve_starting};
 pub use state::Api;
 
 use axum::Router;
@@ -74,6 +74,16 @@ pub fn router(api: &Api) -> Router {
     let grpc = grpc::router(api).layer(from_fn_with_state(api.clone(), guard::counted));
     rest.merge(grpc)
         .layer(from_fn_with_state(api.clone(), guard::local))
+        .layer(map_response(never_sniffed))
+}
+
+/// The doors before there is an engine behind them.
+fn starting() -> Router {
+    let text = "the engine is starting; what it waits for is in its own log";
+    let wait = move || async move { Problem::new(ProblemKind::Unavailable, text) };
+    Router::new()
+        .route("/healthz", get(operations::healthz))
+        .fallback(wait)
         .layer(map_response(never_sniffed))
 }
 

@@ -98,7 +98,7 @@ async fn demo(arguments: &arguments::DemoArguments) -> Result<(), Failure> {
         data: arguments.engine.data.clone(),
         lasts: arguments
             .stop_after
-            .map(|span| std::time::Duration::from_millis(u64::try_from(span.0).unwrap_or(0))),
+            .map(tidegate_proto::time::Span::duration),
         plain: arguments.plain,
     };
     Ok(crate::demo::run(config, options).await?)

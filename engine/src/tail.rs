@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
-use tidegate_actors::port::{EventLog, ReadLimit, Retry, TopicPartition};
+use tidegate_actors::port::{Bounds, EventLog, ReadLimit, Retry, TopicPartition};
 use tidegate_proto::record::{Offset, Record, Topic};
 use tidegate_proto::time::Timestamp;
 use tokio::sync::mpsc;
@@ -74,6 +74,23 @@ pub fn tail(
     ReceiverStream::new(receiver).boxed()
 }
 
+/// Where a partition begins and ends. Brokers that are away come back; who reads waits for them.
+async fn bounds(
+    log: &dyn EventLog,
+    place: &TopicPartition,
+    sender: &mpsc::Sender<Result<TailEntry, EngineError>>,
+) -> Result<Bounds, EngineError> {
+    loop {
+        match log.bounds(place).await {
+            Err(error) if error.retry() == Retry::Backoff && !sender.is_closed() => {
+                tracing::debug!(%place, %error, "reading begins after a pause");
+                tokio::time::sleep(PAUSE).await;
+            }
+            bounds => return Ok(bounds?),
+        }
+    }
+}
+
 async fn follow(
     log: &dyn EventLog,
     place: &TopicPartition,
@@ -81,7 +98,7 @@ async fn follow(
     stop_at_end: bool,
     sender: &mpsc::Sender<Result<TailEntry, EngineError>>,
 ) -> Result<(), EngineError> {
-    let bounds = log.bounds(place).await?;
+    let bounds = bounds(log, place, sender).await?;
     let (mut at, earliest) = match from {
         TailFrom::Earliest => (bounds.start, i64::MIN),
         TailFrom::Latest => (bounds.end, i64::MIN),
@@ -114,7 +131,6 @@ async fn follow(
                 continue;
             }
             Ok(slice) => slice,
-            // Brokers that are away come back; who reads waits for them.
             Err(error) if error.retry() == Retry::Backoff && !sender.is_closed() => {
                 tracing::debug!(%place, %error, "reading goes on after a pause");
                 tokio::time::sleep(PAUSE).await;

@@ -40,6 +40,14 @@ pub enum TimeError {
     Range(String),
 }
 
+impl Span {
+    /// The same for the machine's own clocks and timers.
+    #[must_use]
+    pub const fn duration(self) -> std::time::Duration {
+        std::time::Duration::from_millis(if self.0 < 0 { 0 } else { self.0.unsigned_abs() })
+    }
+}
+
 impl Timestamp {
     /// Before every real moment; the watermark of a resource that never sent anything.
     pub const MIN: Self = Self(i64::MIN);

@@ -10,6 +10,7 @@ use tidegate_tests::process::{Process, client};
 
 const HOT: &str =
     "kind: Rule\nname: hot\nfor: all\nwhen: t > 10.0\nthen: [ { alarm: { severity: MAJOR } } ]";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_broker() {
     let Some(broker) = Broker::at_hand() else {
@@ -20,6 +21,44 @@ async fn a_real_broker() {
     one_worker(&broker).await;
     three_workers(&broker).await;
     lanes(&broker).await;
+    away(&broker).await;
+}
+
+/// Brokers that are away when a worker starts are waited for; whoever asks meanwhile is told that it is starting.
+async fn away(broker: &Broker) {
+    let group =
+        Group::new(broker, "away").with("TIDEGATE_KAFKA__PROPERTIES__SOCKET_TIMEOUT_MS", "2000");
+    broker.kill();
+    let hasty = group.settings();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("hasty").display().to_string();
+    let refused = std::process::Command::new(tidegate_tests::process::program())
+        .args(["serve", "--listen", "127.0.0.1:0", "--data", &data])
+        .envs(hasty.iter().map(|(name, value)| (name, value.as_str())))
+        .env("TIDEGATE_KAFKA__START_TIMEOUT", "1ms")
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("not available now"), "{said}");
+    let (mut patient, stopped) = (group.begin("patient"), group.begin("stopped"));
+    for worker in [&patient, &stopped] {
+        let starting = eventually("a worker that starts", async || {
+            let asked = |path: &str| group.client.get(format!("{}{path}", worker.url)).send();
+            let lives = asked("/healthz").await.ok()?;
+            assert_eq!(lives.status(), 200);
+            let ready = asked("/readyz").await.ok()?;
+            Some((ready.status(), ready.text().await.ok()?))
+        });
+        let (status, text) = starting.await;
+        assert_eq!(status, 503);
+        assert!(text.contains("the engine is starting"), "{text}");
+    }
+    assert!(stopped.stop().success(), "told to stop while it waited");
+    broker.up();
+    patient.ready(&group.client).await;
+    submit(&patient, HOT).await;
+    assert!(patient.stop().success());
 }
 
 /// Topics that cannot be used are told all at once, each with what to change, by the command and by the engine.

@@ -1,7 +1,6 @@
 //! What every request passes: is it from here, are its headers small, does it end in time; and what is counted of it.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -69,8 +68,7 @@ pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next
         let detail = format!("headers have at most {} bytes", api.limits().header_bytes);
         Problem::new(ProblemKind::HeadersTooLarge, detail).into_response()
     } else {
-        let limit =
-            Duration::from_millis(u64::try_from(api.server().request_timeout.0).unwrap_or(0));
+        let limit = api.server().request_timeout.duration();
         match tokio::time::timeout(limit, next.run(request)).await {
             Ok(response) => response,
             Err(_) => {

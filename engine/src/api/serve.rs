@@ -12,7 +12,6 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tidegate_proto::time::Span;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -25,10 +24,6 @@ use crate::error::EngineError;
 
 /// Pause after the machine refused a connection: it has no files or memory left.
 const PAUSE: Duration = Duration::from_secs(1);
-
-fn duration(span: Span) -> Duration {
-    Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
-}
 
 /// Binds the port.
 ///
@@ -48,20 +43,35 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, EngineError> {
 }
 
 /// Serves all doors until `stop` resolves, then lets open requests finish for the time that the settings give.
-///
-/// # Errors
-/// When the port breaks.
-pub async fn serve(
-    listener: TcpListener,
-    api: Api,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let drain = duration(api.server().drain_timeout);
-    let places = Arc::new(Semaphore::new(api.server().connections));
+pub async fn serve(listener: TcpListener, api: Api, stop: impl Future<Output = ()>) {
+    let open = accept(&listener, super::router(&api), api.server(), stop).await;
+    drop(listener);
+    open.drain(api.server().drain_timeout.duration()).await;
+}
+
+/// Says that the process lives and is not ready, as long as the engine is still coming up: until `started` resolves.
+pub async fn serve_starting(
+    listener: &TcpListener,
+    settings: &ServerConfig,
+    started: impl Future<Output = ()>,
+) {
+    let open = accept(listener, super::starting(), settings, started).await;
+    // Whoever is still there must not keep the engine from opening.
+    tokio::spawn(open.drain(settings.drain_timeout.duration()));
+}
+
+/// Takes connections until `stop` resolves.
+async fn accept(
+    listener: &TcpListener,
+    router: Router,
+    settings: &ServerConfig,
+    stop: impl Future<Output = ()>,
+) -> Open {
+    let places = Arc::new(Semaphore::new(settings.connections));
     let doors = Doors {
-        router: super::router(&api),
-        protocol: Arc::new(protocol(api.server())),
-        first_byte: duration(api.server().header_timeout),
+        router,
+        protocol: Arc::new(protocol(settings)),
+        first_byte: settings.header_timeout.duration(),
     };
     let (tell, hear) = watch::channel(false);
     let mut open = JoinSet::new();
@@ -86,14 +96,28 @@ pub async fn serve(
         }
         while open.try_join_next().is_some() {}
     }
-    drop(listener);
-    // Nobody may be connected any more, which is as good.
-    let _ = tell.send(true);
-    let finished = async { while open.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain, finished).await.is_err() {
-        tracing::warn!("requests were still open when the time to drain was over");
+    Open {
+        connections: open,
+        tell,
     }
-    Ok(())
+}
+
+/// Connections that were open when no more were taken.
+struct Open {
+    connections: JoinSet<()>,
+    tell: watch::Sender<bool>,
+}
+
+impl Open {
+    /// Lets requests that are under way finish.
+    async fn drain(mut self, longest: Duration) {
+        // Nobody may be connected any more, which is as good.
+        let _ = self.tell.send(true);
+        let finished = async { while self.connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(longest, finished).await.is_err() {
+            tracing::warn!("requests were still open when the time to drain was over");
+        }
+    }
 }
 
 /// The other side went before it was taken.
@@ -111,15 +135,15 @@ fn protocol(server: &ServerConfig) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(duration(server.header_timeout));
+        .header_read_timeout(server.header_timeout.duration());
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(server.http2_streams)
         .max_header_list_size(server.http2_header_bytes)
         .max_pending_accept_reset_streams(server.http2_resets)
-        .keep_alive_interval(duration(server.http2_ping))
-        .keep_alive_timeout(duration(server.http2_ping));
+        .keep_alive_interval(server.http2_ping.duration())
+        .keep_alive_timeout(server.http2_ping.duration());
     builder
 }
 

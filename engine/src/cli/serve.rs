@@ -1,15 +1,19 @@
 //! `serve`: the engine and its doors, until somebody says stop.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
 
 use super::arguments::EngineArguments;
 use super::failure::Failure;
 use super::settings;
 use crate::api::{self, Api};
-use crate::config::Config;
-use crate::engine::Engine;
+use crate::config::{Config, ServerConfig};
+use crate::engine::{Engine, Running};
+use crate::error::EngineError;
 use crate::telemetry;
 
 /// How often the shards are asked whether they have recovered.
@@ -26,10 +30,7 @@ pub(super) async fn run(arguments: &EngineArguments) -> Result<(), Failure> {
 
 /// Opens the doors first, so that a port that is taken is told before anything is recovered; they answer that the engine
 /// is not ready until it is.
-async fn serve(
-    config: Config,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), Failure> {
+async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(), Failure> {
     let listener = api::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let (limits, server) = (config.limits, config.server.clone());
@@ -38,12 +39,20 @@ async fn serve(
         listen: address,
         ..config
     };
-    let running = Engine::start(config).await?;
+    let mut stop = pin!(stop);
+    let starting = start(config, &listener, &server);
+    let running = tokio::select! {
+        running = starting => running?,
+        () = &mut stop => {
+            tracing::info!("stopped before anything was started");
+            return Ok(());
+        }
+    };
     let (told, stopping) = tokio::sync::watch::channel(false);
     let doors = Api::new(Arc::new(running.engine.clone()), limits, server, stopping);
     tracing::info!(%address, "listening");
     let announcing = tokio::spawn(announce(running.engine.clone(), address));
-    let served = api::serve(listener, doors, async move {
+    api::serve(listener, doors, async move {
         stop.await;
         tracing::info!("stopping: no new intake");
         // Streams end first, or their clients would hold the port open.
@@ -53,7 +62,26 @@ async fn serve(
     announcing.abort();
     running.stop().await?;
     tracing::info!("stopped");
-    served.map_err(Failure::from)
+    Ok(())
+}
+
+/// Starts the engine, which may have to wait for brokers; whoever asks meanwhile is told so.
+async fn start(
+    config: Config,
+    listener: &TcpListener,
+    server: &ServerConfig,
+) -> Result<Running, EngineError> {
+    let (tell, hear) = tokio::sync::oneshot::channel::<()>();
+    let starting = async move {
+        let running = Engine::start(config).await;
+        drop(tell);
+        running
+    };
+    let doors = api::serve_starting(listener, server, async move {
+        // An end without a word is as good as one.
+        let _ = hear.await;
+    });
+    tokio::join!(starting, doors).0
 }
 
 /// Says that the engine is ready once all shards have recovered, and now and then why it is not yet.

@@ -217,7 +217,7 @@ fn registry(reader: &mut Reader<'_>) -> RegistrySettings {
         url,
         user: reader.text("registry.user", 0..=256),
         secret: reader.text("registry.secret", 0..=4096),
-        timeout: std::time::Duration::from_millis(u64::try_from(timeout.0).unwrap_or(5_000)),
+        timeout: timeout.duration(),
         schemas: reader.count("registry.schemas", 1..=1_000_000),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tidegate_proto::time::Span;
+
 use super::check::Reader;
 use super::layer::Scalar;
 use crate::log::kafka::Delivery;
@@ -12,6 +14,8 @@ use crate::log::{EmbeddedLogSettings, KafkaSettings};
 pub struct KafkaConfig {
     /// The log on Kafka; `None`: the embedded one.
     pub log: Option<KafkaSettings>,
+    /// Longest wait for brokers that are away while the worker starts.
+    pub start_timeout: Span,
     /// Workers that follow each shard besides its owner.
     pub standbys: usize,
     /// Most shards that this worker follows.
@@ -53,6 +57,7 @@ pub(super) fn kafka(reader: &mut Reader<'_>, embedded: EmbeddedLogSettings) -> K
     };
     KafkaConfig {
         log: (!brokers.is_empty()).then_some(settings),
+        start_timeout: reader.span("kafka.start_timeout", 1..=86_400_000),
         standbys: reader.count("kafka.standbys", 0..=16),
         standby_shards: reader.count("kafka.standby_shards", 1..=1024),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_actors::host::{HostSettings, OpenFeed, Ports, ShardActor, Topics};
 use tidegate_actors::owner::OwnerSettings;
@@ -29,9 +29,13 @@ use crate::log::{EmbeddedLog, KafkaLog, OpenLog, ReopeningLog, SHARD_GROUP};
 use crate::runtime::Shards;
 use crate::source::{Gateways, HeldClock, Registry};
 use crate::store::{self, Snapshots};
-use crate::tail::{Tail, TailFrom, tail};
+use crate::tail::{TailFrom, tail};
 use crate::topics;
 use crate::workers::{Speaker, Workers};
+
+/// First and longest wait before brokers that are away are asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Wall time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,7 +59,7 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let snapshots = snapshots(&config, &data)?;
     let topics = Arc::new(topic_names(&config));
     let port = log.port();
-    prepare(&config, &log).await?;
+    let found = look(&config, &log, &topics.changes, partitions).await?;
     let gateways = Gateways::default();
     let ports = ports(
         &config,
@@ -68,7 +72,7 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let shape = (partitions, log.is_atomic());
     let shards = Arc::new(shards(&config, &topics, shape, ports)?);
     let answers = Answers::default();
-    let changes = changes(&port, &topics.changes, partitions).await?;
+    let changes = tail(&port, &topics.changes, partitions, found.changes, false);
     let mut following = vec![tokio::spawn(answers.clone().follow(changes))];
     let written = dispatcher_topics(&topics, partitions);
     let dispatcher = deliver(&config, &port, &clock, written, handlers);
@@ -80,7 +84,6 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
         dispatcher,
     )?;
     let workers = Workers::default();
-    let shared = log.is_shared();
     let speaker = worker::speaker(&config, Arc::clone(&port), clock);
     let engine = Engine(Arc::new(Inner {
         name: worker::name(&config),
@@ -96,8 +99,8 @@ pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
         gateways,
         asking: tokio::sync::Mutex::new(()),
     }));
-    if shared {
-        following.extend(talk(&engine, workers, speaker).await?);
+    if let Some(said) = found.said {
+        following.extend(talk(&engine, workers, speaker, said));
     }
     Ok(Running {
         gateway: engine.start_gateway(),
@@ -142,16 +145,6 @@ fn owning(
     })
 }
 
-/// The answers from here on.
-async fn changes(
-    log: &Arc<dyn EventLog>,
-    topic: &Topic,
-    partitions: u32,
-) -> Result<Tail, EngineError> {
-    let from = ends(log.as_ref(), topic, partitions).await?;
-    Ok(tail(log, topic, partitions, from, false))
-}
-
 fn registry(config: &Config) -> Result<Option<Arc<Registry>>, EngineError> {
     let registry = Registry::new(&config.registry);
     let failed = |error| EngineError::Internal(format!("the registry's client: {error}"));
@@ -167,33 +160,77 @@ fn open(config: &Config, data: &DataDir, clock: &Arc<dyn Clock>) -> Result<OpenL
     Ok(OpenLog::Embedded(log))
 }
 
-/// Sees to it that our topics are there and can be used.
-async fn prepare(config: &Config, log: &OpenLog) -> Result<(), EngineError> {
-    topics::create(config, log.port().as_ref()).await?;
+/// Where what was said in our topics ends before anything of ours runs: what comes later is news.
+struct Found {
+    changes: TailFrom,
+    /// What workers say of themselves, where there may be others.
+    said: Option<TailFrom>,
+}
+
+/// Sees to it that our topics are there and can be used. Brokers that are away are waited for: they come back, and a worker
+/// that ends because of them would have to be started again by somebody.
+async fn look(
+    config: &Config,
+    log: &OpenLog,
+    changes: &Topic,
+    partitions: u32,
+) -> Result<Found, EngineError> {
+    let patience = match log {
+        OpenLog::Embedded(_) => Duration::ZERO,
+        OpenLog::Kafka(_) => config.kafka.start_timeout.duration(),
+    };
+    let began = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match look_once(config, log, changes, partitions).await {
+            Err(EngineError::Unavailable(why)) if began.elapsed() + pause < patience => {
+                let waited_s = began.elapsed().as_secs();
+                tracing::warn!(waited_s, "no start yet, trying again: {why}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            found => return found,
+        }
+    }
+}
+
+async fn look_once(
+    config: &Config,
+    log: &OpenLog,
+    changes: &Topic,
+    partitions: u32,
+) -> Result<Found, EngineError> {
+    let port = log.port();
+    topics::create(config, port.as_ref()).await?;
     if let OpenLog::Kafka(kafka) = log {
         let problems = topics::check(config, kafka).await?;
         if !problems.is_empty() {
             return Err(EngineError::Data(problems.join("\n")));
         }
     }
-    Ok(())
+    let mut said = None;
+    if log.is_shared() {
+        let settings = TopicSettings {
+            partitions: 1,
+            retention_ms: Some(3_600_000),
+            retention_bytes: None,
+        };
+        let topic = worker::topic(config);
+        port.create_topic(&topic, settings).await?;
+        said = Some(ends(port.as_ref(), &topic, 1).await?);
+    }
+    let changes = ends(port.as_ref(), changes, partitions).await?;
+    Ok(Found { changes, said })
 }
 
-/// Speaks to the other workers, and listens from now on: what was said before is old.
-async fn talk(
+/// Speaks to the other workers, and listens.
+fn talk(
     engine: &Engine,
     workers: Workers,
     speaker: Speaker,
-) -> Result<Vec<JoinHandle<()>>, EngineError> {
-    let log = engine.0.log.port();
-    let settings = TopicSettings {
-        partitions: 1,
-        retention_ms: Some(3_600_000),
-        retention_bytes: None,
-    };
-    log.create_topic(&speaker.topic, settings).await?;
-    let from = ends(log.as_ref(), &speaker.topic, 1).await?;
-    let said = tail(&log, &speaker.topic, 1, from, false);
+    from: TailFrom,
+) -> Vec<JoinHandle<()>> {
+    let said = tail(&engine.0.log.port(), &speaker.topic, 1, from, false);
     let inner = Arc::downgrade(&engine.0);
     let mut talking = vec![
         tokio::spawn(workers.follow(said)),
@@ -202,7 +239,7 @@ async fn talk(
     if engine.0.config.kafka.standbys > 0 {
         talking.push(tokio::spawn(worker::stand_by(inner)));
     }
-    Ok(talking)
+    talking
 }
 
 /// Where a topic ends now: whoever reads from there misses nothing that is asked for later.
@@ -306,10 +343,8 @@ fn actor(
             atomic_publish,
             ..OwnerSettings::default()
         },
-        tick: Duration::from_millis(u64::try_from(config.shard.tick.0).unwrap_or(200)),
-        snapshot_age: Duration::from_millis(
-            u64::try_from(config.shard.snapshot_age.0).unwrap_or(3_600_000),
-        ),
+        tick: config.shard.tick.duration(),
+        snapshot_age: config.shard.snapshot_age.duration(),
     };
     let make = move |bytes: Option<&[u8]>| match bytes {
         None => Ok(Shard::new(shard_settings.clone())),

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::breaker::{Breaker, BreakerState};
 use super::job::{Job, Running};
-use super::settings::{HandlerSettings, duration};
+use super::settings::HandlerSettings;
 use super::view::HandlerView;
 
 /// A lane's view, written by the lane and read by whoever asks.
@@ -62,25 +62,28 @@ impl Lane {
     ) -> (Self, LaneDoor) {
         let (sender, queue) = mpsc::channel(settings.queue.max(1));
         let view = Arc::new(Mutex::new(HandlerView::new(name)));
-        let (first, most) = (duration(settings.backoff), duration(settings.backoff_most));
+        let (first, most) = (
+            settings.backoff.duration(),
+            settings.backoff_most.duration(),
+        );
         let lane = Self {
             sink,
             queue,
             most: settings.queue.max(settings.concurrency).max(1),
             concurrency: settings.concurrency.max(1),
             // The sink's own timeout comes first and says more; this one is for a sink that has none.
-            timeout: duration(settings.timeout).saturating_mul(2),
+            timeout: settings.timeout.duration().saturating_mul(2),
             ready: VecDeque::new(),
             waiting: BTreeMap::new(),
             sequence: 0,
             trying: FuturesUnordered::new(),
-            breaker: Breaker::new(settings.breaker_failures, duration(settings.breaker_rest)),
+            breaker: Breaker::new(settings.breaker_failures, settings.breaker_rest.duration()),
             backoff: Backoff::new(first, most, settings.jitter, seed),
             view: Arc::clone(&view),
         };
         let door = LaneDoor {
             queue: sender,
-            ttl: duration(settings.ttl),
+            ttl: settings.ttl.duration(),
             view,
         };
         (lane, door)

@@ -20,7 +20,6 @@ use super::forward::Forward;
 use super::job::{Claim, Job, Settled};
 use super::progress::Progress;
 use super::reader;
-use super::settings::duration;
 use super::settle::Letters;
 use super::view::PartitionView;
 use super::window::{Held, Window, WindowLimits};
@@ -133,7 +132,7 @@ impl PartitionTask {
         mut incoming: mpsc::Receiver<Vec<Entry>>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let period = duration(self.world.settings.commit_every);
+        let period = self.world.settings.commit_every.duration();
         let mut commit = tokio::time::interval_at(Instant::now() + period, period);
         commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -367,7 +366,7 @@ impl PartitionTask {
 
     /// Lets tries under way end, settles them and commits; the time of grace bounds the tries, and again the log.
     async fn finish(mut self) {
-        let grace = duration(self.world.settings.grace);
+        let grace = self.world.settings.grace.duration();
         let place = self.place.clone();
         if tokio::time::timeout(grace, self.claim.withdraw())
             .await

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proto::id::Name;
@@ -273,11 +272,6 @@ pub(super) fn issue(handler: &str, field: &str, problem: impl Into<String>) -> I
         Mark::default(),
         problem,
     )
-}
-
-/// A span as a duration of the runtime.
-pub(super) fn duration(span: Span) -> Duration {
-    Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
 }
 
 /// Spans as people write them, `"5m"`; a whole number is milliseconds.

@@ -18,7 +18,7 @@ use tidegate_proto::issue::Issues;
 
 use super::endpoint::{Endpoint, endpoint};
 use super::resolver::{ForbiddenHost, GuardedResolver};
-use super::settings::{HandlerSettings, duration, issue};
+use super::settings::{HandlerSettings, issue};
 
 /// Characters of a refusal's body that are kept for people.
 const EXCERPT: usize = 200;
@@ -160,7 +160,7 @@ fn client(settings: &HandlerSettings) -> Result<Client, Box<dyn Error>> {
         .referer(false)
         .https_only(!settings.allow_http)
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        .timeout(duration(settings.timeout))
+        .timeout(settings.timeout.duration())
         .pool_max_idle_per_host(settings.concurrency)
         .pool_idle_timeout(Duration::from_secs(30))
         .build()?;

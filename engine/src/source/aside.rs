@@ -54,8 +54,7 @@ impl Aside {
                 Ok(Ok(())) | Err(_) => Ok(()),
             };
         };
-        let patience = u64::try_from(lane.world.settings.patience.0).unwrap_or(0);
-        if self.done.1.elapsed() >= Duration::from_millis(patience) {
+        if self.done.1.elapsed() >= lane.world.settings.patience.duration() {
             hold.release(&lane.holder());
         } else {
             hold.hold(&lane.holder(), *time);

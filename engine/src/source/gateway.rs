@@ -207,7 +207,7 @@ async fn let_go(world: &World, topic: &Topic, partitions: Partition) {
 async fn supervise(world: Arc<World>, mut stop: watch::Receiver<bool>) {
     let mut served: BTreeMap<String, Served> = BTreeMap::new();
     let began = tokio::time::Instant::now();
-    let patience = u64::try_from(world.settings.patience.0).unwrap_or(0);
+    let patience = world.settings.patience.duration();
     loop {
         let known = tokio::select! {
             known = (world.ask)() => known,
@@ -219,7 +219,7 @@ async fn supervise(world: Arc<World>, mut stop: watch::Receiver<bool>) {
                 world.gateways.hold().started();
             }
             // Shards that cannot be asked for so long do not move their clocks either.
-            Err(error) if began.elapsed() >= Duration::from_millis(patience) => {
+            Err(error) if began.elapsed() >= patience => {
                 tracing::warn!(%error, "the gateways cannot ask which sources there are");
                 world.gateways.hold().started();
             }

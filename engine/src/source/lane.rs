@@ -134,8 +134,7 @@ impl Lane {
     /// Waits longer with every failure; behind the patience of the settings the clock goes on without it.
     async fn wait(&self, trouble: &mut Trouble, reason: String) {
         let since = *trouble.since.get_or_insert_with(Instant::now);
-        let patience = u64::try_from(self.world.settings.patience.0).unwrap_or(0);
-        if since.elapsed() >= Duration::from_millis(patience) {
+        if since.elapsed() >= self.world.settings.patience.duration() {
             self.world.gateways.hold().release(&self.holder());
         }
         let (topic, partition) = (&self.from.topic, self.from.partition);

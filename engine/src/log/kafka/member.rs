@@ -191,13 +191,12 @@ impl Member {
         numbers: Numbers,
     ) -> Result<(Self, mpsc::Receiver<Ownership>), PortError> {
         let (changes, receiver) = mpsc::channel(WAITING);
-        let millis = u64::try_from(settings.revoke_timeout.0).unwrap_or(0);
         let shared = Arc::new(Shared {
             forget,
             numbers,
             inbox: Topic::clone(inbox),
             changes,
-            revoke_timeout: Duration::from_millis(millis),
+            revoke_timeout: settings.revoke_timeout.duration(),
             positions: Mutex::new(BTreeMap::new()),
             stopping: AtomicBool::new(false),
             joined: AtomicBool::new(false),
