@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tidegate_proto::Value;
 use tidegate_scripts::{Slot, Template};
 
-use super::{Engine, Taken, WideScratch, WideUnit};
+use super::links::Latest;
+use super::{Engine, Place, Taken, TaskTime, WideScratch, WideUnit};
 use crate::pipeline::View;
 use crate::plan::wide::{Feed, InputPlan};
 
@@ -24,6 +25,14 @@ pub(super) fn source(input: &Template, task: u32, view: &dyn View) -> Option<Str
         .collect();
     let known = !values.iter().any(Value::is_missing);
     known.then(|| input.render(&values))
+}
+
+/// Whether the row of a value is among those that wait.
+fn holds(task: &TaskTime, known: &Latest) -> bool {
+    let first: Place = (known.time, (false, Arc::from("")), 0);
+    let rows = task.held.range(first..);
+    let mut rows = rows.take_while(|(place, _)| place.0 == known.time);
+    rows.any(|(_, row)| row.event == known.event)
 }
 
 impl WideUnit {
@@ -126,9 +135,8 @@ impl WideUnit {
             return;
         };
         for known in values.into_iter().filter(|known| known.time > at) {
-            let held = self.state.tasks.get(&task).into_iter();
-            let mut held = held.flat_map(|time| &time.held);
-            if held.any(|(place, row)| place.0 == known.time && row.event == known.event) {
+            let held = self.state.tasks.get(&task);
+            if held.is_some_and(|time| holds(time, &known)) {
                 continue;
             }
             let mut values = vec![Value::Missing; self.state.reads.len()];
