@@ -112,6 +112,11 @@ impl Slots {
         *home = Block::newest(pane.start, pane.slot, deadline);
     }
 
+    /// Something of both cache lines of a slot.
+    pub(super) fn words(&self, slot: u32) -> u64 {
+        self.blocks.get(slot as usize).map_or(0, Block::words)
+    }
+
     fn block(&self, key: u32, slot: u32) -> &Block {
         const NONE: &Block = &Block::EMPTY;
         match self.homes.get(key as usize) {

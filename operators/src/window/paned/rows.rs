@@ -38,18 +38,29 @@ impl Paned {
         for from in (0..rows.keys.len()).step_by(TOGETHER) {
             let to = rows.keys.len().min(from + TOGETHER);
             let keys = rows.keys.get(from..to).unwrap_or_default();
-            std::hint::black_box(self.approach(keys));
+            let which = rows.rows.get(from..to).unwrap_or_default();
+            std::hint::black_box(self.approach(keys, which, &rows.events.time));
             self.take(rows, (from, to), &mut pending, out);
         }
         self.flush(rows, &mut pending);
     }
 
-    /// Reads a word of each cache line that the next rows need: reads that wait for nothing else wait together.
-    fn approach(&self, keys: &[u32]) -> u64 {
-        let homes = keys
-            .iter()
-            .filter_map(|key| self.slots.homes.get(*key as usize));
-        homes.fold(0, |all, home| all ^ home.words())
+    /// Reads a word of each cache line that the next rows need: reads that wait for nothing else wait together. A row of a
+    /// new pane sends the one before to its slot.
+    fn approach(&self, keys: &[u32], rows: &[u32], times: &[i64]) -> u64 {
+        let width = self.shape.width;
+        let mut all = 0;
+        for (key, row) in keys.iter().zip(rows) {
+            let Some(home) = self.slots.homes.get(*key as usize) else {
+                continue;
+            };
+            let time = times.get(*row as usize).copied().unwrap_or_default();
+            all ^= home.words();
+            if time.wrapping_sub(home.start) >= width {
+                all ^= self.slots.words(home.slot);
+            }
+        }
+        all
     }
 
     fn take(
