@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod bucket;
 pub mod checker;
+pub mod cluster;
 pub mod damage;
 pub mod fuzz;
 pub mod group;

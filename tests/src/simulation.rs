@@ -124,6 +124,77 @@ pub struct World {
 }
 
 impl World {
+    /// A world whose source has the rules and so many events.
+    pub(crate) fn filled(events: u32, random: &mut Random) -> Self {
+        let mut world = Self {
+            source: workload::setup(None),
+            now: 1_000_000,
+            ..Self::default()
+        };
+        for number in 0..i64::from(events) {
+            world.now += random.below(400) as i64;
+            let record = workload::event(number, world.now, None, random);
+            world.source.push(record);
+        }
+        world
+    }
+
+    /// What must be true when everything came out.
+    ///
+    /// # Errors
+    /// What is not.
+    pub(crate) fn hold(&self, plan: &Plan) -> Result<(), String> {
+        check::finished(self, plan)
+    }
+
+    /// Records of the source.
+    pub(crate) fn records(&self, range: OffsetRange) -> Vec<IntakeRecord> {
+        let offsets = range.from..range.to;
+        offsets
+            .filter_map(|offset| {
+                Some(IntakeRecord {
+                    source: 0,
+                    offset,
+                    record: self.source.get(offset as usize)?.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Carries an ask of an owner's life out, well.
+    pub(crate) fn carry_out(&mut self, ask: Ask, by: (usize, u64), atomic: bool) -> Told {
+        match ask {
+            Ask::Fence => {
+                self.publisher = Some(by);
+                Told::Fenced(Ok(()))
+            }
+            Ask::Append(entry) => {
+                self.journal.push(entry);
+                Told::Appended(Ok(self.journal.len() as Offset - 1))
+            }
+            Ask::LoadSnapshot => Told::Snapshot(Ok(self.newest_snapshot())),
+            Ask::ReadJournal { from, to } => Told::Journal(Ok(self.journal_between(from, to))),
+            // Nothing may have come: who follows looks again.
+            Ask::AwaitJournal(_) => Told::Grown(Ok(())),
+            Ask::ReadCommitted => Told::Committed(Ok(self.committed)),
+            Ask::ReadSources(ranges) => {
+                let range = ranges.first().copied().unwrap_or_default();
+                Told::Sources(Ok(self.records(range)))
+            }
+            Ask::Publish(_) if atomic && self.publisher != Some(by) => {
+                Told::Published(Err(PortError::new(PortErrorKind::Closed, "fenced")))
+            }
+            Ask::Publish(publish) => {
+                self.publish(&publish, atomic);
+                Told::Published(Ok(()))
+            }
+            Ask::Keep { name, bytes, .. } => {
+                self.keep(name, bytes);
+                Told::Kept(Ok(()))
+            }
+        }
+    }
+
     fn publish(&mut self, publish: &Publish, atomic: bool) {
         let outputs = publish.outputs.iter().map(check::published);
         self.outputs.extend(outputs);
@@ -133,8 +204,9 @@ impl World {
     }
 
     fn journal_between(&self, from: Offset, to: Offset) -> Vec<(Offset, JournalEntry)> {
-        let entries = (0..).zip(self.journal.iter().cloned());
-        entries.filter(|(at, _)| (from..to).contains(at)).collect()
+        let from = from.max(0);
+        let entries = (from..to).map_while(|at| Some((at, self.journal.get(at as usize)?.clone())));
+        entries.collect()
     }
 
     fn newest_snapshot(&self) -> Option<(SnapshotName, Vec<u8>)> {
@@ -387,7 +459,7 @@ impl Simulation {
             from,
             to: from + take,
         };
-        let records = self.records(range);
+        let records = self.world.records(range);
         // A lagging shard's clock is that of the last record taken; at the end it is the wall's.
         let clock = match records.last() {
             Some(last) if take < available => last.record.timestamp,
@@ -396,20 +468,6 @@ impl Simulation {
         };
         let asks = self.owners[owner].begin(vec![range], records, Timestamp(clock));
         self.add(owner, asks);
-    }
-
-    fn records(&self, range: OffsetRange) -> Vec<IntakeRecord> {
-        let offsets = range.from..range.to;
-        offsets
-            .filter_map(|offset| {
-                let record = self.world.source.get(offset as usize)?.clone();
-                Some(IntakeRecord {
-                    source: 0,
-                    offset,
-                    record,
-                })
-            })
-            .collect()
     }
 
     fn produce(&mut self) {
@@ -437,44 +495,19 @@ impl Simulation {
         let fails = self.faults && self.random.one_in(25);
         // In doubt: it landed, and nobody was told.
         let lost = self.faults && self.random.one_in(25);
-        let world = &mut self.world;
         let told = match ask {
-            Ask::Fence => {
-                world.publisher = Some((owner, life));
-                Told::Fenced(Ok(()))
-            }
             Ask::Append(_) if fails => Told::Appended(Err(unavailable())),
-            Ask::Append(entry) => {
-                world.journal.push(entry);
-                let offset = world.journal.len() as Offset - 1;
-                Told::Appended(if lost {
-                    Err(unavailable().in_doubt())
-                } else {
-                    Ok(offset)
-                })
-            }
-            Ask::LoadSnapshot => Told::Snapshot(Ok(world.newest_snapshot())),
-            Ask::ReadJournal { from, to } => Told::Journal(Ok(world.journal_between(from, to))),
-            // Nothing may have come: who follows looks again.
-            Ask::AwaitJournal(_) => Told::Grown(Ok(())),
-            Ask::ReadCommitted => Told::Committed(Ok(world.committed)),
-            Ask::ReadSources(ranges) => {
-                let range = ranges.first().copied().unwrap_or_default();
-                Told::Sources(Ok(self.records(range)))
-            }
             Ask::Publish(_) if fails => Told::Published(Err(unavailable())),
-            Ask::Publish(_) if self.plan.atomic && world.publisher != Some((owner, life)) => {
-                Told::Published(Err(PortError::new(PortErrorKind::Closed, "fenced")))
-            }
-            Ask::Publish(publish) => {
-                world.publish(&publish, self.plan.atomic);
-                let doubt = lost.then(|| unavailable().in_doubt());
-                Told::Published(doubt.map_or(Ok(()), Err))
-            }
             Ask::Keep { .. } if fails => Told::Kept(Err(unavailable())),
-            Ask::Keep { name, bytes, .. } => {
-                world.keep(name, bytes);
-                Told::Kept(Ok(()))
+            ask => {
+                let told = self.world.carry_out(ask, (owner, life), self.plan.atomic);
+                match told {
+                    Told::Appended(Ok(_)) if lost => Told::Appended(Err(unavailable().in_doubt())),
+                    Told::Published(Ok(())) if lost => {
+                        Told::Published(Err(unavailable().in_doubt()))
+                    }
+                    told => told,
+                }
             }
         };
         if let Some(task) = self.tasks.get_mut(index) {

@@ -151,7 +151,7 @@ fn replay(world: &World, plan: &Plan) -> Result<(Vec<Published>, Shard), String>
             ));
         }
         next = range.to;
-        let records = records(world, range);
+        let records = world.records(range);
         let intake = Intake {
             epoch: entry.epoch,
             ranges: entry.ranges,
@@ -164,19 +164,6 @@ fn replay(world: &World, plan: &Plan) -> Result<(Vec<Published>, Shard), String>
         outputs.extend(epoch.outputs.iter().map(published));
     }
     Ok((outputs, shard))
-}
-
-fn records(world: &World, range: OffsetRange) -> Vec<IntakeRecord> {
-    let offsets = range.from..range.to;
-    offsets
-        .filter_map(|offset| {
-            Some(IntakeRecord {
-                source: 0,
-                offset,
-                record: world.source.get(offset as usize)?.clone(),
-            })
-        })
-        .collect()
 }
 
 fn of_epoch(exclusions: &[Exclusion], epoch: EpochNumber) -> Vec<Exclusion> {
@@ -211,7 +198,7 @@ fn same_as_one_by_one(
             from: offset,
             to: offset + 1,
         };
-        let mut records = records(world, range);
+        let mut records = world.records(range);
         let clock = Timestamp(records.first().map_or(0, |record| record.record.timestamp));
         // A twin that breaks takes its row from everybody, so it must be there; a rule that breaks must not matter.
         if plan.brittle != Some(Brittle::Twins) {
