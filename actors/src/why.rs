@@ -2,6 +2,8 @@
 //! this keeps the moments that count and puts them into words. It has no I/O: who drives the shard is another matter.
 
 mod answer;
+mod inside;
+mod node;
 #[cfg(test)]
 mod tests;
 
@@ -12,20 +14,40 @@ use tidegate_proto::record::ID_HEADER;
 use tidegate_proto::time::Timestamp;
 
 use crate::epoch::{Epoch, Output};
+use crate::owner::Machine as _;
 use crate::shard::Shard;
 use crate::task::ALARM_HEADER;
 
-pub use answer::{Answer, NodeAnswer};
+pub use answer::Answer;
+pub use node::{Bound, NodeAnswer};
 
 /// What somebody wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// Name of the rule.
     pub rule: String,
-    /// Id of the resource.
+    /// Id of the resource; of a task that is of no single one its key, or nothing.
     pub resource: String,
     /// The moment; without it, the newest firing or, if there is none, how things stand.
     pub at: Option<Timestamp>,
+}
+
+/// How much is told at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WhyLimits {
+    /// Attempts of a pattern, and rows of each side of a join.
+    pub attempts: usize,
+    /// Bytes of an answer.
+    pub bytes: usize,
+}
+
+impl Default for WhyLimits {
+    fn default() -> Self {
+        Self {
+            attempts: 16,
+            bytes: 64 << 10,
+        }
+    }
 }
 
 /// A line of the task that says that it fired.
@@ -38,6 +60,8 @@ struct Firing {
     severity: Option<String>,
     cause: Vec<String>,
     window: Option<(Timestamp, Timestamp)>,
+    /// The actuator of a graph, and the node that fired it.
+    actuator: Option<(String, String)>,
 }
 
 /// A firing with what the task saw then and before.
@@ -53,6 +77,9 @@ struct Moment {
 #[derive(Debug)]
 pub struct Why {
     question: Question,
+    limits: WhyLimits,
+    /// Where the history begins, if not at the beginning.
+    from: Option<Timestamp>,
     /// The last two points up to the moment in question, the older first.
     points: Vec<Sighting>,
     /// Since when the condition of each level has been true.
@@ -68,9 +95,11 @@ pub struct Why {
 impl Why {
     /// Nothing is known yet.
     #[must_use]
-    pub const fn new(question: Question) -> Self {
+    pub const fn new(question: Question, limits: WhyLimits) -> Self {
         Self {
             question,
+            limits,
+            from: None,
             points: Vec::new(),
             since: Vec::new(),
             raised: (false, None),
@@ -88,14 +117,21 @@ impl Why {
 
     /// Begins to watch a shard, which must be new or restored.
     pub fn begin(&mut self, shard: &mut Shard) {
-        let state = shard.watch(&self.question.rule, &self.question.resource);
+        self.from = (shard.epoch() > 0).then(|| shard.clock());
+        let state = shard.watch(&self.question, self.limits.attempts);
         self.raised = state.map_or((false, None), |state| (state.raised, state.since));
         self.facts = shard.facts(&self.question);
         self.since = vec![state.and_then(|state| state.pending)];
+        let at = self.question.at;
+        let seen = shard.sight(&self.question.rule);
+        let seen = seen.filter(|seen| at.is_none_or(|at| seen.at <= at));
+        self.points.extend(seen);
     }
 
     /// Takes note of what the task saw and said in a step.
     pub fn take(&mut self, shard: &mut Shard, epoch: &Epoch) {
+        // The rule may have come in this very step.
+        self.facts.everything |= shard.facts(&self.question).everything;
         let mut firings: Vec<Firing> = Vec::new();
         for output in &epoch.outputs {
             if let Some(firing) = self.firing(output)
@@ -109,19 +145,24 @@ impl Why {
         let sightings = shard.sightings();
         let quiet = firings.peek().is_none() && sightings.is_empty();
         for sighting in sightings {
+            if self.is_of_another(&sighting) {
+                continue;
+            }
             let cause = sighting.cause.as_ref().map(|cause| shard.cause_name(cause));
             while let Some(firing) =
                 firings.next_if(|firing| firing.is_before(&sighting, cause.as_deref()))
             {
                 self.fire(firing);
             }
-            let window = sighting.window;
+            let (window, told) = (sighting.window, sighting.told.clone());
+            let group = sighting.group.clone();
             self.point(sighting);
-            while let Some(firing) =
-                firings.next_if(|firing| firing.window.is_some() && firing.window == window)
+            while let Some(firing) = firings
+                .next_if(|firing| told.contains(&firing.time) || firing.is_of(window, &group))
             {
                 self.fire(firing);
             }
+            self.refresh(&told);
         }
         for firing in firings {
             self.fire(firing);
@@ -130,6 +171,13 @@ impl Why {
         if self.question.at.is_none() || (!quiet && !self.over) || self.facts.revision.is_none() {
             self.facts = shard.facts(&self.question);
         }
+    }
+
+    /// Whether a window is of another group than the one that is asked about.
+    fn is_of_another(&self, seen: &Sighting) -> bool {
+        let asked = &self.question.resource;
+        let grouped = self.facts.everything && seen.window.is_some() && !asked.is_empty();
+        grouped && seen.group.as_ref() != asked.as_str()
     }
 
     fn is_past(&mut self, time: Timestamp) -> bool {
@@ -164,6 +212,18 @@ impl Why {
         self.points.push(sighting);
     }
 
+    /// Of several firings at one time the last counts, and what was seen when it was told.
+    fn refresh(&mut self, told: &[Timestamp]) {
+        let Some(moment) = &mut self.fired else {
+            return;
+        };
+        if told.contains(&moment.firing.time) {
+            let mut points = self.points.iter().rev();
+            moment.seen = points.next().cloned();
+            moment.before = points.next().cloned();
+        }
+    }
+
     fn fire(&mut self, firing: Firing) {
         if self.is_past(firing.time) {
             return;
@@ -174,8 +234,11 @@ impl Why {
             _ => {}
         }
         let mut points = self.points.iter().rev();
-        let seen = match firing.window {
-            Some(window) => points.find(|seen| seen.window == Some(window)).cloned(),
+        let inside = points.clone().next().is_some_and(Sighting::is_inside);
+        let seen = match firing.window.filter(|_| !inside) {
+            Some(_) => points
+                .find(|seen| firing.is_of(seen.window, &seen.group))
+                .cloned(),
             None => points.next().cloned(),
         };
         let before = points.next().cloned();
@@ -191,7 +254,7 @@ impl Why {
     fn firing(&self, output: &Output) -> Option<Firing> {
         let order = output.order.as_ref()?;
         let key = output.record.key.as_deref().unwrap_or_default();
-        let mine = *order.rule == *self.question.rule && key == self.question.resource.as_bytes();
+        let mine = *order.rule == *self.question.rule && self.is_mine(key, &order.task);
         let fires = matches!(
             order.kind,
             OutcomeKind::Raised
@@ -217,7 +280,19 @@ impl Why {
             severity: header(ALARM_HEADER).filter(|word| !word.is_empty()),
             cause: order.cause.clone(),
             window: order.window,
+            actuator: actuator(output),
         })
+    }
+
+    /// Whether a line is of the task: by its resource, or by its name if it is of none.
+    fn is_mine(&self, key: &[u8], task: &str) -> bool {
+        let Question { rule, resource, .. } = &self.question;
+        if key != task.as_bytes() {
+            return key == resource.as_bytes();
+        }
+        let own = task.strip_prefix(rule.as_str());
+        let own = own.map(|key| key.strip_prefix('/').unwrap_or(key));
+        resource.is_empty() || own == Some(resource.as_str())
     }
 }
 
@@ -229,8 +304,18 @@ impl Firing {
             && self.cause == other.cause
     }
 
+    /// Whether it is of a window of a group.
+    fn is_of(&self, window: Option<(Timestamp, Timestamp)>, group: &str) -> bool {
+        let rest = self.task.strip_suffix(group);
+        let of_group = rest.is_some_and(|rest| group.is_empty() || rest.ends_with('/'));
+        self.window.is_some() && self.window == window && of_group
+    }
+
     /// Whether it was told before a point was seen: by a timer, which comes before a row of its own time.
     fn is_before(&self, seen: &Sighting, cause: Option<&str>) -> bool {
+        if seen.is_inside() {
+            return self.time < seen.at && !seen.told.contains(&self.time);
+        }
         let other = || cause.is_some_and(|cause| self.cause.iter().all(|known| known != cause));
         self.window.is_none() && (self.time < seen.at || (self.time == seen.at && other()))
     }
@@ -244,6 +329,8 @@ pub(crate) struct Facts {
     pub(crate) runs: bool,
     /// Whether the rule has a task of the resource.
     pub(crate) matches: bool,
+    /// Whether its tasks are of no single resource.
+    pub(crate) everything: bool,
 }
 
 impl Facts {
@@ -252,8 +339,20 @@ impl Facts {
             revision: None,
             runs: false,
             matches: false,
+            everything: false,
         }
     }
+}
+
+/// The actuator that a line of a graph is about, and the node that fired it.
+fn actuator(output: &Output) -> Option<(String, String)> {
+    if output.order.as_ref()?.kind != OutcomeKind::Result {
+        return None;
+    }
+    let line: serde_json::Value = serde_json::from_slice(output.record.value.as_deref()?).ok()?;
+    let values = line.get("values")?;
+    let word = |name: &str| values.get(name)?.as_str().map(str::to_owned);
+    Some((word("fired")?, word("from")?))
 }
 
 /// The branch of a kind and level.

@@ -233,6 +233,10 @@ pub struct LimitsConfig {
     pub set_depth: usize,
     /// Rows of a join that wait, per key and side.
     pub join_rows: usize,
+    /// Attempts of a pattern, and rows of each side of a join, that `why` tells.
+    pub why_attempts: usize,
+    /// Bytes of an answer of `why`.
+    pub why_bytes: usize,
 }
 
 /// How log lines are written.

@@ -6,7 +6,10 @@ mod asof;
 mod interval;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod windowed;
+
+pub use self::waits::Lack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -23,9 +23,11 @@ mod watermark;
 pub mod why;
 pub mod window;
 
+pub use graph::machine::Verdict;
 pub use pipeline::{
-    ApplyReport, AttemptSeen, Limits, PartReport, PartState, Pipeline, PipelineBreaks,
-    PipelineSettings, Portrait, PortraitNode, RestoreError, Sighting, Suspects, TaskCounters,
-    TaskState, Untold, View,
+    ApplyReport, AttemptEnd, AttemptEnded, AttemptSeen, AttemptsSeen, GraphNodeSeen, GraphSeen,
+    Inside, JoinSeen, JoinSideSeen, Lack, Limits, PartReport, PartState, Pipeline, PipelineBreaks,
+    PipelineSettings, Portrait, PortraitNode, RestoreError, Sighting, Subject, Suspects,
+    TaskCounters, TaskState, TriggerSeen, Untold, View, WaitSeen,
 };
 pub use plan::{Plan, PlanTemplate, Reach, TemplateForm};

@@ -199,6 +199,23 @@ pub(crate) struct Found<'a> {
     pub(crate) timeout: bool,
 }
 
+/// How an attempt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// A row breaks it.
+    Broken,
+    /// Its time is over.
+    Expired,
+    /// A match drops it, or an older one waits where it would (`waiting: one`).
+    Skipped,
+    /// There are too many, or it holds too many rows.
+    Limit,
+    /// It is a match.
+    Matched,
+    /// It would be a match, but `having` is not true.
+    Hidden,
+}
+
 /// Where a machine runs.
 pub(crate) trait Scene {
     /// Another attempt looks at the row.
@@ -213,6 +230,10 @@ pub(crate) trait Scene {
     fn dropped(&mut self);
     /// A new way of an attempt was not made because it has too many.
     fn dropped_way(&mut self);
+    /// An attempt has ended.
+    fn ended(&mut self, _attempt: &Attempt, _how: AttemptEnd, _at: i64) {}
+    /// All that was due at a time has happened.
+    fn rests(&mut self, _attempts: &[Attempt], _at: i64) {}
 }
 
 /// The row at hand, as one attempt sees it.

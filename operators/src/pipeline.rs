@@ -66,14 +66,17 @@ use self::times::Times;
 use self::wide::{WideScratch, WideUnit};
 use self::windows::{WindowScratch, WindowUnit};
 
+pub use self::graphs::seen::{GraphNodeSeen, GraphSeen, TriggerSeen};
+pub use crate::join::Lack;
 pub use api::{
     ApplyReport, Limits, PartReport, PartState, PipelineBreaks, PipelineSettings, RestoreError,
     TaskCounters, TaskState, Untold, View,
 };
-pub use attempts::AttemptSeen;
+pub use attempts::{AttemptEnd, AttemptEnded, AttemptSeen, AttemptsSeen};
 pub use portrait::{Portrait, PortraitNode};
-pub use seen::Sighting;
+pub use seen::{Inside, Sighting, Subject};
 pub use suspect::Suspects;
+pub use wide::seen::{JoinSeen, JoinSideSeen, WaitSeen};
 
 /// Watermark lines that are always there: that of the engine's defaults, and that of holds in arrival order.
 const STANDING_LINES: usize = 2;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_operators::{Pipeline, PipelineSettings, Plan};
+use tidegate_operators::{Pipeline, PipelineSettings, Plan, Subject};
 use tidegate_proto::batch::EventBatch;
 use tidegate_proto::id::Names;
 use tidegate_proto::json::write_text;
@@ -50,6 +50,8 @@ pub(super) struct Gathering {
     /// Rules that read what others say, each by itself.
     pub(super) streams: BTreeMap<String, Pipeline>,
     pub(super) plans: BTreeMap<String, Arc<Plan>>,
+    /// A task that somebody watches, for readers that are yet to come.
+    pub(super) watched: Option<(String, Subject)>,
 }
 
 /// Whether a record of an intake is a parcel.
@@ -65,6 +67,7 @@ impl Gathering {
             pipeline: Pipeline::new(settings),
             streams: BTreeMap::new(),
             plans: BTreeMap::new(),
+            watched: None,
         }
     }
 
@@ -98,6 +101,7 @@ impl Gathering {
             pipeline,
             streams,
             plans,
+            watched: None,
         })
     }
 
@@ -363,10 +367,7 @@ impl Shard {
         let report = if reads {
             let view = tidegate_operators::Untold(&gathered.registry);
             let settings = self.settings.pipeline;
-            let streams = &mut self.gathering.streams;
-            let rules = streams
-                .entry(name)
-                .or_insert_with(|| Pipeline::new(settings));
+            let rules = self.gathering.reader(name, settings);
             rules.apply(plan, &view, metrics, trigger, outcomes)
         } else {
             let rules = &mut self.gathering.pipeline;

@@ -1,44 +1,85 @@
 //! A shard that is watched while it runs its history again.
 
-use tidegate_operators::{AttemptSeen, Sighting, TaskState};
+use std::sync::Arc;
+
+use tidegate_operators::{Pipeline, PipelineSettings, Sighting, Subject, TaskState};
 use tidegate_proto::batch::EventRef;
-use tidegate_proto::time::Timestamp;
 
 use super::Shard;
+use super::gather::Gathering;
 use crate::why::{Facts, Question};
+
+impl Gathering {
+    /// Watches a task of a rule from now on.
+    fn watch(&mut self, rule: &str, subject: &Subject) {
+        self.watched = Some((rule.to_owned(), subject.clone()));
+        match self.streams.get_mut(rule) {
+            Some(rules) => rules.watch(rule, subject.clone()),
+            None => self.pipeline.watch(rule, subject.clone()),
+        }
+    }
+
+    /// Where a rule that reads others runs; it is watched from its first day on.
+    pub(super) fn reader(&mut self, name: String, settings: PipelineSettings) -> &mut Pipeline {
+        let watched = self.watched.as_ref().filter(|(rule, _)| *rule == name);
+        self.streams.entry(name).or_insert_with(|| {
+            let mut rules = Pipeline::new(settings);
+            if let Some((rule, subject)) = watched {
+                rules.watch(rule, subject.clone());
+            }
+            rules
+        })
+    }
+}
 
 impl Shard {
     /// Watches one task from now on. Only for a shard that nobody else needs: the id gets a number here.
-    pub(crate) fn watch(&mut self, rule: &str, resource: &str) -> Option<TaskState> {
-        let number = self.state.registry.names().intern(resource);
-        self.pipeline.watch(rule, number);
-        let gathered = self.state.gathered.number(resource);
-        self.gathering.pipeline.watch(rule, gathered);
-        let own = self.pipeline.active(rule, number);
-        own.or_else(|| self.gathering.rules_of(rule).active(rule, gathered))
+    pub(crate) fn watch(&mut self, question: &Question, most: usize) -> Option<TaskState> {
+        let (rule, id) = (&question.rule, &question.resource);
+        let subject = |resource: u32| Subject {
+            resource,
+            key: Arc::from(id.as_str()),
+            most,
+        };
+        let own = subject(self.state.registry.names().intern(id));
+        self.pipeline.watch(rule, own);
+        let gathered = subject(self.state.gathered.number(id));
+        self.gathering.watch(rule, &gathered);
+        self.task_state(question)
+    }
+
+    /// What is known of a task, wherever it runs.
+    fn task_state(&self, question: &Question) -> Option<TaskState> {
+        let Question { rule, resource, .. } = question;
+        let own = self.state.registry.find(resource);
+        let own = own.and_then(|number| self.pipeline.active(rule, number));
+        let gathered = || {
+            let rules = self.gathering.rules_of(rule);
+            let number = rules.number_of(rule, self.state.gathered.find(resource)?);
+            rules.active(rule, number)
+        };
+        own.or_else(gathered)
+    }
+
+    /// How the watched task of a pattern, graph or join stands now.
+    pub(crate) fn sight(&self, rule: &str) -> Option<Sighting> {
+        let own = self.pipeline.sight(&self.state.registry);
+        let gathered = &self.state.gathered.registry;
+        own.or_else(|| self.gathering.rules_of(rule).sight(gathered))
     }
 
     /// What the watched task saw since it was last asked.
     pub(crate) fn sightings(&mut self) -> Vec<Sighting> {
         let mut seen = self.pipeline.sightings();
         seen.extend(self.gathering.pipeline.sightings());
+        let streams = self.gathering.streams.values_mut();
+        seen.extend(streams.flat_map(Pipeline::sightings));
         seen
     }
 
     /// Name of an event as results name it.
     pub(crate) fn cause_name(&self, event: &EventRef) -> String {
         self.settings.causes.name(event)
-    }
-
-    /// How far a pattern's attempts have come, and the task's time; `None` if the rule is no running pattern.
-    pub(crate) fn attempts(
-        &self,
-        question: &Question,
-    ) -> Option<(Vec<AttemptSeen>, Option<Timestamp>)> {
-        let number = self.state.registry.find(&question.resource)?;
-        let attempts = self.pipeline.attempts(&question.rule, number)?;
-        let task = self.pipeline.active(&question.rule, number);
-        Some((attempts, task?.watermark))
     }
 
     /// Whether what is asked about may lie in what this shard has taken already.
@@ -56,16 +97,12 @@ impl Shard {
     /// What is known of a rule and a resource.
     pub(crate) fn facts(&self, question: &Question) -> Facts {
         let installed = self.state.installed.get(&question.rule);
-        let (rule, resource) = (&question.rule, &question.resource);
-        let own = self.state.registry.find(resource);
-        let own = own.and_then(|number| self.pipeline.active(rule, number));
-        let gathered = self.state.gathered.find(resource);
-        let gathered = || self.gathering.rules_of(rule).active(rule, gathered?);
-        let task = own.or_else(gathered);
+        let plan = self.gathering.plans.get(&question.rule);
         Facts {
             revision: installed.map(|installed| installed.revision),
             runs: installed.is_some_and(super::Installed::runs),
-            matches: task.is_some(),
+            matches: self.task_state(question).is_some(),
+            everything: plan.is_some_and(|plan| plan.is_everything()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Answers with the numbers of the specification, over histories that are cut in several ways.
 
+mod forms;
+
 use tidegate_proto::record::{OffsetRange, Record};
 
 use super::*;
@@ -32,12 +34,23 @@ fn event(text: &str) -> Record {
 
 /// Asks after a history of a rule (revision 3) and event lines, in epochs of `batch` records; the clock stays behind.
 fn ask(rule: &str, events: &[&str], question: (&str, &str, Option<&str>), batch: usize) -> String {
+    ask_within(WhyLimits::default(), rule, events, question, batch)
+}
+
+fn ask_within(
+    limits: WhyLimits,
+    rule: &str,
+    events: &[&str],
+    question: (&str, &str, Option<&str>),
+    batch: usize,
+) -> String {
     let settings = ShardSettings::new(7, 8, CauseStyle::Line);
-    let mut why = Why::new(Question {
+    let asked = Question {
         rule: question.0.to_owned(),
         resource: question.1.to_owned(),
         at: question.2.map(|at| at.parse().unwrap()),
-    });
+    };
+    let mut why = Why::new(asked, limits);
     let mut shard = Shard::new(settings);
     why.begin(&mut shard);
     let mut records = vec![signal(rule, true, 3)];
@@ -60,7 +73,7 @@ fn ask(rule: &str, events: &[&str], question: (&str, &str, Option<&str>), batch:
         let epoch = shard.step(&intake).unwrap();
         why.take(&mut shard, &epoch);
     }
-    why.answer(&shard).text()
+    why.answer(&shard).text(limits.bytes)
 }
 
 const HOT: &str =
@@ -221,7 +234,7 @@ fn who_has_no_task_no_data_or_a_rule_that_is_off_is_told_so() {
         r#"{"answer":"no_data","rule":"hot","revision":3,"resource":"b1"}"#
     );
     assert_eq!(
-        Answer::gone(Timestamp(0)).text(),
+        Answer::gone(Timestamp(0)).text(100),
         r#"{"answer":"gone","history_from":"1970-01-01T00:00:00.000Z"}"#
     );
 }

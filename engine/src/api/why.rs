@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tidegate_actors::rule::parse_rule;
 use tidegate_actors::why::Question;
-use tidegate_operators::Reach;
 use tidegate_proto::time::Timestamp;
 
 use super::extract::{Ask, Place};
@@ -18,6 +17,7 @@ use crate::error::EngineError;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[serde(default)]
     resource: String,
     at: Option<String>,
 }
@@ -25,16 +25,12 @@ pub(super) struct Asked {
 /// A question as somebody asks it, with the moment as text.
 ///
 /// # Errors
-/// When the resource is left out, or the moment is no time.
+/// When the moment is no time.
 pub(super) fn question(
     rule: String,
     resource: String,
     at: Option<&str>,
 ) -> Result<Question, EngineError> {
-    if resource.is_empty() {
-        let text = "`resource` is missing: the id of the resource that is asked about";
-        return Err(EngineError::Invalid(text.to_owned()));
-    }
     let at = at.filter(|at| !at.is_empty());
     let at = at.map(str::parse::<Timestamp>).transpose();
     let at = at.map_err(|error| EngineError::Invalid(format!("`at`: {error}")))?;
@@ -48,8 +44,9 @@ pub(super) async fn ask(api: &Api, question: Question) -> Result<Option<String>,
         return Ok(None);
     }
     let plan = rule.and_then(|rule| parse_rule(&rule.document).ok());
-    if plan.is_some_and(|(_, plan)| plan.reach() == Reach::Wide) {
-        let text = "`why` is not available yet for a rule over several resources";
+    let everything = plan.is_some_and(|(_, plan)| plan.is_everything());
+    if question.resource.is_empty() && !everything {
+        let text = "`resource` is missing: the id of the resource that is asked about";
         return Err(EngineError::Invalid(text.to_owned()));
     }
     api.backend().why(question).await.map(Some)

@@ -52,7 +52,7 @@ pub enum Command {
     Describe(DescribeArguments),
     /// Say why a rule fired, or did not, on a resource
     #[command(
-        after_help = "Examples:\n  tidegate why boiler-overheats boiler-1\n  tidegate why boiler-overheats boiler-1 --at 2026-01-01T00:05:00Z"
+        after_help = "Examples:\n  tidegate why boiler-overheats boiler-1\n  tidegate why boiler-overheats boiler-1 --at 2026-01-01T00:05:00Z\n  tidegate why lines lines/L1"
     )]
     Why(WhyArguments),
     /// Delete a rule or a resource
@@ -293,8 +293,8 @@ pub struct DescribeArguments {
 pub struct WhyArguments {
     /// The rule
     pub rule: String,
-    /// The resource
-    pub resource: String,
+    /// The resource; of a rule without `for`, or of a join: the task, or its key
+    pub resource: Option<String>,
     /// The moment; without it the newest firing, or how things stand
     #[arg(long, value_name = "TIME")]
     pub at: Option<tidegate_proto::time::Timestamp>,

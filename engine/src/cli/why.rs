@@ -13,7 +13,8 @@ use crate::api::encode;
 pub(super) async fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<(), Failure> {
     let client = Client::new(&arguments.client.server)?;
     let at = arguments.at.map(|at| at.to_string());
-    let mut query = vec![("resource", arguments.resource.as_str())];
+    let resource = arguments.resource.as_deref().unwrap_or_default();
+    let mut query = vec![("resource", resource)];
     query.extend(at.as_deref().map(|at| ("at", at)));
     let path = format!("/v1/rules/{}/why", encode(&arguments.rule));
     let request = client.request(Method::GET, &with_query(&path, &query));

@@ -189,6 +189,8 @@ fn limits(reader: &mut Reader<'_>) -> LimitsConfig {
         graph_ticks: reader.count("limits.graph_ticks", 1..=1_000_000_000),
         set_depth: reader.count("limits.set_depth", 0..=10_000),
         join_rows: reader.count("limits.join_rows", 1..=100_000_000),
+        why_attempts: reader.count("limits.why_attempts", 1..=10_000),
+        why_bytes: bytes(reader.size("limits.why_bytes", 1024..=(64 << 20))),
     }
 }
 

@@ -6,9 +6,11 @@ use tidegate_actors::epoch::{Intake, IntakeRecord};
 use tidegate_actors::journal::{EpochEntry, History, HistoryRules, JournalEntry};
 use tidegate_actors::owner::{Machine as _, open_snapshot};
 use tidegate_actors::port::{EventLog, PortError, PortErrorKind, ReadLimit, TopicPartition};
+use tidegate_actors::rule::parse_rule;
 use tidegate_actors::shard::{Shard, ShardSettings};
 use tidegate_actors::source::Reading;
-use tidegate_actors::why::{Answer, Question, Why};
+use tidegate_actors::why::{Answer, Question, Why, WhyLimits};
+use tidegate_operators::Reach;
 use tidegate_proto::record::{Offset, Partition, Record, Topic, partition_of};
 use tidegate_proto::time::Timestamp;
 
@@ -42,9 +44,39 @@ impl Engine {
     /// # Errors
     /// When the history cannot be read or played.
     pub async fn why(&self, question: Question) -> Result<String, EngineError> {
+        let most = self.0.config.limits.why_bytes;
+        Ok(self.answer(question).await?.text(most))
+    }
+
+    /// The shard that knows the answer, and the question as it understands it.
+    async fn asked(&self, mut question: Question) -> Result<(Partition, Question), EngineError> {
+        let rule = self.rule(&question.rule).await?;
+        let plan = rule.and_then(|rule| parse_rule(&rule.document).ok());
+        let plan = plan.map(|(_, plan)| plan);
+        if plan.as_ref().is_some_and(|plan| plan.is_everything()) {
+            let name = question.rule.as_str();
+            let key = question.resource.strip_prefix(name);
+            let key = key.and_then(|key| {
+                if key.is_empty() {
+                    Some(key)
+                } else {
+                    key.strip_prefix('/')
+                }
+            });
+            if let Some(key) = key {
+                question.resource = key.to_owned();
+            }
+        }
+        let wide = plan.is_some_and(|plan| plan.reach() == Reach::Wide);
+        let home = format!("rule/{}", question.rule);
+        let of = if wide { &home } else { &question.resource };
+        Ok((partition_of(of.as_bytes(), self.0.partitions), question))
+    }
+
+    async fn answer(&self, question: Question) -> Result<Answer, EngineError> {
         // Playing takes a core; whoever asks at the same time waits.
         let _turn = self.0.asking.lock().await;
-        let shard = partition_of(question.resource.as_bytes(), self.0.partitions);
+        let (shard, question) = self.asked(question).await?;
         let settings =
             start::shard_settings(shard, self.0.partitions, &self.0.config, &self.0.topics);
         let journal = self.start_of(&self.0.topics.journal, shard).await?;
@@ -58,20 +90,19 @@ impl Engine {
                 let answer = self.play(shard, beginning, question.clone()).await?;
                 let found = answer.is_final(&question);
                 if found || (whole.is_none() && answer.answer != "no_data") {
-                    return Ok(answer.text());
+                    return Ok(answer);
                 }
             }
             gone = Some(clock);
         }
         if let Some(new) = whole {
-            let answer = self.play(shard, (new, 0, None), question).await?;
-            return Ok(answer.text());
+            return self.play(shard, (new, 0, None), question).await;
         }
         let from = match gone {
             Some(clock) => clock,
             None => self.first_moment(shard, journal).await?,
         };
-        Ok(Answer::gone(from).text())
+        Ok(Answer::gone(from))
     }
 
     async fn start_of(&self, topic: &Topic, shard: Partition) -> Result<Offset, EngineError> {
@@ -121,7 +152,11 @@ impl Engine {
         (mut begun, from, generation): Beginning,
         question: Question,
     ) -> Result<Answer, EngineError> {
-        let mut why = Why::new(question);
+        let limits = WhyLimits {
+            attempts: self.0.config.limits.why_attempts,
+            bytes: self.0.config.limits.why_bytes,
+        };
+        let mut why = Why::new(question, limits);
         why.begin(&mut begun);
         let mut player = Player { shard: begun, why };
         let log = self.0.log.port();

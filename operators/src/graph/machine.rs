@@ -30,6 +30,25 @@ pub(crate) enum Count {
     Tick,
 }
 
+/// What came of a trigger at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It fired.
+    Fired,
+    /// The node that it looks at is not certainly in a state, or what is observed cannot be.
+    NotCertain,
+    /// What it looks for did not come about.
+    NoChange,
+    /// It fired its target too short a time ago.
+    Throttled,
+    /// It has fired its target for good.
+    Once,
+    /// Nothing that it looks at ran.
+    NotRun,
+    /// The gate that it looks at waits for all that it is made of.
+    FullObservation,
+}
+
 /// What a graph may do at most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GraphLimits {
@@ -52,6 +71,12 @@ pub(crate) trait Scene {
     fn count(&mut self, count: Count);
     /// There is no end to it.
     fn endless(&mut self, what: &str, at: i64);
+    /// A trigger was looked at.
+    fn looked(&mut self, _trigger: usize, _verdict: Verdict) {}
+    /// Nodes of some parts are evaluated; their states before are still there.
+    fn evaluates(&mut self, _sheet: &Sheet, _parts: &BTreeSet<usize>) {}
+    /// All that happens at a moment has happened: by a row, or by time alone.
+    fn rests(&mut self, _sheet: &mut Sheet, _at: i64, _by_row: bool) {}
 }
 
 /// One task at work.
@@ -71,6 +96,7 @@ impl<S: Scene> Machine<'_, S> {
         self.sheet.beats = 0;
         if !nodes.is_empty() {
             self.passes(at, Vec::new(), nodes);
+            self.scene.rests(self.sheet, at, true);
         }
     }
 
@@ -133,6 +159,7 @@ impl<S: Scene> Machine<'_, S> {
         }
         let birth = reached(&mut self.sheet.birth);
         self.together(at, birth, evicted, (ran, nodes));
+        self.scene.rests(self.sheet, at, false);
     }
 
     /// All that is due at one time is one pass: what that tells of its parts is not told twice.

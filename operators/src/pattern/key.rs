@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use self::leave::{copy_of, dropped_by};
 use super::attempt::Fate;
-use super::{Attempt, Copies, Drops, Fit, Found, KeyLimits, Machine, Scene, Taken};
+use super::{Attempt, AttemptEnd, Copies, Drops, Fit, Found, KeyLimits, Machine, Scene, Taken};
 use crate::timer::IDLE;
 use crate::watermark::NEVER;
 
@@ -84,6 +84,13 @@ impl<'a> Work<'a> {
         fits.any(|fit| fit == Fit::Yes)
     }
 
+    /// An attempt ends; one that has nothing yet was none.
+    fn ended(&mut self, attempt: &Attempt, how: AttemptEnd) {
+        if !attempt.rows.is_empty() || !attempt.begins_anew() {
+            self.scene.ended(attempt, how, self.at);
+        }
+    }
+
     /// Whether an attempt that is dropped has to be replaced, or the key would be without one for ever.
     fn heads(&self, attempt: &Attempt) -> bool {
         !attempt.left && matches!(self.machine.copies, Copies::Span { .. })
@@ -146,13 +153,15 @@ impl Key {
             match fate {
                 Fate::Broken | Fate::Expired => {
                     work.broke = true;
-                    self.attempts.remove(index);
+                    let gone = self.attempts.remove(index);
+                    work.ended(&gone, AttemptEnd::Broken);
                     continue;
                 }
                 Fate::Complete => complete.extend(self.attempts.get(index).map(|a| a.made)),
                 Fate::Waits | Fate::Moved if long => {
                     work.scene.dropped();
                     let dropped = self.attempts.remove(index);
+                    work.ended(&dropped, AttemptEnd::Limit);
                     if work.heads(&dropped) {
                         work.anew = Some(false);
                     }
@@ -212,8 +221,10 @@ impl Key {
             timeout: false,
         };
         if !work.scene.matched(&found) {
+            work.ended(attempt, AttemptEnd::Hidden);
             return false;
         }
+        work.ended(attempt, AttemptEnd::Matched);
         self.stopped |= work.machine.copies == Copies::Never;
         self.drop_others(attempt, work);
         true
@@ -225,6 +236,9 @@ impl Key {
         self.attempts.retain(|other| {
             let drop = drops(other);
             anew |= drop && work.heads(other);
+            if drop {
+                work.ended(other, AttemptEnd::Skipped);
+            }
             !drop
         });
         if anew {
@@ -317,10 +331,11 @@ impl Key {
                 }
             }
             Fate::Broken | Fate::Expired if work.machine.after_break => {
+                work.ended(&attempt, AttemptEnd::Broken);
                 let again = Attempt::new(work.machine, attempt.made, work.at);
                 self.attempts.push(again);
             }
-            Fate::Broken | Fate::Expired => {}
+            Fate::Broken | Fate::Expired => work.ended(&attempt, AttemptEnd::Broken),
         }
     }
 
@@ -328,7 +343,8 @@ impl Key {
     fn tidy(&mut self, work: &mut Work<'_>) {
         self.sort();
         while self.attempts.len() > work.limits.attempts.max(1) {
-            self.attempts.remove(0);
+            let dropped = self.attempts.remove(0);
+            work.ended(&dropped, AttemptEnd::Limit);
             work.scene.dropped();
         }
     }
@@ -371,11 +387,13 @@ impl Key {
             work.floor = floor;
             if machine.is_wide() {
                 self.timer_of_ways(index, &mut work);
-                continue;
+            } else {
+                self.timer(index, &mut work);
+                self.wait(&mut work);
+                self.tidy(&mut work);
             }
-            self.timer(index, &mut work);
-            self.wait(&mut work);
-            self.tidy(&mut work);
+            let at = work.at;
+            work.scene.rests(&self.attempts, at);
         }
     }
 
@@ -406,6 +424,7 @@ impl Key {
             Fate::Broken | Fate::Expired => {
                 if let Some(index) = self.attempts.iter().position(|a| a.made == made) {
                     let attempt = self.attempts.remove(index);
+                    work.ended(&attempt, AttemptEnd::Expired);
                     self.tell_timeout(&attempt, work);
                 }
             }

@@ -6,12 +6,14 @@ mod model;
 mod nested;
 mod ways;
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use tidegate_proto::pattern::{Contiguity, OnBreak, Reuse};
 
 use super::{
-    Alias, Copies, Drops, Fit, Found, Key, KeyLimits, Machine, Node, NodeKind, Scene, Taken,
-    TakenRow, Test,
+    Alias, Attempt, AttemptEnd, Copies, Drops, Fit, Found, Key, KeyLimits, Machine, Node, NodeKind,
+    Scene, Taken, TakenRow, Test,
 };
 use again::{Again, Every, Ways};
 use model::{Item, Model, What};
@@ -22,6 +24,24 @@ struct Letters {
     now: (char, i64),
     told: Vec<(Vec<i64>, i64)>,
     dropped: usize,
+    /// Numbers of the attempts that were said to have ended.
+    ended: BTreeSet<u64>,
+    /// Attempts that have rows and live.
+    living: BTreeSet<u64>,
+}
+
+impl Letters {
+    /// An attempt that is gone was said to have ended.
+    fn settle(&mut self, key: &Key) {
+        let all: BTreeSet<u64> = key.attempts().iter().map(|one| one.made).collect();
+        let gone: Vec<_> = self.living.difference(&all).copied().collect();
+        assert!(
+            gone.iter().all(|made| self.ended.contains(made)),
+            "{gone:?}"
+        );
+        let begun = key.attempts().iter().filter(|one| !one.rows.is_empty());
+        self.living = begun.map(|one| one.made).collect();
+    }
 }
 
 impl Scene for Letters {
@@ -52,6 +72,9 @@ impl Scene for Letters {
     }
     fn dropped_way(&mut self) {
         self.dropped += 1;
+    }
+    fn ended(&mut self, attempt: &Attempt, _: AttemptEnd, _: i64) {
+        self.ended.insert(attempt.made);
     }
 }
 
@@ -161,12 +184,15 @@ fn run(machine: &Machine, rows: &[(char, i64)], limits: KeyLimits) -> Letters {
     for row in rows {
         scene.now = *row;
         key.time(machine, row.1, limits, &mut scene);
+        scene.settle(&key);
         key.row(machine, row.1, limits, &mut scene);
+        scene.settle(&key);
         // What a snapshot keeps is all there is.
         let bytes = postcard::to_stdvec(&key).unwrap();
         key = postcard::from_bytes(&bytes).unwrap();
     }
     key.time(machine, 1_000_000, limits, &mut scene);
+    scene.settle(&key);
     scene
 }
 

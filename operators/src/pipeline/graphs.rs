@@ -1,6 +1,7 @@
 //! [`GraphUnit`]: one running graph rule: rows as they arrive, a sheet per task, timers.
 
 mod change;
+pub(crate) mod seen;
 mod tell;
 
 pub(crate) use self::change::push_all;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_proto::{EventRef, Names, Outcome, Severity, Trigger, Value};
 
+use self::seen::GraphWatch;
 use self::tell::{Moment, Theatre};
 use super::cells::Cursor;
 use super::filter;
@@ -52,6 +54,8 @@ pub(crate) struct GraphUnit {
     pub(crate) plan: Arc<Plan>,
     pub(crate) graph: Arc<GraphPlan>,
     pub(crate) state: GraphState,
+    /// A task that somebody watches.
+    pub(crate) seen: Option<Box<GraphWatch>>,
 }
 
 /// Vectors used again by every call.
@@ -88,6 +92,7 @@ impl GraphUnit {
             plan: Arc::clone(plan),
             graph: Arc::clone(graph),
             state,
+            seen: None,
         }
     }
 

@@ -4,6 +4,7 @@ mod alarm;
 mod change;
 mod intake;
 mod pick;
+mod seen;
 mod tell;
 
 pub(crate) use self::change::push_all;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_proto::{EventBatch, EventRef, Names, Outcome, Trigger, Value};
 use tidegate_scripts::Column;
 
+use self::seen::PatternWatch;
 use self::tell::{Book, Theatre};
 use super::excess::Excesses;
 use super::group::{Push, Watch};
@@ -64,6 +66,8 @@ pub(crate) struct PatternUnit {
     pub(crate) plan: Arc<Plan>,
     pub(crate) pattern: Arc<PatternPlan>,
     pub(crate) state: PatternState,
+    /// A task that somebody watches.
+    pub(crate) seen: Option<Box<PatternWatch>>,
 }
 
 /// One step of one task's time.
@@ -140,6 +144,7 @@ impl PatternUnit {
             plan: Arc::clone(plan),
             pattern: Arc::clone(pattern),
             state,
+            seen: None,
         }
     }
 
@@ -307,6 +312,7 @@ impl PatternUnit {
             key.row(machine, step.at, limits, &mut theatre);
         }
         if judged {
+            theatre.see(key.attempts(), step.at);
             theatre.keep_values();
         }
         if clears {

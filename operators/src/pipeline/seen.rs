@@ -6,10 +6,27 @@ use std::sync::Arc;
 
 use tidegate_proto::{EventRef, Timestamp, Value};
 
+use super::attempts::AttemptsSeen;
+use super::graphs::seen::GraphSeen;
 use super::judge::Scene;
 use super::steps::NO_POINT;
-use super::{Pipeline, Seat};
+use super::wide::seen::JoinSeen;
+use super::{Pipeline, Seat, View};
 use crate::plan::Plan;
+
+/// What a task shows of itself.
+#[derive(Clone, Debug, Default)]
+pub enum Inside {
+    /// Values: it is of a condition or of windows.
+    #[default]
+    Values,
+    /// Attempts of a pattern.
+    Attempts(AttemptsSeen),
+    /// Nodes and triggers of a graph.
+    Graph(GraphSeen),
+    /// Rows of a join that wait.
+    Join(JoinSeen),
+}
 
 /// What a task saw at one of its points.
 #[derive(Clone, Debug)]
@@ -24,6 +41,12 @@ pub struct Sighting {
     pub group: Arc<str>,
     /// Start and end of a window as printed.
     pub window: Option<(Timestamp, Timestamp)>,
+    /// What it is made of.
+    pub inside: Inside,
+    /// Times of what a pattern or graph has told there.
+    pub told: Vec<Timestamp>,
+    /// Whether only the state is known, not what made it.
+    pub partial: bool,
     /// Values by place of a condition; of a window by columns of `by`, then of `emit`.
     pub(crate) values: Vec<Value>,
     /// What `having` asks for, in the order of its slots.
@@ -32,6 +55,32 @@ pub struct Sighting {
     pub(crate) rows: BTreeMap<usize, u64>,
     /// Newest row that carried the metric of a place, with its number among the points.
     pub(crate) newest: BTreeMap<usize, (u64, EventRef)>,
+}
+
+impl Sighting {
+    /// Whether it is of more than conditions and windows.
+    #[must_use]
+    pub const fn is_inside(&self) -> bool {
+        !matches!(self.inside, Inside::Values)
+    }
+
+    /// Without values.
+    pub(crate) fn of(plan: Arc<Plan>, at: i64, inside: Inside) -> Self {
+        Self {
+            plan,
+            at: Timestamp(at),
+            cause: None,
+            group: Arc::from(""),
+            window: None,
+            inside,
+            told: Vec::new(),
+            partial: false,
+            values: Vec::new(),
+            asked: Vec::new(),
+            rows: BTreeMap::new(),
+            newest: BTreeMap::new(),
+        }
+    }
 }
 
 /// Values as of one point, before it is known which row made it.
@@ -105,15 +154,11 @@ impl Seen {
                 }
             }
             self.done.push(Sighting {
-                plan: Arc::clone(&self.plan),
-                at: Timestamp(look.at),
                 cause,
-                group: Arc::from(""),
-                window: None,
                 values: look.values,
-                asked: Vec::new(),
                 rows: look.rows,
                 newest: self.newest.clone(),
+                ..Sighting::of(Arc::clone(&self.plan), look.at, Inside::Values)
             });
         }
     }
@@ -122,16 +167,15 @@ impl Seen {
     pub(crate) fn window(&mut self, window: WindowSeen) {
         let mut rows = BTreeMap::new();
         rows.insert(0, window.rows);
+        let end = window.bounds.1.0;
         self.done.push(Sighting {
-            plan: Arc::clone(&self.plan),
-            at: window.bounds.1,
             cause: window.cause,
             group: window.group,
             window: Some(window.bounds),
             values: window.columns,
             asked: window.asked,
             rows,
-            newest: BTreeMap::new(),
+            ..Sighting::of(Arc::clone(&self.plan), end, Inside::Values)
         });
     }
 }
@@ -147,23 +191,72 @@ pub(crate) struct WindowSeen {
     pub(crate) cause: Option<EventRef>,
 }
 
+/// Which task somebody asks about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Number of its resource.
+    pub resource: u32,
+    /// Id of its resource, or key of a task that is of no single one; empty: it has none.
+    pub key: Arc<str>,
+    /// Most attempts of a pattern, and rows of a join, that are told.
+    pub most: usize,
+}
+
 /// Which task is watched, and what it saw under plans that are gone.
 #[derive(Debug)]
 pub(crate) struct Watched {
     rule: Arc<str>,
-    resource: u32,
+    subject: Subject,
     done: Vec<Sighting>,
 }
 
 impl Pipeline {
     /// From now on notes what the rule's task of a resource sees; [`Pipeline::sightings`] hands it over.
-    pub fn watch(&mut self, rule: &str, resource: u32) {
+    pub fn watch(&mut self, rule: &str, subject: Subject) {
         self.watched = Some(Box::new(Watched {
             rule: Arc::from(rule),
-            resource,
+            subject,
             done: Vec::new(),
         }));
         self.watch_again();
+    }
+
+    /// How the watched task of a pattern or graph stands, whatever was seen of it.
+    #[must_use]
+    pub fn sight(&self, view: &dyn View) -> Option<Sighting> {
+        let watched = self.watched.as_ref()?;
+        let Subject { resource, most, .. } = watched.subject;
+        let (plan, inside) = match *self.rules.get(&watched.rule)? {
+            Seat::Pattern(at) => {
+                let unit = self.patterns.get(at)?.as_ref()?;
+                (&unit.plan, unit.sight(resource, most)?)
+            }
+            Seat::Graph(at) => {
+                let unit = self.graphs.get(at)?.as_ref()?;
+                (&unit.plan, unit.sight(resource)?)
+            }
+            Seat::Wide(at) => return self.wides.get(at)?.as_ref()?.sight(view),
+            Seat::Condition { .. } | Seat::Window(_) => return None,
+        };
+        let at = self.active(&watched.rule, resource)?.watermark?;
+        let mut sighting = Sighting::of(Arc::clone(plan), at.0, inside);
+        sighting.partial = true;
+        Some(sighting)
+    }
+
+    /// Whether this very task is watched.
+    pub(crate) fn watches(&self, rule: &str, subject: &Subject) -> bool {
+        let watched = self.watched.as_ref();
+        watched.is_some_and(|own| own.rule.as_ref() == rule && own.subject == *subject)
+    }
+
+    /// Nobody asks any more.
+    pub(crate) fn unwatch(&mut self) {
+        if let Some(watched) = &mut self.watched {
+            watched.rule = Arc::from("");
+        }
+        self.watch_again();
+        self.watched = None;
     }
 
     /// What the watched task saw since it was last asked, in the order of its time.
@@ -175,9 +268,38 @@ impl Pipeline {
 
     /// Finds the task where it is now, after a change of rules.
     pub(crate) fn watch_again(&mut self) {
-        let Some(watched) = self.watched.as_mut() else {
+        let Some(mut watched) = self.watched.take() else {
             return;
         };
+        let seat = self.rules.get(&watched.rule).copied();
+        self.watch_values(&mut watched, seat);
+        let Subject { resource, most, .. } = watched.subject;
+        for (index, unit) in self.patterns.iter_mut().enumerate() {
+            let Some(unit) = unit else { continue };
+            if let Some(seen) = &mut unit.seen {
+                watched.done.append(&mut seen.done);
+            }
+            let here = matches!(seat, Some(Seat::Pattern(at)) if at == index);
+            unit.watch(here.then_some(resource), most);
+        }
+        for (index, unit) in self.graphs.iter_mut().enumerate() {
+            let Some(unit) = unit else { continue };
+            if let Some(seen) = &mut unit.seen {
+                watched.done.append(&mut seen.done);
+            }
+            let here = matches!(seat, Some(Seat::Graph(at)) if at == index);
+            unit.watch(here.then_some(resource));
+        }
+        for (index, unit) in self.wides.iter_mut().enumerate() {
+            let Some(unit) = unit else { continue };
+            let here = matches!(seat, Some(Seat::Wide(at)) if at == index);
+            let done = unit.watch(here.then_some(&watched.subject));
+            watched.done.extend(done);
+        }
+        self.watched = Some(watched);
+    }
+
+    fn watch_values(&mut self, watched: &mut Watched, seat: Option<Seat>) {
         for group in self.groups.iter_mut().flatten() {
             if let Some(seen) = &mut group.state.sight.seen {
                 watched.done.append(&mut seen.done);
@@ -188,7 +310,7 @@ impl Pipeline {
                 watched.done.append(&mut seen.done);
             }
         }
-        let (seat, resource) = (self.rules.get(&watched.rule).copied(), watched.resource);
+        let resource = watched.subject.resource;
         for (index, group) in self.groups.iter_mut().enumerate() {
             let Some(group) = group else { continue };
             let plan = match seat {

@@ -169,6 +169,7 @@ impl Plans {
             plan: Arc::clone(plan),
             pattern: Arc::clone(pattern),
             state,
+            seen: None,
         })
     }
 }
@@ -183,6 +184,7 @@ impl Plans {
             plan: Arc::clone(plan),
             graph: Arc::clone(graph),
             state,
+            seen: None,
         })
     }
 

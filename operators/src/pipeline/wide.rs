@@ -14,6 +14,7 @@ mod links;
 mod moved;
 mod regroup;
 mod saved;
+pub(crate) mod seen;
 mod shares;
 
 pub(crate) use self::intake::push_all;
@@ -32,6 +33,7 @@ use self::keyed::Keyed;
 use self::least::{Least, Member, Reign, Standing};
 use self::links::Links;
 use super::members::Members;
+use super::seen::Subject;
 use super::sight::{Gaze, Sight};
 use super::steps::{Blame, Cause};
 use super::unit::{Tale, line};
@@ -151,6 +153,8 @@ pub(crate) struct WideUnit {
     engine: Engine,
     /// Most keys of a pattern over everything.
     most_keys: usize,
+    /// Somebody asks about a task.
+    wanted: Option<Subject>,
 }
 
 /// Vectors used again by every call.

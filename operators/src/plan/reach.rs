@@ -12,6 +12,18 @@ pub enum Reach {
 }
 
 impl Plan {
+    /// Whether its tasks are of no single resource: one task, or one for each key.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        match &self.body {
+            PlanBody::Wide(wide) => wide.everything && !wide.joins_resources(),
+            PlanBody::Condition(_)
+            | PlanBody::Window(_)
+            | PlanBody::Pattern(_)
+            | PlanBody::Graph(_) => false,
+        }
+    }
+
     /// Whose rows the rule's tasks read.
     #[must_use]
     pub fn reach(&self) -> Reach {

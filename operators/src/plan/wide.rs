@@ -110,6 +110,14 @@ pub(crate) struct WidePlan {
 }
 
 impl WidePlan {
+    /// Whether it is a join of rows of one resource each: its tasks are named after resources.
+    pub(crate) fn joins_resources(&self) -> bool {
+        let WideEngine::Join(join) = &self.engine else {
+            return false;
+        };
+        join.sides.iter().all(|side| side.keys.is_empty())
+    }
+
     /// How far back values are kept for rows that come below the watermark, if there may be such rows.
     pub(crate) fn horizon(&self) -> Option<i64> {
         let WideEngine::Inner(plan) = &self.engine else {

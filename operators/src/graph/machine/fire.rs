@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use smallvec::SmallVec;
 use tidegate_proto::graph::GraphTarget;
 
-use super::{Count, Machine, Scene};
+use super::{Count, Machine, Scene, Verdict};
 use crate::graph::sheet::{SeenRow, Sheet};
 use crate::plan::graph::{CuePlan, GraphPlan, TriggerPlan};
 
@@ -19,64 +19,79 @@ impl<S: Scene> Machine<'_, S> {
         let mut firings: Vec<(usize, &TriggerPlan)> = Vec::new();
         for (index, trigger) in plan.triggers.iter().enumerate() {
             let connected = part(&trigger.from).is_some_and(|part| parts.contains(&part));
-            if connected && self.holds(trigger, ran) {
-                firings.push((index, trigger));
+            if !connected {
+                continue;
+            }
+            match self.judge(trigger, ran) {
+                Verdict::Fired => firings.push((index, trigger)),
+                verdict => self.scene.looked(index, verdict),
             }
         }
+        self.scene.evaluates(self.sheet, &parts);
         let sheet = &mut *self.sheet;
         sheet.previous.clone_from(&sheet.certain);
         self.record(at, false, &parts);
         for (index, trigger) in firings {
             for target in &trigger.to {
-                self.fire(at, (index, trigger), *target, fired);
+                let verdict = self.fire(at, (index, trigger), *target, fired);
+                self.scene.looked(index, verdict);
             }
         }
     }
 
-    /// Whether a trigger fires.
-    fn holds(&mut self, trigger: &TriggerPlan, ran: &BTreeSet<usize>) -> bool {
+    /// Whether a trigger fires, or the reason of the first thing that it looks for.
+    fn judge(&mut self, trigger: &TriggerPlan, ran: &BTreeSet<usize>) -> Verdict {
         let from = trigger.from;
         if !self.plan.net.is_complete(from, &self.sheet.certain) {
-            return false;
+            return Verdict::FullObservation;
         }
+        let mut verdict = None;
+        for cue in &trigger.on {
+            let said = self.cue(cue, from, ran);
+            if said == Verdict::Fired || verdict.is_none() {
+                verdict = Some(said);
+            }
+        }
+        verdict.unwrap_or(Verdict::NoChange)
+    }
+
+    fn cue(&mut self, cue: &CuePlan, from: usize, ran: &BTreeSet<usize>) -> Verdict {
         let now = self.sheet.certain.get(from).copied().flatten();
         let before = self.sheet.previous.get(from).copied().flatten();
-        let mut fires = false;
-        for cue in &trigger.on {
-            fires |= match cue {
-                CuePlan::State(states) => now.is_some_and(|now| states.contains(&now)),
-                CuePlan::Change { from, to } => {
-                    now.is_some()
-                        && now != before
-                        && (to.is_none() || *to == now)
-                        && (from.is_none() || *from == before)
-                }
-                CuePlan::Executed => ran.contains(&trigger.from),
-                CuePlan::Probability {
-                    state,
-                    than,
-                    limit,
-                    level,
-                    bit,
-                } => {
-                    let likely = self.sheet.likely(self.plan, from);
-                    let likely = likely.and_then(|of| of.get(usize::from(*state)).copied());
-                    match likely {
-                        None => {
-                            self.scene.count(Count::Contradiction);
-                            false
-                        }
-                        Some(p) => {
-                            let holds = than.holds(p, *limit);
-                            let bit = self.sheet.bits.get_mut(*bit);
-                            let was = bit.is_some_and(|bit| std::mem::replace(bit, holds));
-                            holds && (*level || !was)
-                        }
-                    }
-                }
-            };
+        let fires = match cue {
+            CuePlan::Executed if ran.contains(&from) => true,
+            CuePlan::Executed => return Verdict::NotRun,
+            CuePlan::State(_) | CuePlan::Change { .. } if now.is_none() => {
+                return Verdict::NotCertain;
+            }
+            CuePlan::State(states) => now.is_some_and(|now| states.contains(&now)),
+            CuePlan::Change { from, to } => {
+                now != before && (to.is_none() || *to == now) && (from.is_none() || *from == before)
+            }
+            CuePlan::Probability {
+                state,
+                than,
+                limit,
+                level,
+                bit,
+            } => {
+                let likely = self.sheet.likely(self.plan, from);
+                let likely = likely.and_then(|of| of.get(usize::from(*state)).copied());
+                let Some(p) = likely else {
+                    self.scene.count(Count::Contradiction);
+                    return Verdict::NotCertain;
+                };
+                let holds = than.holds(p, *limit);
+                let bit = self.sheet.bits.get_mut(*bit);
+                let was = bit.is_some_and(|bit| std::mem::replace(bit, holds));
+                holds && (*level || !was)
+            }
+        };
+        if fires {
+            Verdict::Fired
+        } else {
+            Verdict::NoChange
         }
-        fires
     }
 
     /// Tells states that have changed, and those that are told after every evaluation of their part.
@@ -108,13 +123,17 @@ impl<S: Scene> Machine<'_, S> {
         (index, trigger): (usize, &TriggerPlan),
         target: GraphTarget,
         fired: &mut BTreeSet<usize>,
-    ) {
+    ) -> Verdict {
         let last = self.sheet.fired.get(&target);
         let soon = last.is_some_and(|last| at.saturating_sub(*last) < trigger.at_most_every);
         let spent = trigger.once && self.sheet.spent.contains(&(index, target));
         if soon || spent {
             self.scene.count(Count::Throttled);
-            return;
+            return if spent {
+                Verdict::Once
+            } else {
+                Verdict::Throttled
+            };
         }
         self.sheet.fired.insert(target, at);
         if trigger.once {
@@ -133,6 +152,7 @@ impl<S: Scene> Machine<'_, S> {
                 fired.insert(node);
             }
         }
+        Verdict::Fired
     }
 }
 

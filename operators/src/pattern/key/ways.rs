@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::leave::{copy_of, dropped_by};
-use super::{Attempt, Copies, Fate, Key, Work};
+use super::{Attempt, AttemptEnd, Copies, Fate, Key, Work};
 
 /// What becomes of the ways of one attempt.
 #[derive(Default)]
@@ -159,6 +159,9 @@ impl Key {
             return;
         }
         work.broke |= broken;
+        if let Some(gone) = band.gone.as_ref().filter(|_| broken) {
+            work.ended(gone, AttemptEnd::Broken);
+        }
         self.leave_of(&mut band, fate, work);
         self.keep(band, done, work);
     }
@@ -171,6 +174,9 @@ impl Key {
             let first = band.lives.first();
             if band.done.is_empty() && first.is_some_and(|way| work.heads(way)) {
                 work.anew = Some(false);
+            }
+            if let Some(way) = band.lives.first() {
+                work.ended(way, AttemptEnd::Limit);
             }
             band.lives.clear();
         }
@@ -223,7 +229,13 @@ impl Key {
             let told = self.finish(&way, work);
             if told {
                 let dropped = dropped_by(work.machine.drops, &way);
-                done.retain(|other| !dropped(other));
+                done.retain(|other| {
+                    let drop = dropped(other);
+                    if drop {
+                        work.ended(other, AttemptEnd::Skipped);
+                    }
+                    !drop
+                });
             }
         }
     }
@@ -309,6 +321,7 @@ impl Key {
             && count > work.limits.attempts.max(1)
         {
             let made = first.made;
+            work.ended(first, AttemptEnd::Limit);
             self.attempts.retain(|attempt| attempt.made != made);
             work.scene.dropped();
             count -= 1;
@@ -332,6 +345,9 @@ impl Key {
                 Entry::Occupied(place) => *place.get() == attempt.made,
             };
             head |= !stays && work.heads(attempt);
+            if !stays {
+                work.ended(attempt, AttemptEnd::Skipped);
+            }
             stays
         });
         if head && !self.stopped && !self.attempts.iter().any(|attempt| work.heads(attempt)) {
@@ -429,6 +445,7 @@ impl Key {
         }
         self.leave_of(&mut band, Fate::Expired, work);
         if let Some(way) = &band.gone {
+            work.ended(way, AttemptEnd::Expired);
             self.tell_timeout(way, work);
         }
     }

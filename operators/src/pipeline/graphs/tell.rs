@@ -1,11 +1,13 @@
 //! What a graph asks and says: formulas of nodes, firings with their texts, alarms, states, errors.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Severity, Trigger, Value};
 
+use super::seen::GraphWatch;
 use super::{GraphState, GraphUnit};
-use crate::graph::machine::{Count, Run, Scene};
+use crate::graph::machine::{Count, Run, Scene, Verdict};
 use crate::graph::sheet::Sheet;
 use crate::pipeline::View;
 use crate::pipeline::sight::{Gaze, Row};
@@ -33,6 +35,8 @@ pub(super) struct Theatre<'a> {
     out: &'a mut Vec<Outcome>,
     /// The time as of which the gaze is.
     looked: Option<i64>,
+    /// Somebody watches this task.
+    seen: Option<&'a mut GraphWatch>,
 }
 
 /// Where a formula of a node stands.
@@ -84,6 +88,10 @@ impl<'a> Theatre<'a> {
             gaze,
             out,
             looked: None,
+            seen: unit
+                .seen
+                .as_deref_mut()
+                .filter(|seen| seen.resource == moment.resource),
         }
     }
 
@@ -309,6 +317,9 @@ impl Scene for Theatre<'_> {
         else {
             return;
         };
+        if let Some(seen) = &mut self.seen {
+            seen.fired();
+        }
         let state = sheet.certain.get(from).copied().flatten();
         let values = vec![
             (Arc::from("fired"), Value::Text(Arc::clone(&own.name))),
@@ -364,10 +375,29 @@ impl Scene for Theatre<'_> {
         let message = format!("loop: too many {what} at one time, the rest of the row is dropped");
         self.fail(at, &message);
     }
+
+    fn looked(&mut self, trigger: usize, verdict: Verdict) {
+        if let Some(seen) = &mut self.seen {
+            seen.looked(trigger, verdict);
+        }
+    }
+
+    fn evaluates(&mut self, sheet: &Sheet, parts: &BTreeSet<usize>) {
+        if let Some(seen) = &mut self.seen {
+            seen.evaluates(&self.graph, sheet, parts);
+        }
+    }
+
+    fn rests(&mut self, sheet: &mut Sheet, at: i64, by_row: bool) {
+        if let Some(seen) = &mut self.seen {
+            let cause = self.moment.event.clone().filter(|_| by_row);
+            seen.rests(&self.graph, sheet, (at, cause));
+        }
+    }
 }
 
 /// A probability in billionths: one and nothing are whole.
-fn chance(billionths: u64) -> Value {
+pub(super) fn chance(billionths: u64) -> Value {
     match billionths {
         0 => Value::Int(0),
         1_000_000_000 => Value::Int(1),

@@ -7,8 +7,9 @@ use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Timestamp, Valu
 use tidegate_scripts::{AliasField, AliasPick, Column};
 
 use super::pick::aggregate;
+use super::seen::PatternWatch;
 use super::{Event, PatternScratch, PatternState, PatternUnit, Step, value_at};
-use crate::pattern::{Fit, Found, Machine, Scene, Taken, TakenRow, Test};
+use crate::pattern::{Attempt, AttemptEnd, Fit, Found, Machine, Scene, Taken, TakenRow, Test};
 use crate::pipeline::excess::Limit;
 use crate::pipeline::steps::{Blame, Cause};
 use crate::pipeline::unit::{Tale, line};
@@ -43,6 +44,8 @@ pub(super) struct Theatre<'a> {
     pub(super) matched: bool,
     /// What tests over bound rows said, for one attempt.
     known: Vec<(Test, Fit)>,
+    /// Somebody watches this task.
+    pub(super) seen: Option<&'a mut PatternWatch>,
 }
 
 fn event(step: &Step, book: &Book<'_>) -> EventRef {
@@ -79,6 +82,10 @@ impl<'a> Theatre<'a> {
             between: false,
             matched: false,
             known: Vec::new(),
+            seen: unit
+                .seen
+                .as_deref_mut()
+                .filter(|seen| seen.resource == step.resource),
         }
     }
 
@@ -328,6 +335,7 @@ impl Scene for Theatre<'_> {
                 last = Some(taken.order);
             }
         }
+        self.see_match(found.at);
         if !found.timeout {
             self.matched = true;
             self.raise(found, &cause, &texts);
@@ -349,6 +357,14 @@ impl Scene for Theatre<'_> {
     fn dropped_way(&mut self) {
         self.counters().ways_dropped += 1;
         self.tell_limit(Limit::Ways);
+    }
+
+    fn ended(&mut self, attempt: &Attempt, how: AttemptEnd, at: i64) {
+        self.see_end(attempt, how, at);
+    }
+
+    fn rests(&mut self, attempts: &[Attempt], at: i64) {
+        self.see(attempts, at);
     }
 }
 

@@ -101,6 +101,7 @@ impl WideUnit {
             state,
             engine,
             most_keys: settings.limits.groups,
+            wanted: None,
         };
         unit.fill(change);
         for resource in 0..view.resources() {

@@ -309,7 +309,7 @@ impl WideUnit {
                     self.pass_keys(water, record, view, scratch);
                 }
                 Engine::Inner(_) => scratch.delivery.time(task, water, record),
-                Engine::Join(join) => join.pass(water, record),
+                Engine::Join(join) => join.pass(water, record, view),
             }
         }
     }

@@ -9,6 +9,7 @@ use tidegate_scripts::Column;
 
 use super::Taken;
 use super::intake::trigger;
+use super::seen::JoinWatch;
 use crate::join::{Coming, Findings, JoinKey, JoinRow, JoinRules, Joined, Pair};
 use crate::pipeline::keys::{escaped, identity};
 use crate::pipeline::members::{Members, matches};
@@ -26,7 +27,7 @@ const SIDES: [bool; 2] = [true, false];
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct JoinedSaved {
     members: [Members; 2],
-    joined: Joined,
+    pub(super) joined: Joined,
     /// Rows so far.
     number: u64,
     counters: TaskCounters,
@@ -37,10 +38,12 @@ pub(crate) struct JoinedSaved {
 /// A join at work.
 #[derive(Debug)]
 pub(crate) struct JoinedState {
-    plan: Arc<JoinPlan>,
-    rules: JoinRules,
+    pub(super) plan: Arc<JoinPlan>,
+    pub(super) rules: JoinRules,
     pub(super) saved: JoinedSaved,
-    found: Findings,
+    pub(super) found: Findings,
+    /// A task that somebody watches.
+    pub(super) seen: Option<Box<JoinWatch>>,
     /// What failed, at which time, by which record.
     faults: Vec<(String, i64, u32)>,
 }
@@ -100,6 +103,7 @@ impl JoinedState {
             plan: Arc::clone(plan),
             saved,
             found: Findings::default(),
+            seen: None,
             faults: Vec::new(),
         }
     }
@@ -180,15 +184,27 @@ impl JoinedState {
                 water,
                 record,
             };
+            let seen = self
+                .seen
+                .is_some()
+                .then(|| (key.clone(), row.event.clone()));
+            let (at, found) = (row.time, self.found());
             let joined = &mut self.saved.joined;
             joined.take(&self.rules, (key, row), coming, &mut self.found);
+            if let Some((key, event)) = seen {
+                self.see((Some(&key), found), (at, Some(event)), view);
+            }
         }
     }
 
     /// Lets time pass.
-    pub(super) fn pass(&mut self, water: i64, record: u32) {
+    pub(super) fn pass(&mut self, water: i64, record: u32, view: &dyn View) {
+        let found = self.found();
         let joined = &mut self.saved.joined;
         joined.pass(&self.rules, water, record, &mut self.found);
+        if self.seen.is_some() {
+            self.see((None, found), (water, None), view);
+        }
     }
 
     /// Whether a stream's `where` lets a row pass: it sees what the row itself carries, as the pair will.
@@ -406,7 +422,12 @@ fn of_row(source: &JoinSource, row: &JoinRow, view: &dyn View) -> Value {
     }
 }
 
-fn of_pair(source: &JoinSource, pair: &Pair, columns: &[Value], view: &dyn View) -> Value {
+pub(super) fn of_pair(
+    source: &JoinSource,
+    pair: &Pair,
+    columns: &[Value],
+    view: &dyn View,
+) -> Value {
     match source {
         JoinSource::Row(left, asked) => {
             let row = if *left { &pair.left } else { &pair.right };

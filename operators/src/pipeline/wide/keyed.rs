@@ -59,6 +59,12 @@ impl Keyed {
         self.due.first().map_or(IDLE, |(due, _)| *due)
     }
 
+    /// The number of a key as it is printed.
+    pub(super) fn find(&self, text: &str) -> Option<u32> {
+        let found = self.texts.iter().position(|known| known.as_ref() == text);
+        found.and_then(|number| u32::try_from(number).ok())
+    }
+
     /// How many keys there are.
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.texts.len()).unwrap_or(u32::MAX)
@@ -113,6 +119,7 @@ impl WideUnit {
         };
         match key {
             Some(key) => {
+                self.watch_key(key);
                 self.state.keyed.touched.insert(key);
             }
             None => {

@@ -61,6 +61,7 @@ impl WideUnit {
             state: saved.state,
             engine,
             most_keys: settings.limits.groups,
+            wanted: None,
         })
     }
 }
