@@ -71,6 +71,9 @@ impl PatternWatch {
 impl Theatre<'_> {
     /// Notes how an attempt ended.
     pub(super) fn see_end(&mut self, attempt: &Attempt, how: AttemptEnd, at: i64) {
+        if self.seen.is_none() {
+            return;
+        }
         let by = (!self.between).then(|| self.event());
         let Some(seen) = &mut self.seen else { return };
         seen.count += 1;
@@ -97,6 +100,9 @@ impl Theatre<'_> {
 
     /// Notes how the attempts stand.
     pub(super) fn see(&mut self, living: &[Attempt], at: i64) {
+        if self.seen.is_none() {
+            return;
+        }
         let cause = (!self.between).then(|| self.event());
         let Some(seen) = &mut self.seen else { return };
         let inside = Inside::Attempts(seen.attempts(&self.pattern, living));
