@@ -140,18 +140,25 @@ impl Why {
                 firings.push(firing);
             }
         }
-        firings.sort_by_key(|firing| firing.time);
-        let mut firings = firings.into_iter().peekable();
         let sightings = shard.sightings();
+        let rows: Vec<SeenRow> = sightings
+            .iter()
+            .map(|seen| {
+                (
+                    seen.at,
+                    seen.cause.as_ref().map(|row| shard.cause_name(row)),
+                )
+            })
+            .collect();
+        firings.sort_by_key(|firing| (firing.time, firing.place(&rows)));
+        let mut firings = firings.into_iter().peekable();
         let quiet = firings.peek().is_none() && sightings.is_empty();
-        for sighting in sightings {
+        for (place, sighting) in sightings.into_iter().enumerate() {
             if self.is_of_another(&sighting) {
                 continue;
             }
-            let cause = sighting.cause.as_ref().map(|cause| shard.cause_name(cause));
-            while let Some(firing) =
-                firings.next_if(|firing| firing.is_before(&sighting, cause.as_deref()))
-            {
+            let ahead = rows.get(place..).unwrap_or_default();
+            while let Some(firing) = firings.next_if(|firing| firing.is_before(&sighting, ahead)) {
                 self.fire(firing);
             }
             let (window, told) = (sighting.window, sighting.told.clone());
@@ -311,15 +318,30 @@ impl Firing {
         self.window.is_some() && self.window == window && of_group
     }
 
-    /// Whether it was told before a point was seen: by a timer, which comes before a row of its own time.
-    fn is_before(&self, seen: &Sighting, cause: Option<&str>) -> bool {
+    /// Where the row that made it stands among those that were seen.
+    fn place(&self, rows: &[SeenRow]) -> Option<usize> {
+        rows.iter().position(|row| self.is_by(row))
+    }
+
+    fn is_by(&self, (at, row): &SeenRow) -> bool {
+        let named = || row.as_ref().is_some_and(|row| self.cause.contains(row));
+        *at == self.time && named()
+    }
+
+    /// Whether it was told before a point was seen, the first of those ahead: by a timer, which comes before a row of its own time.
+    fn is_before(&self, seen: &Sighting, ahead: &[SeenRow]) -> bool {
         if seen.is_inside() {
             return self.time < seen.at && !seen.told.contains(&self.time);
         }
-        let other = || cause.is_some_and(|cause| self.cause.iter().all(|known| known != cause));
-        self.window.is_none() && (self.time < seen.at || (self.time == seen.at && other()))
+        let comes = || ahead.iter().any(|row| self.is_by(row));
+        let by_row = seen.cause.is_some();
+        let earlier = self.time < seen.at || (self.time == seen.at && by_row && !comes());
+        self.window.is_none() && earlier
     }
 }
+
+/// Time of a point, and its row as results name it.
+type SeenRow = (Timestamp, Option<String>);
 
 /// What a shard knows of a rule and a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

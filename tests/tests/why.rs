@@ -98,6 +98,148 @@ async fn why_gives_one_answer_from_wherever_the_history_is_played() {
     engine.stop().await.unwrap();
 }
 
+const ANY: &str =
+    r#"{"kind":"Rule","name":"any","order":"time","when":"avg(t, \"5s\") > 50.0 && load > 1.0"}"#;
+const DIFF: &str = r#"{"kind":"Rule","name":"diff","for":"b1","inputs":{"other":{"resource":"b2","metric":"t"}},"when":"t - other > 5.0"}"#;
+const SUMS: &str = r#"{"kind":"Rule","name":"sums","by":{"l":"load"},"window":{"tumbling":"5s"},"emit":{"n":"count(t)"}}"#;
+const PAIRS: &str = r#"{"kind":"Rule","name":"pairs","order":"arrival","pattern":{"by":"order","within":"1m","steps":[{"o":"amount > 0.0"},{"p":"paid > 0.0"}]}}"#;
+const PAID: &str = r#"{"kind":"Rule","name":"paid","order":"arrival","join":{"streams":{"o":{"from":"shop"},"p":{"from":"bank"}},"on":[["o.order","p.order"]],"within":{"after":"5s"},"lateness":"5s"},"emit":{"order":"o.order"}}"#;
+
+/// An order of the shop, or what the bank says of one.
+fn order(of: &str, number: i64, second: i64) -> (String, String) {
+    let time = BEGIN + second * 1_000;
+    let said = if of == "shop" { "amount" } else { "paid" };
+    let body = format!(
+        r#"{{"resource":"{of}","time":{time},"id":"{of}-{second}","values":{{"order":{number},"{said}":1}}}}"#
+    );
+    (of.to_owned(), body)
+}
+
+/// What `why` says once the home of a rule has come so far that it says a part.
+async fn told(engine: &Inside, rule: &str, task: &str, part: &str) -> String {
+    for _ in 0..500 {
+        engine.until(|_| true).await.unwrap();
+        let said = ask(engine, rule, task, None).await;
+        if said.contains(part) {
+            return said;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("never {part}: {}", ask(engine, rule, task, None).await);
+}
+
+fn has(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part}\nin {said}");
+    }
+}
+
+async fn conditions_and_windows(engine: &Inside) {
+    // Of the 14 rows in (26 s, 31 s] up to that of b2 nine are 40 and five are 70.
+    let fired = told(engine, "any", "any", r#""answer":"fired""#).await;
+    has(
+        &fired,
+        &[
+            r#"{"answer":"fired","rule":"any","revision":1,"task":"any","time":"2026-01-01T00:00:31.000Z","kind":"raised""#,
+            r#""cause":["b2-31"],"decided":"when.1""#,
+            r#""operands":[50.714285714285715,50],"rows":14,"cause":["b2-31"]}"#,
+        ],
+    );
+    assert_eq!(ask(engine, "any", "", None).await, fired);
+    has(
+        &ask(engine, "any", "any", Some(20)).await,
+        &[
+            r#""answer":"near_miss""#,
+            r#""decided":"when.1","first_false":{"path":"when.1""#,
+            r#""operands":[40,50],"missing_by":10,"rows":15"#,
+        ],
+    );
+    has(
+        &ask(engine, "diff", "b1", Some(20)).await,
+        &[
+            r#""answer":"near_miss","rule":"diff","revision":1,"task":"diff/b1","resource":"b1""#,
+            r#""formula":"t-other>5","value":false,"operands":[0,5],"missing_by":5"#,
+        ],
+    );
+    let slack = told(engine, "sums", "sums/1.5", r#""answer":"fired""#).await;
+    has(
+        &slack,
+        &[r#""path":"emit.n","formula":"count(t)","value":5"#],
+    );
+    has(
+        &ask(engine, "sums", "sums/3.0", Some(30)).await,
+        &[
+            r#""task":"sums/3.0","time":"2026-01-01T00:00:30.000Z","kind":"window""#,
+            r#""decided":"window","nodes":[{"path":"by.l","formula":"load","value":3"#,
+            r#"{"path":"emit.n","formula":"count(t)","value":10,"rows":10"#,
+        ],
+    );
+}
+
+async fn patterns_and_joins(engine: &Inside) {
+    let pair = told(engine, "pairs", "pairs/8.0", r#""answer":"fired""#).await;
+    has(
+        &pair,
+        &[
+            r#""task":"pairs/8.0","time":"2026-01-01T00:00:50.000Z","kind":"match""#,
+            r#""decided":"steps[1]","nodes":[{"path":"attempt","began":"2026-01-01T00:00:49.000Z","bound":{"o":["shop-49"],"p":["bank-50"]},"ended":"matched","by":"bank-50","at":"2026-01-01T00:00:50.000Z"}]"#,
+        ],
+    );
+    has(
+        &ask(engine, "pairs", "7.0", Some(44)).await,
+        &[
+            r#""bound":{"o":["shop-40"]},"waits_for":"steps[1]","until":"2026-01-01T00:01:40.001Z"}]"#,
+        ],
+    );
+    let joined = told(engine, "paid", "paid/8.0", r#""answer":"fired""#).await;
+    has(
+        &joined,
+        &[
+            r#""task":"paid/8.0","time":"2026-01-01T00:00:50.000Z","kind":"result""#,
+            r#""cause":["shop-49","bank-50"],"decided":"join.p""#,
+        ],
+    );
+    has(
+        &ask(engine, "paid", "paid/7.0", Some(48)).await,
+        &[
+            r#""answer":"near_miss""#,
+            r#""decided":"join.o","first_false":{"path":"join.o","value":false,"missing_by":"3s","cause":["shop-40"],"reason":"too_late","nearest":"bank-48","since":"2026-01-01T00:00:40.000Z","due":"2026-01-01T00:00:50.000Z"}"#,
+            r#"{"path":"join.p","value":false,"missing_by":"3s","cause":["bank-48"],"reason":"too_early","nearest":"shop-40""#,
+        ],
+    );
+    has(
+        &ask(engine, "paid", "paid/7.0", Some(44)).await,
+        &[r#"{"path":"join.o","value":false,"cause":["shop-40"],"reason":"no_row""#],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_answers_for_rules_over_several_resources() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = SetClock::at(BEGIN);
+    // In one shard rows come to the home in the order in which they were sent.
+    let mut config = settings(folder.path(), 1);
+    config.shard.snapshot_epochs = 8;
+    let engine = Inside::start(config, &clock).await.unwrap();
+    for rule in [ANY, DIFF, SUMS, PAIRS, PAID] {
+        engine.submit(rule).await.unwrap();
+    }
+    fill(&engine, &clock, 0..40).await;
+    clock.set(BEGIN + 50_000);
+    let orders = [
+        order("shop", 7, 40),
+        order("bank", 7, 48),
+        order("shop", 8, 49),
+        order("bank", 8, 50),
+    ];
+    engine.send(orders.to_vec()).await.unwrap();
+    engine.taken(124).await.unwrap();
+
+    conditions_and_windows(&engine).await;
+    patterns_and_joins(&engine).await;
+    engine.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rule_shows_its_parts_their_size_and_who_shares_them() {
     let folder = tempfile::tempdir().unwrap();

@@ -122,7 +122,7 @@ fn join(
     (seen, firing): (&Sighting, Option<&Firing>),
     speaker: &Speaker<'_>,
 ) -> Told {
-    let nodes = speaker.waits(join);
+    let nodes = speaker.waits(join, seen.at);
     let told: usize = join.sides.iter().map(|side| side.waits.len()).sum();
     let kept: usize = join.sides.iter().map(|side| side.rows).sum();
     let (decided, first_false) = if firing.is_some() {

@@ -197,12 +197,19 @@ impl Speaker<'_> {
         }
     }
 
-    /// Rows of a join that wait: the left ones, then the right ones.
-    pub(super) fn waits(&self, join: &JoinSeen) -> Vec<NodeAnswer> {
-        let sides = join.sides.iter();
+    /// Rows of a join that wait at a moment, the left ones, then the right ones. When those whose wait is over are let go depends on how
+    /// time was told, so they are left out.
+    pub(super) fn waits(&self, join: &JoinSeen, now: Timestamp) -> Vec<NodeAnswer> {
         let waits =
-            sides.flat_map(|side| side.waits.iter().map(|wait| self.wait(&side.name, wait)));
-        waits.collect()
+            |wait: &&WaitSeen| wait.lack.is_some() && wait.until.is_none_or(|until| until >= now);
+        let sides = join.sides.iter();
+        let all = sides.flat_map(|side| {
+            side.waits
+                .iter()
+                .filter(waits)
+                .map(|wait| (&side.name, wait))
+        });
+        all.map(|(name, wait)| self.wait(name, wait)).collect()
     }
 }
 
