@@ -7,6 +7,7 @@
 pub mod aggregate;
 mod along;
 mod anomaly;
+mod check;
 mod condition;
 pub mod exact;
 mod former;
@@ -23,6 +24,7 @@ mod watermark;
 pub mod why;
 pub mod window;
 
+pub use check::check;
 pub use graph::machine::Verdict;
 pub use pipeline::{
     ApplyReport, AttemptEnd, AttemptEnded, AttemptSeen, AttemptsSeen, GraphNodeSeen, GraphSeen,

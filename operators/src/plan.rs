@@ -135,12 +135,23 @@ impl Plan {
     /// Compiles a rule.
     ///
     /// # Errors
-    /// All problems of all formulas at once, in the order of the document.
+    /// All problems of all formulas at once, in the order of the document, each behind the name of the rule.
     pub fn compile(rule: &Rule) -> Result<Self, Issues> {
-        if wide::is_wide(rule) {
-            return wide::compile(rule);
-        }
-        Self::compile_own(rule)
+        let plan = if wide::is_wide(rule) {
+            wide::compile(rule)
+        } else {
+            Self::compile_own(rule)
+        };
+        plan.map_err(|mut issues| {
+            for issue in &mut issues {
+                issue.path = match issue.path.as_str() {
+                    "" => format!("rule {}", rule.name),
+                    path => format!("rule {}: {path}", rule.name),
+                };
+            }
+            issues.sort_by_key(|issue| issue.mark);
+            issues
+        })
     }
 
     /// A rule over several resources, with what it was compiled to.

@@ -32,7 +32,7 @@ pub use source::{SourceDefinition, StartAt};
 
 use crate::issue::{Issues, Mark, nearest};
 use crate::resource::{ResourceDefinition, ResourceTypeDefinition};
-use crate::rule::Rule;
+use crate::rule::{FormulaText, Rule};
 use section::{Field, Report};
 use tree::{Node, NodeKind};
 
@@ -106,9 +106,29 @@ pub fn parse(text: &str) -> Result<Vec<Document>, Issues> {
 /// the text. Who looks further into the documents can so tell of all problems at once.
 #[must_use]
 pub fn read(text: &str) -> (Vec<Document>, Issues) {
+    let read = look(text);
+    (read.documents, read.issues)
+}
+
+/// What a text holds, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Documents that make sense. A rule with problems may be among them, with defaults for the parts that cannot be read:
+    /// its other parts can be looked at, nobody may run it.
+    pub documents: Vec<Document>,
+    /// Everything that is wrong, in the order of the text.
+    pub issues: Issues,
+    /// Formulas of documents with problems, behind the name of the document (`rule boiler-overheats`).
+    pub formulas: Vec<(String, FormulaText)>,
+}
+
+/// [`read`], with the formulas of what could not be read.
+#[must_use]
+pub fn look(text: &str) -> Reading {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::default();
     let mut documents = Vec::new();
+    let mut formulas = Vec::new();
     let mut names = std::collections::BTreeSet::new();
     let mut parents = ring::Parents::default();
     let mut number = 0;
@@ -121,17 +141,25 @@ pub fn read(text: &str) -> (Vec<Document>, Issues) {
             }
             number += 1;
             report.document = title(&node, number);
-            let Some(document) = document(&node, &mut report) else {
-                continue;
-            };
-            let (kind, name) = (document.kind(), document.name());
-            if names.insert((kind, name.to_owned())) {
-                if let Document::Resource(resource) = &document {
+            let before = report.issues.len();
+            report.texts.clear();
+            if let Some(document) = document(&node, &mut report) {
+                let (kind, name) = (document.kind(), document.name());
+                let known = !names.insert((kind, name.to_owned()));
+                if known {
+                    let problem = "this document is there twice";
+                    let hint = "leave one out, or give it another name";
+                    report.hint("", node.mark, problem, hint);
+                } else if let Document::Resource(resource) = &document {
                     parents.take(resource, &node);
                 }
-                documents.push(document);
-            } else {
-                report.add("", node.mark, "this document is there twice");
+                if !known || kind == "Rule" {
+                    documents.push(document);
+                }
+            }
+            if report.issues.len() > before {
+                let texts = report.texts.drain(..).filter(is_script);
+                formulas.extend(texts.map(|text| (report.document.clone(), text)));
             }
         }
         report.document.clear();
@@ -147,7 +175,19 @@ pub fn read(text: &str) -> (Vec<Document>, Issues) {
         report.add("", Mark::default(), "there is no document in the text");
     }
     report.issues.sort_by_key(|issue| issue.mark);
-    (documents, report.issues)
+    Reading {
+        documents,
+        issues: report.issues,
+        formulas,
+    }
+}
+
+/// Whether a text is a formula or template for sure: names of resources and of keys are written like them, too.
+fn is_script(text: &FormulaText) -> bool {
+    let path = text.path.as_ref();
+    let last = path.rsplit('.').next().unwrap_or_default();
+    let is_name = path.starts_with("inputs.") || path.contains(".on[") || path.contains(".of");
+    !is_name && !matches!(last, "of" | "resource" | "from")
 }
 
 /// What a document is called in its problems: `rule boiler-overheats`, or `document 3`.

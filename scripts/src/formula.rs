@@ -90,7 +90,7 @@ impl Formula {
     ) -> Result<Self, Vec<Issue>> {
         let scope = Scope {
             known,
-            aliases: None,
+            ..Scope::default()
         };
         Self::compile_in(text, context, scope)
     }
@@ -105,8 +105,8 @@ impl Formula {
         aliases: &AliasScope,
     ) -> Result<Self, Vec<Issue>> {
         let scope = Scope {
-            known: None,
             aliases: Some(aliases),
+            ..Scope::default()
         };
         Self::compile_in(text, context, scope)
     }
@@ -394,6 +394,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) known: Option<&'a [Arc<str>]>,
     /// Rows that a pattern has bound.
     pub(crate) aliases: Option<&'a AliasScope>,
+    /// Nothing is known of where it stands: only what is wrong everywhere is looked for.
+    pub(crate) anywhere: bool,
 }
 
 /// Compiles a source; problems keep their places inside it.
@@ -412,6 +414,13 @@ pub(crate) fn compile_source(
     let ast = sandbox::parse(source)
         .map_err(|error| vec![crate::wording::parse_problem(&error, source)])?;
     let names = author_names(&ast);
+    if scope.anywhere {
+        let found = crate::anywhere::unknown_functions(&ast, &names);
+        if !found.is_empty() {
+            return Err(found);
+        }
+        return Ok(Formula::of_node(Node::Missing, Vec::new(), context));
+    }
     let (functions, mut problems) = lower_functions(&ast, &names, context);
     for name in &names {
         if crate::catalogue::function_names().any(|known| known == name.name.as_str()) {

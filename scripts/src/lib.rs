@@ -19,6 +19,7 @@
 //!   literals stay whole, for indexes and loops.
 
 mod alias;
+mod anywhere;
 mod catalogue;
 mod clause;
 mod column;
@@ -41,6 +42,7 @@ mod value;
 mod wording;
 
 pub use alias::{AliasField, AliasKind, AliasPick, AliasScope, AliasSlot, name_problem};
+pub use anywhere::mistakes_anywhere;
 pub use catalogue::{Entry, catalogue};
 pub use clause::{Clause, Joint};
 pub use column::Column;

@@ -45,13 +45,13 @@ impl Template {
         aliases: &AliasScope,
     ) -> Result<Self, Vec<Issue>> {
         let scope = Scope {
-            known: None,
             aliases: Some(aliases),
+            ..Scope::default()
         };
         Self::compile_in(text, context, scope)
     }
 
-    fn compile_in(
+    pub(crate) fn compile_in(
         text: &FormulaText,
         context: FormulaContext,
         scope: Scope<'_>,

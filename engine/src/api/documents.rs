@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use tidegate_actors::command::{Command, Request};
 use tidegate_actors::observe::ResourceView;
 use tidegate_actors::source::parse_source;
-use tidegate_operators::Plan;
 use tidegate_proto::document::{self, Document, SourceDefinition};
 use tidegate_proto::issue::{Issue, Issues, Mark};
 use tidegate_proto::resource::Traits;
@@ -60,18 +59,7 @@ pub(super) const fn outcome_of(before: u64, after: u64) -> Change {
 /// # Errors
 /// All problems of all documents at once, with their places in the text.
 pub(super) fn check(text: &str) -> Result<Vec<Document>, Issues> {
-    let (documents, mut issues) = document::read(text);
-    for document in &documents {
-        if let Document::Rule(rule) = document {
-            issues.extend(Plan::compile(rule).err().unwrap_or_default());
-        }
-    }
-    if issues.is_empty() {
-        Ok(documents)
-    } else {
-        issues.sort_by_key(|issue| issue.mark);
-        Err(issues)
-    }
+    tidegate_operators::check(text)
 }
 
 /// Ranges of the documents of a YAML text: it falls apart at lines that begin with `---`. Nothing else can stand there

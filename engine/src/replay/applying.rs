@@ -1,8 +1,7 @@
 //! Documents come in a replay: all of a text, or none of it.
 
 use tidegate_actors::command::{Command, Request, Signal};
-use tidegate_actors::rule::parse_rule;
-use tidegate_proto::document::{self, Document};
+use tidegate_proto::document::Document;
 use tidegate_proto::issue::Issues;
 
 use super::{Replay, lines};
@@ -10,17 +9,11 @@ use super::{Replay, lines};
 impl Replay {
     /// Takes documents in at this place of the lines, as if applied there: all of them, or none and what is wrong with them.
     pub(super) fn apply(&mut self, documents: &str) -> Result<(), Issues> {
-        let (parsed, mut issues) = document::read(documents);
+        let parsed = tidegate_operators::check(documents)?;
+        let mut issues = Issues::new();
         let known = (self.chains.clone(), self.sets.clone());
         for document in &parsed {
-            let Document::Rule(rule) = document else {
-                continue;
-            };
-            if parse_rule(&rule.document).is_err() {
-                // Compile what the author wrote, so that positions are those of the text.
-                let found = tidegate_operators::Plan::compile(rule).err();
-                issues.extend(found.unwrap_or_default());
-            } else {
+            if let Document::Rule(rule) = document {
                 self.chain(rule, &mut issues);
                 self.note_sets(rule, &mut issues);
             }

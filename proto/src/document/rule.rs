@@ -114,7 +114,8 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
         name: rule_name?,
         description: description.map(Arc::from),
         from,
-        selector: selector?,
+        // A problem is told, and no rule with one is ever run: what else is wrong with it can be said all the same.
+        selector: selector.unwrap_or(Selector::All),
         filter,
         timing,
         across,
@@ -279,6 +280,17 @@ fn body(root: &Field<'_>, section: &Section<'_>, report: &mut Report) -> Option<
                 problem,
                 "make a rule of each",
             );
+            // Each is looked at all the same, so that all problems come at once.
+            for body in several {
+                match *body {
+                    "when" => drop(when::read(section, report)),
+                    "levels" => drop(when::levels(section, report)),
+                    "window" => drop(window::read(section, report)),
+                    "join" => drop(join::read(section, report)),
+                    "pattern" => drop(patterned(root, section, report)),
+                    _ => drop(graphed(section, report)),
+                }
+            }
             None
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::document::tree::{Node, NodeKind};
 use crate::issue::{Issue, Issues, Mark, nearest};
+use crate::rule::FormulaText;
 
 /// Most issues that are told of one text.
 const ISSUES: usize = 1000;
@@ -12,6 +13,8 @@ pub(super) struct Report {
     pub(super) issues: Issues,
     /// The document in hand: `rule boiler-overheats`.
     pub(super) document: String,
+    /// Formulas and templates of the document in hand, whatever became of the part that they stand in.
+    pub(super) texts: Vec<FormulaText>,
 }
 
 impl Report {

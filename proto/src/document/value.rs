@@ -185,11 +185,13 @@ pub(super) fn formula(field: &Field<'_>, report: &mut Report) -> Option<FormulaT
         report.add(&field.path, field.node.mark, "the formula is empty");
         return None;
     }
-    Some(FormulaText {
+    let text = FormulaText {
         source: Arc::from(source),
         path: Arc::from(field.path.as_str()),
         mark: field.node.mark,
-    })
+    };
+    report.texts.push(text.clone());
+    Some(text)
 }
 
 /// Formulas by name in the order written.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, formula, formulas, offset, text, week};
-use crate::rule::{FormulaText, WindowRule};
+use crate::rule::{FormulaText, WindowForm, WindowRule};
 use crate::time::Span;
 
 const WINDOW: Allowed = Allowed {
@@ -67,7 +67,11 @@ pub(super) fn read(rule: &Section<'_>, report: &mut Report) -> Option<WindowRule
         }
     }
     Some(WindowRule {
-        form: form?,
+        // A problem is told, and no rule with one is ever run: its columns can be looked at all the same.
+        form: form.unwrap_or(WindowForm::Tumbling {
+            size: Span::seconds(60),
+            offset: 0,
+        }),
         lateness,
         by,
         sets,

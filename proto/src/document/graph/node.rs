@@ -189,8 +189,10 @@ fn read_states(field: &Field<'_>, report: &mut Report) -> Option<States> {
     let states = if matches!(field.node.kind, NodeKind::Map(_)) {
         let entries = field.entries(report);
         let conditions = entries.iter().filter_map(|entry| {
-            let text = formula(entry, report)?;
-            Some((upper(entry.name), condition(text)))
+            let text = condition(formula(entry, report)?);
+            report.texts.pop();
+            report.texts.push(text.clone());
+            Some((upper(entry.name), text))
         });
         States::Conditions(conditions.collect())
     } else {

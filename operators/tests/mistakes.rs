@@ -1,0 +1,69 @@
+//! Mistakes that people make in rules, and every line that is told about them, as data: `mistakes/*.txt`.
+//!
+//! ```text
+//! ### what it shows
+//! when: x AND y
+//! > 4:9: rule r: when: …
+//! ```
+//!
+//! A text without `kind:` stands behind `kind: Rule`, `name: r` and `for: all` (three lines; without `for: all` if it has a
+//! `for` or a `join` of its own). `UPDATE_GOLDEN=1` writes what is told into the files.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tidegate_operators::check;
+
+fn whole(text: &str) -> String {
+    if text.starts_with("kind:") {
+        return text.to_owned();
+    }
+    let own = text.starts_with("for:") || text.starts_with("join:");
+    let selector = if own { "" } else { "for: all\n" };
+    format!("kind: Rule\nname: r\n{selector}{text}")
+}
+
+fn told(text: &str) -> String {
+    let issues = check(&whole(text)).err().unwrap_or_default();
+    let mut out = String::new();
+    for issue in issues {
+        let _ = writeln!(out, "> {issue}");
+    }
+    out
+}
+
+#[test]
+fn mistakes_are_told_all_at_once_with_their_places_and_how_to_mend_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mistakes");
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let golden = std::fs::read_to_string(&path).unwrap();
+        let mut now = String::new();
+        for block in format!("\n{golden}").split("\n### ").skip(1) {
+            let (title, rest) = block.split_once('\n').unwrap();
+            let lines = rest.lines();
+            let text = lines.filter(|line| !line.starts_with("> "));
+            let text = text.collect::<Vec<_>>().join("\n");
+            let told = told(text.trim_end());
+            if told.is_empty() != title.ends_with("(right)") {
+                wrong.push(format!("{title}: nothing or too much is told: {told}"));
+            }
+            let _ = write!(now, "### {title}\n{}\n{told}\n", text.trim_end());
+            count += 1;
+        }
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, now.trim_end().to_owned() + "\n").unwrap();
+        } else if now.trim_end() != golden.trim_end() {
+            for (now, before) in now.lines().zip(golden.lines()) {
+                if now != before {
+                    wrong.push(format!("{}:\n  {before}\n  {now}", path.display()));
+                    break;
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 10, "{count} mistakes are shown");
+}
