@@ -7,6 +7,7 @@ pub(crate) mod elsewhere;
 pub(crate) mod graph;
 pub(crate) mod join;
 pub(crate) mod members;
+mod passive;
 pub(crate) mod pattern;
 mod reach;
 pub(crate) mod slots;

@@ -67,3 +67,36 @@ fn mistakes_are_told_all_at_once_with_their_places_and_how_to_mend_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count > 10, "{count} mistakes are shown");
 }
+
+/// The rules of every scenario.
+fn scenarios(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            scenarios(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rules = text.split("=== rules\n").nth(1).unwrap_or_default();
+        let rules = rules.split("\n===").next().unwrap_or_default();
+        found.push((path.display().to_string(), rules.to_owned()));
+    }
+}
+
+#[test]
+fn nothing_is_told_of_what_is_right_also_beside_a_mistake() {
+    let mut found = Vec::new();
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
+    scenarios(&cases, &mut found);
+    assert!(found.len() > 300, "{} scenarios", found.len());
+    for (path, rules) in found {
+        let right = check(&rules);
+        assert!(right.is_ok(), "{path}: {:#?}", right.err());
+        let broken = rules.replace("kind: Rule\n", "kind: Rule\nwibble: 1\n");
+        let issues = check(&broken).err().unwrap_or_default();
+        let other = issues
+            .iter()
+            .find(|issue| !issue.path.ends_with(": wibble"));
+        assert!(other.is_none(), "{path}: {other:#?}");
+    }
+}

@@ -166,7 +166,7 @@ pub fn look(text: &str) -> Reading {
         if let Some(issue) = broken {
             number += 1;
             report.document = format!("document {number}");
-            report.add("", issue.mark, issue.problem);
+            report.hint("", issue.mark, issue.problem, issue.hint);
         }
     }
     parents.tell(&mut report);

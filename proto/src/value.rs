@@ -116,10 +116,15 @@ pub fn write_number(number: f64, out: &mut String) {
 }
 
 impl fmt::Display for Value {
-    /// As in a template: text without quotes, everything else as JSON.
+    /// As in a template: text and infinities without quotes, everything else as JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::Number(number) if number.is_infinite() => f.write_str(if *number > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            }),
             other => {
                 let mut out = String::new();
                 other.write_json(&mut out);
@@ -169,5 +174,6 @@ mod tests {
         let mut out = String::new();
         list.write_json(&mut out);
         assert_eq!(out, r#"[null,3,25.0,0.0,"Infinity",0.1,"a\"b",null]"#);
+        assert_eq!(Value::Number(f64::NEG_INFINITY).to_string(), "-Infinity");
     }
 }

@@ -196,12 +196,20 @@ impl Formula {
     #[must_use]
     pub fn mismatches(&self, text: &FormulaText, condition: bool) -> Vec<Issue> {
         let node = self.inner.node.as_ref();
-        let found = node.map(|node| crate::kind::mismatches(node, condition));
+        let slots = self.slots();
+        let found = node.map(|node| crate::kind::mismatches(node, slots, condition));
         let found = found.unwrap_or_default();
         found
             .iter()
             .map(|problem| to_issue(text, problem))
             .collect()
+    }
+
+    /// What is wrong with it where a list is wanted.
+    #[must_use]
+    pub fn never_a_list(&self, text: &FormulaText) -> Option<Issue> {
+        let problem = crate::kind::never_a_list(self.node()?, self.slots())?;
+        Some(to_issue(text, &problem))
     }
 
     /// Whether it says true or false whenever it says anything, as far as its text tells.

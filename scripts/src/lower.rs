@@ -358,8 +358,17 @@ impl<'a> Lowering<'a> {
     /// Operators that stay Rhai's: ranges, and bits of whole numbers.
     fn native_operator(&mut self, call: &FnCallExpr, at: Position) -> Node {
         let mut call = call.clone();
+        let sign = call.name.to_string();
+        let mut values = false;
         for argument in &mut call.args {
-            *argument = self.rewrite(argument);
+            let node = self.lower(argument);
+            values = values || matches!(node, Node::Slot(_));
+            *argument = to_expr(&node);
+        }
+        if values && ["<<", ">>"].contains(&sign.as_str()) {
+            let one = sign.get(..1).unwrap_or_default();
+            let problem = format!("`{sign}` moves the bits of whole numbers, and values are none");
+            return self.problem(at, problem, format!("write `{one}`"));
         }
         Node::Opaque(Box::new(Expr::FnCall(Box::new(call), at)))
     }

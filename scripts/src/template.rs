@@ -7,7 +7,9 @@ use tidegate_proto::issue::Issue;
 use tidegate_proto::{FormulaText, Value};
 
 use crate::alias::AliasScope;
+use crate::error::ScriptError;
 use crate::formula::{Formula, Scope, compile_source, to_issue};
+use crate::kind::mismatches;
 use crate::lower::Problem;
 use crate::names::FormulaContext;
 use crate::stream::Slot;
@@ -85,7 +87,16 @@ impl Template {
             };
             let source = inside.get(..end).unwrap_or_default();
             match compile_source(source, context, scope) {
-                Ok(formula) => template.formula(formula),
+                Ok(formula) => {
+                    let node = formula.node();
+                    let found = node.map(|node| mismatches(node, formula.slots(), false));
+                    let found = found.unwrap_or_default().into_iter();
+                    problems.extend(found.map(|problem| Problem {
+                        at: shift(place(&text.source, start), problem.at),
+                        ..problem
+                    }));
+                    template.formula(formula);
+                }
                 Err(found) => problems.extend(found.into_iter().map(|problem| Problem {
                     at: shift(place(&text.source, start), problem.at),
                     ..problem
@@ -132,6 +143,13 @@ impl Template {
     /// The text for one row. A formula that fails prints as `null`, like `()`.
     #[must_use]
     pub fn render(&self, values: &[Value]) -> String {
+        self.render_with(values).0
+    }
+
+    /// The same, and why the first formula that failed did.
+    #[must_use]
+    pub fn render_with(&self, values: &[Value]) -> (String, Option<ScriptError>) {
+        let mut failed = None;
         let mut out = String::new();
         for part in &self.parts {
             match part {
@@ -141,12 +159,15 @@ impl Template {
                         .iter()
                         .map(|number| values.get(*number).cloned().unwrap_or_default())
                         .collect();
-                    let value = formula.evaluate_row(&given).unwrap_or_default();
+                    let value = formula.evaluate_row(&given).unwrap_or_else(|error| {
+                        failed.get_or_insert(error);
+                        Value::Missing
+                    });
                     out.push_str(&value.to_string());
                 }
             }
         }
-        out
+        (out, failed)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::lower::Problem;
 
 /// The parser's error in our words.
 pub(crate) fn parse_problem(error: &rhai::ParseError, source: &str) -> Problem {
-    let text = error.err_type().to_string();
+    let text = words(error.err_type(), source);
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_lowercase());
     let hint = match error.err_type() {
@@ -16,13 +16,62 @@ pub(crate) fn parse_problem(error: &rhai::ParseError, source: &str) -> Problem {
         rhai::ParseErrorType::Reserved(word) if rhai::is_valid_identifier(word) => {
             format!("a metric of this name is written `metric(\"{word}\")`")
         }
-        _ => meant(source).unwrap_or_default().to_owned(),
+        other => match meant(source) {
+            Some(hint) => hint.to_owned(),
+            None => way_out(other, source),
+        },
     };
     Problem {
         at: error.position(),
         problem: first.into_iter().chain(letters).collect(),
         hint,
     }
+}
+
+/// What the parser says, in words of formulas where its own are those of programs.
+fn words(error: &rhai::ParseErrorType, source: &str) -> String {
+    match error {
+        rhai::ParseErrorType::UnexpectedEOF => match ending(source) {
+            Some(sign) => format!("the formula ends behind `{sign}`"),
+            None => "the formula ends before it is complete".to_owned(),
+        },
+        rhai::ParseErrorType::MissingToken(token, _) if token == ";" => {
+            "two parts stand side by side, and nothing says what is between them".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The sign at the end of a text that something has to follow.
+fn ending(source: &str) -> Option<&str> {
+    const SIGNS: &str = "+-*/%<>=!&|^,?";
+    let source = source.trim_end();
+    let sign = source.get(source.trim_end_matches(|c| SIGNS.contains(c)).len()..)?;
+    (!sign.is_empty()).then_some(sign)
+}
+
+/// How to mend what nobody brought along from elsewhere.
+fn way_out(error: &rhai::ParseErrorType, source: &str) -> String {
+    let hint = match error {
+        rhai::ParseErrorType::UnexpectedEOF if ending(source).is_some() => {
+            "write what comes next, or leave the sign out"
+        }
+        rhai::ParseErrorType::UnexpectedEOF => "close every bracket and quote that is opened",
+        rhai::ParseErrorType::MissingToken(token, _) if token == ";" => {
+            "conditions are joined by `&&` and `||`, numbers by `+ - * /`"
+        }
+        rhai::ParseErrorType::MissingToken(token, _) if token == ")" => {
+            "arguments stand between commas; close the bracket with `)`"
+        }
+        rhai::ParseErrorType::MissingToken(token, _) => return format!("write `{token}` there"),
+        rhai::ParseErrorType::BadInput(error)
+            if error.to_string().starts_with("Invalid character") =>
+        {
+            "texts stand in double quotes, `\"so\"`"
+        }
+        _ => "",
+    };
+    hint.to_owned()
 }
 
 /// What the first foreign word or sign outside of texts is called here.
@@ -63,7 +112,18 @@ fn foreign((before, number): (char, bool), rest: &str) -> Option<&'static str> {
         ("or", "\"or\" is written `||`"),
         ("not", "\"not\" is written `!`"),
     ];
-    const SIGNS: [(&str, &str); 7] = [
+    const SIGNS: [(&str, &str); 18] = [
+        ("=>", "\"at least\" is written `>=`"),
+        ("\u{2264}", "\"at most\" is written `<=`"),
+        ("\u{2265}", "\"at least\" is written `>=`"),
+        ("=<", "\"at most\" is written `<=`"),
+        ("\u{2260}", "\"is not\" is written `!=`"),
+        ("\u{d7}", "times is written `*`"),
+        ("\u{f7}", "divided by is written `/`"),
+        ("\u{2014}", "a minus is written `-`"),
+        ("\u{2018}", "texts stand in straight quotes, `\"so\"`"),
+        ("\u{2019}", "texts stand in straight quotes, `\"so\"`"),
+        ("\u{201e}", "texts stand in straight quotes, `\"so\"`"),
         ("<>", "\"is not\" is written `!=`"),
         ("?", "a choice is written `if c { a } else { b }`"),
         ("\u{2212}", "a minus is written `-`"),
@@ -83,7 +143,7 @@ fn foreign((before, number): (char, bool), rest: &str) -> Option<&'static str> {
     {
         return Some("a duration stands in quotes, as in `avg(t, \"5m\")`");
     }
-    let is_alone = !"=<>!+-*/%".contains(before) && !matches!(behind, Some('=' | '>'));
+    let is_alone = !"=<>!+-*/%".contains(before) && !matches!(behind, Some('=' | '>' | '<'));
     if rest.starts_with('=') && is_alone {
         return Some("whether two are equal is asked by `==`");
     }
@@ -114,6 +174,9 @@ mod tests {
             ("x > 1 ? 2 : 3", "`if c"),
             ("x \u{2212} 1", "`-`"),
             ("x == \u{201c}on\u{201d}", "straight"),
+            ("x \u{2265} 1", "`>=`"),
+            ("x =< 1", "`<=`"),
+            ("x == \u{2018}on\u{2019}", "straight"),
         ];
         for (source, part) in hints {
             let hint = meant(source).unwrap_or_default();

@@ -303,7 +303,11 @@ const PROBLEMS: &[(&str, FormulaContext, &str)] = &[
         Condition,
         "7:9: when: `distance` is part of the language but not built yet",
     ),
-    ("x >", Condition, "7:12: when: script is incomplete"),
+    (
+        "x >",
+        Condition,
+        "7:12: when: the formula ends behind `>` (write what comes next, or leave the sign out)",
+    ),
     (
         "1 +\n  foo(x)",
         Condition,

@@ -32,51 +32,51 @@ fn types_that_never_fit_are_told_with_their_places() {
     for (fields, wanted) in [
         (
             "when: t * 2.0",
-            "4:9: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:9: rule r: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
             "when: t + 1",
-            "4:9: when: a condition is true or false, this is a sum (compare it, as in `x + y > 3.0`)",
+            "4:9: rule r: when: a condition is true or false, this is a sum (compare it, as in `x + y > 3.0`)",
         ),
         (
             "when: 5",
-            "4:7: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:7: rule r: when: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
             "when: t > 1.0 && 3 > \"a\"",
-            "4:20: when: `>` cannot work on a number and text",
+            "4:20: rule r: when: `>` cannot work on a number and text (numbers stand without quotes)",
         ),
         (
             "when: t > 1.0 && !(3 + 4)",
-            "4:18: when: `!` needs true or false, not a number",
+            "4:18: rule r: when: `!` needs true or false, not a number (compare it, as in `x > 3.0`)",
         ),
         (
             "when: (t > 1.0) > true",
-            "4:17: when: `>` cannot work on true or false and true or false",
+            "4:17: rule r: when: `>` cannot work on true or false and true or false (what is true or false stands alone: `x`, `!x`)",
         ),
         (
             "when: t > 1.0\nclear: '\"a\"'",
-            "5:9: clear: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
+            "5:9: rule r: clear: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
         ),
         (
             "where: 7\nwhen: t > 1.0",
-            "4:8: where: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:8: rule r: where: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
             "pattern: { within: 5s, steps: [ { a: 3 } ] }",
-            "4:38: pattern.steps[0].a: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:38: rule r: pattern.steps[0].a: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
             "pattern: { within: 5s, steps: [ { a: t > 0 }, { not: 3 } ], having: \"'x'\" }",
-            "4:54: pattern.steps[1].not: a condition is true or false, this is a number (compare it, as in `x > 3.0`)\n4:70: pattern.having: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
+            "4:54: rule r: pattern.steps[1].not: a condition is true or false, this is a number (compare it, as in `x > 3.0`)\n4:70: rule r: pattern.having: a condition is true or false, this is text (compare it, as in `x > 3.0`)",
         ),
         (
             "pattern: { within: 5s, steps: [ { a: { where: t > 0, max: 3, until: 3 } } ] }",
-            "4:69: pattern.steps[0].a.until: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
+            "4:69: rule r: pattern.steps[0].a.until: a condition is true or false, this is a number (compare it, as in `x > 3.0`)",
         ),
         (
             "pattern: { within: 5s, steps: [ { a: { where: t > 0, max: 3 } } ], emit: { v: a.t.sum() } }",
-            "4:83: pattern.emit.v: unknown method `sum` (it is a function: write `sum(…)`)",
+            "4:83: rule r: pattern.emit.v: unknown method `sum` (it is a function: write `sum(…)`)",
         ),
     ] {
         let text = format!("kind: Rule\nname: r\nfor: all\n{fields}\n");

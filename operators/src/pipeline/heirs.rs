@@ -164,8 +164,7 @@ impl Unit {
         let kept = task.known(&condition.rules);
         let value = |place: usize| kept.values.get(place).cloned().unwrap_or_default();
         for told in told {
-            let line = self.report((resource, change.trigger), told, &value);
-            change.out.push(line);
+            self.report((resource, change.trigger), told, &value, change.out);
         }
     }
 }

@@ -86,10 +86,11 @@ impl Scene<'_> {
     /// A line about a point.
     pub(crate) fn tell(
         &self,
-        unit: &Unit,
+        unit: &mut Unit,
         step: &Step,
         (kind, time): (OutcomeKind, i64),
-    ) -> Outcome {
+        out: &mut Vec<Outcome>,
+    ) {
         let tale = Tale {
             kind,
             resource: step.resource,
@@ -97,7 +98,8 @@ impl Scene<'_> {
             cause: self.cause(step.cause),
             trigger: step.trigger,
         };
-        unit.tell(&tale, None, &|place| self.value(place, step.point))
+        let said = unit.told(&tale, None, &|place| self.value(place, step.point));
+        unit.say(said, out);
     }
 }
 
@@ -294,7 +296,7 @@ impl Unit {
         let value = |place: usize| scene.value(place, step.point);
         let who = (step.resource, step.trigger);
         for told in judging.told.drain(..) {
-            out.push(self.report(who, told, &value));
+            self.report(who, told, &value, out);
         }
     }
 
@@ -348,7 +350,7 @@ impl Unit {
         let kept = task.known(&condition.rules);
         let value = |place: usize| kept.values.get(place).cloned().unwrap_or_default();
         for told in told.drain(..) {
-            out.push(self.report((step.resource, step.trigger), told, &value));
+            self.report((step.resource, step.trigger), told, &value, out);
         }
     }
 }

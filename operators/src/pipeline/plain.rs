@@ -219,7 +219,7 @@ impl Group {
         out: &mut Vec<Outcome>,
     ) {
         self.at_work = Some(unit as usize);
-        let Some(unit) = self.units.get(unit as usize).and_then(Option::as_ref) else {
+        let Some(unit) = self.units.get_mut(unit as usize).and_then(Option::as_mut) else {
             return;
         };
         let kind = if raised {
@@ -227,6 +227,6 @@ impl Group {
         } else {
             OutcomeKind::Cleared
         };
-        out.push(scene.tell(unit, step, (kind, step.at)));
+        scene.tell(unit, step, (kind, step.at), out);
     }
 }

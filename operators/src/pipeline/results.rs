@@ -16,6 +16,7 @@ use super::steps::{Blame, Cause};
 use super::told::{Book, Line as Told, Telling};
 use super::unit::{Tale, line};
 use super::windows::{CLOCK, WindowUnit};
+use crate::plan::texts::Rendered;
 use crate::plan::window::{ResultFormula, Source};
 use crate::window::{EmitMode, Excess, LateRow, WindowOutput, WindowRow};
 
@@ -76,6 +77,17 @@ fn column(
         .collect();
     let evaluated = formula.formula.evaluate(&columns, results.len());
     (evaluated.column, evaluated.errors)
+}
+
+/// What an error of a result is told with.
+fn tale_of(result: &Result<'_>, trigger: Trigger) -> Tale {
+    Tale {
+        kind: OutcomeKind::Error,
+        resource: result.key.resource,
+        time: result.row.end,
+        cause: Some(result.row.last.clone()),
+        trigger,
+    }
 }
 
 impl WindowUnit {
@@ -183,7 +195,8 @@ impl WindowUnit {
             }
             let trigger = trigger(batch, result.row.trigger);
             for (revision, stands, end) in self.revise(kind, &result.row, shown) {
-                let mut line = self.result_line(result, (revision, trigger), view);
+                let (mut line, failed) = self.result_line(result, (revision, trigger), view);
+                let failed = failed.filter(|_| stands);
                 if !stands {
                     line.values = None;
                     // What is taken back was told under its own end.
@@ -192,6 +205,9 @@ impl WindowUnit {
                 }
                 fired |= stands && kind == Telling::Probe;
                 out.push(line);
+                if let Some(message) = failed {
+                    self.fail(&tale_of(result, trigger), &message, out);
+                }
             }
         }
         fired
@@ -280,7 +296,7 @@ impl WindowUnit {
         result: &Result<'_>,
         (revision, trigger): (u32, Trigger),
         view: &dyn View,
-    ) -> Outcome {
+    ) -> (Outcome, Option<String>) {
         let plan = &self.window;
         let row = &result.row;
         let by = plan.by.iter().zip(&result.key.values);
@@ -294,14 +310,8 @@ impl WindowUnit {
                 cause.push(row.last.clone());
             }
         }
-        let texts = plan.texts.iter().map(|text| {
-            let values = text.places.iter();
-            let values: Vec<Value> = values
-                .map(|source| value_of(source, result, view))
-                .collect();
-            Arc::from(text.script.render(&values).unwrap_or_default())
-        });
-        Outcome {
+        let rendered = Rendered::of(&plan.texts, |source| value_of(source, result, view));
+        let outcome = Outcome {
             rule: Arc::clone(&self.plan.name),
             resource: result.key.resource,
             group: Arc::clone(&result.key.text),
@@ -311,9 +321,10 @@ impl WindowUnit {
             window: Some((Timestamp(row.start), Timestamp(row.end))),
             revision,
             cause,
-            texts: texts.collect(),
+            texts: rendered.texts,
             trigger,
-        }
+        };
+        (outcome, rendered.failed)
     }
 
     fn tell_late(&mut self, batch: Option<&EventBatch>, late: &LateRow, out: &mut Vec<Outcome>) {
@@ -349,13 +360,7 @@ impl WindowUnit {
             let Some(result) = results.get(*index as usize) else {
                 continue;
             };
-            let tale = Tale {
-                kind: OutcomeKind::Error,
-                resource: result.key.resource,
-                time: result.row.end,
-                cause: Some(result.row.last.clone()),
-                trigger: trigger(batch, result.row.trigger),
-            };
+            let tale = tale_of(result, trigger(batch, result.row.trigger));
             self.fail(&tale, &error.to_string(), out);
         }
     }

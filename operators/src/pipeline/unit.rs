@@ -12,6 +12,7 @@ use super::excess::Excesses;
 use crate::condition::{Note, Task, Told};
 use crate::plan::Plan;
 use crate::plan::condition::ConditionPlan;
+use crate::plan::texts::Rendered;
 use crate::timer::IDLE;
 use crate::watermark::cell;
 
@@ -76,23 +77,48 @@ impl Unit {
     }
 
     /// The texts of the rule over values by place.
-    pub(crate) fn texts(&self, value: &dyn Fn(usize) -> Value) -> Vec<Arc<str>> {
-        let texts = self.plan.texts.iter();
-        texts
-            .map(|text| {
-                let values: Vec<Value> = text.places.iter().map(|place| value(*place)).collect();
-                Arc::from(text.script.render(&values).unwrap_or_default())
-            })
-            .collect()
+    fn texts(&self, value: &dyn Fn(usize) -> Value) -> Rendered {
+        Rendered::of(&self.plan.texts, |place| value(*place))
     }
 
-    /// What a machine has to tell, with the values by place.
+    /// What a machine has to tell, with the values by place, and what failed in its texts.
     pub(crate) fn report(
+        &mut self,
+        who: (u32, Trigger),
+        told: Told,
+        value: &dyn Fn(usize) -> Value,
+        out: &mut Vec<Outcome>,
+    ) {
+        let said = self.reported(who, told, value);
+        self.say(said, out);
+    }
+
+    /// A line, and what failed in its texts.
+    pub(crate) fn say(
+        &mut self,
+        (outcome, failed): (Outcome, Option<String>),
+        out: &mut Vec<Outcome>,
+    ) {
+        let tale = Tale {
+            kind: OutcomeKind::Error,
+            resource: outcome.resource,
+            time: outcome.time.0,
+            cause: outcome.cause.first().cloned(),
+            trigger: outcome.trigger,
+        };
+        out.push(outcome);
+        if let Some(message) = failed {
+            self.count(tale.resource, |counters| counters.errors += 1);
+            out.extend(self.hourly(&tale, &message));
+        }
+    }
+
+    fn reported(
         &self,
         (resource, trigger): (u32, Trigger),
         told: Told,
         value: &dyn Fn(usize) -> Value,
-    ) -> Outcome {
+    ) -> (Outcome, Option<String>) {
         let tale = Tale {
             kind: told.kind,
             resource,
@@ -102,11 +128,12 @@ impl Unit {
         };
         let noted = |name: &str, noted: Value| {
             let mut outcome = line(&self.plan.name, &tale, vec![(Arc::from(name), noted)]);
-            outcome.texts = self.texts(value);
-            outcome
+            let rendered = self.texts(value);
+            outcome.texts = rendered.texts;
+            (outcome, rendered.failed)
         };
         match told.note {
-            Note::Plain => self.tell(&tale, told.level, value),
+            Note::Plain => self.told(&tale, told.level, value),
             Note::Again(count) => noted("again", Value::Int(count)),
             Note::Flapping(flaps) => noted("flapping", Value::Bool(flaps)),
             Note::Schedule => noted("reason", Value::text("schedule")),
@@ -120,7 +147,17 @@ impl Unit {
         level: Option<usize>,
         value: &dyn Fn(usize) -> Value,
     ) -> Outcome {
-        let texts = self.texts(value);
+        self.told(tale, level, value).0
+    }
+
+    /// The same, and what failed in its texts.
+    pub(crate) fn told(
+        &self,
+        tale: &Tale,
+        level: Option<usize>,
+        value: &dyn Fn(usize) -> Value,
+    ) -> (Outcome, Option<String>) {
+        let Rendered { texts, failed } = self.texts(value);
         let mut values = Vec::with_capacity(self.condition.shown.len() + 2);
         let levels = &self.condition.rules.levels;
         // Where there is but one, nothing else can have raised the alarm.
@@ -140,7 +177,7 @@ impl Unit {
         values.extend(shown.map(|(label, place)| (Arc::clone(label), value(*place))));
         let mut outcome = line(&self.plan.name, tale, values);
         outcome.texts = texts;
-        outcome
+        (outcome, failed)
     }
 
     /// `cleared` for a reason other than the condition.
@@ -152,7 +189,7 @@ impl Unit {
     ) -> Outcome {
         let values = vec![(Arc::from("reason"), Value::text(reason))];
         let mut outcome = line(&self.plan.name, tale, values);
-        outcome.texts = self.texts(value);
+        outcome.texts = self.texts(value).texts;
         outcome
     }
 
@@ -166,6 +203,11 @@ impl Unit {
             counters.errors += 1;
             counters.unknown += 1;
         });
+        self.hourly(tale, message)
+    }
+
+    /// A line about what failed, at most once per task and hour.
+    fn hourly(&mut self, tale: &Tale, message: &str) -> Option<Outcome> {
         let hour = tale.time.div_euclid(HOUR);
         let last = self.state.hours.insert(tale.resource, hour);
         if last.is_some_and(|last| last >= hour) {

@@ -1,6 +1,7 @@
 //! [`GraphPlan`]: a compiled `graph`: its net, what runs when, triggers, and where formulas get their values.
 
 mod compile;
+mod constant;
 mod order;
 mod resolve;
 

@@ -72,28 +72,44 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn source(&mut self, slot: &Slot) -> Result<JoinSource, String> {
+    /// Where a slot gets its value, or what is wrong and how to mend it.
+    fn source(&mut self, slot: &Slot) -> Result<JoinSource, (String, String)> {
         let Slot::Alias(asked) = slot else {
             if let Slot::Metric(name) = slot
                 && let Some(column) = self.columns.iter().position(|column| column == name)
             {
                 return Ok(JoinSource::Column(column));
             }
-            return Err(format!("`{slot}` is of no stream"));
+            let [left, right] = self.names;
+            if let Slot::Metric(name) = slot
+                && let Some((head, _)) = name.split_once('.')
+                && self.names.contains(&head)
+            {
+                let hint = format!("the left side stands first: `[{left}.NAME, {right}.NAME]`");
+                return Err((
+                    format!("`{slot}` stands on the side of the other stream"),
+                    hint,
+                ));
+            }
+            let hint = format!("write `{left}.NAME` or `{right}.NAME`");
+            return Err((format!("`{slot}` is of no stream"), hint));
         };
         let side = self
             .names
             .iter()
             .position(|name| *name == asked.alias.as_ref());
         let Some(side) = side.filter(|_| asked.pick == AliasPick::One) else {
-            return Err(format!("`{slot}` is no value of one row"));
+            return Err((format!("`{slot}` is no value of one row"), String::new()));
         };
         let field = match &asked.field {
             AliasField::Metric(name) => RowField::Metric(self.metric(side, name)),
             AliasField::Time => RowField::Time,
             AliasField::Resource => RowField::Resource,
             AliasField::Id => RowField::Id,
-            AliasField::Row => return Err(format!("`{slot}` is a whole row, not a value of it")),
+            AliasField::Row => {
+                let hint = format!("write `{}.NAME`", asked.alias);
+                return Err((format!("`{slot}` is a whole row, not a value of it"), hint));
+            }
         };
         Ok(JoinSource::Row(side == 0, field))
     }
@@ -121,9 +137,7 @@ impl Resolver<'_> {
         for slot in slots {
             match self.source(slot) {
                 Ok(source) => sources.push(source),
-                Err(problem) => {
-                    let [left, right] = self.names;
-                    let hint = format!("write `{left}.NAME` or `{right}.NAME`");
+                Err((problem, hint)) => {
                     issues.push(Issue::new(text.path.as_ref(), text.mark, problem).hint(hint));
                 }
             }
@@ -133,12 +147,13 @@ impl Resolver<'_> {
 
     fn formula(
         &mut self,
-        text: &FormulaText,
+        (text, condition): (&FormulaText, bool),
         scope: &AliasScope,
         issues: &mut Issues,
     ) -> Option<JoinFormula> {
         match Formula::compile_aliased(text, FormulaContext::RowFilter, scope) {
             Ok(formula) => {
+                issues.extend(formula.mismatches(text, condition));
                 let sources = self.sources(formula.slots(), text, issues);
                 Some(JoinFormula { formula, sources })
             }
@@ -197,14 +212,14 @@ pub(crate) fn compile(rule: &Rule, join: &Join, mut issues: Issues) -> Result<Pl
     let mut keys = [Vec::new(), Vec::new()];
     let [left_keys, right_keys] = &mut keys;
     for (of_left, of_right) in &join.on {
-        left_keys.extend(resolver.formula(of_left, &left, &mut issues));
-        right_keys.extend(resolver.formula(of_right, &right, &mut issues));
+        left_keys.extend(resolver.formula((of_left, false), &left, &mut issues));
+        right_keys.extend(resolver.formula((of_right, false), &right, &mut issues));
     }
     let filters = [&join.left, &join.right].map(|stream| filter(stream, &mut issues));
     let condition = join.filter.as_ref();
-    let condition = condition.and_then(|text| resolver.formula(text, &both, &mut issues));
+    let condition = condition.and_then(|text| resolver.formula((text, true), &both, &mut issues));
     let emit = join.emit.iter().filter_map(|(name, text)| {
-        let formula = resolver.formula(text, &both, &mut issues)?;
+        let formula = resolver.formula((text, false), &both, &mut issues)?;
         Some((Arc::clone(name), formula))
     });
     let emit: Vec<_> = emit.collect();

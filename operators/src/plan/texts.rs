@@ -26,18 +26,49 @@ impl Script {
         }
     }
 
-    /// The text over these slot values; a formula that fails gives an empty text and its message.
-    pub(crate) fn render(&self, values: &[Value]) -> Result<String, String> {
-        match self {
-            Self::Template(template) => Ok(template.render(values)),
+    /// The text over these slot values, and why a formula in it failed: it is `null` in a template, and the whole of a
+    /// formula's text is empty.
+    fn render(&self, values: &[Value]) -> (Arc<str>, Option<String>) {
+        let (text, failed) = match self {
+            Self::Template(template) => template.render_with(values),
             Self::Formula(formula) => match formula.evaluate_row(values) {
                 Ok(value) => {
                     let mut text = String::new();
                     value.write_json(&mut text);
-                    Ok(text)
+                    (text, None)
                 }
-                Err(error) => Err(error.to_string()),
+                Err(error) => (String::new(), Some(error)),
             },
+        };
+        (Arc::from(text), failed.map(|error| error.to_string()))
+    }
+}
+
+/// Texts of a line.
+#[derive(Debug, Default)]
+pub(crate) struct Rendered {
+    pub(crate) texts: Vec<Arc<str>>,
+    /// Why the first formula that failed did.
+    pub(crate) failed: Option<String>,
+}
+
+impl Rendered {
+    /// All texts over what their slots ask for.
+    pub(crate) fn of<P>(texts: &[TextPlan<P>], mut value: impl FnMut(&P) -> Value) -> Self {
+        let mut rendered = Self::default();
+        for text in texts {
+            rendered.push(text, &mut value);
+        }
+        rendered
+    }
+
+    /// One more text.
+    pub(crate) fn push<P>(&mut self, text: &TextPlan<P>, value: impl FnMut(&P) -> Value) {
+        let values: Vec<Value> = text.places.iter().map(value).collect();
+        let (text, failed) = text.script.render(&values);
+        self.texts.push(text);
+        if self.failed.is_none() {
+            self.failed = failed;
         }
     }
 }
@@ -160,7 +191,11 @@ impl Texts {
                     Template::compile_aliased(text, context, aliases).map(Script::Template)
                 }
                 TemplateForm::Formula => {
-                    Formula::compile_aliased(text, context, aliases).map(Script::Formula)
+                    let formula = Formula::compile_aliased(text, context, aliases);
+                    if let Ok(formula) = &formula {
+                        issues.extend(formula.mismatches(text, false));
+                    }
+                    formula.map(Script::Formula)
                 }
             };
             match script {

@@ -163,6 +163,7 @@ pub(crate) fn compile(rule: &Rule) -> Result<Plan, Issues> {
     let mut issues = Issues::new();
     let filter = super::filter(rule, &mut issues);
     let by = KeyPlan::compile(rule, &mut issues);
+    super::passive::refuse(rule, &mut issues);
     let named = rule.across.inputs.iter();
     for input in named {
         check_name(input, &mut issues);

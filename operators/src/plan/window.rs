@@ -143,7 +143,15 @@ impl Draft {
         };
         let state = rule.options.state.iter();
         let texts = state.flat_map(|state| std::iter::once(&state.start).chain(&state.end));
-        let signals = texts.map(|text| super::formula(text, FormulaContext::RowFilter, issues));
+        let is_value = matches!(rule.form, WindowForm::State(state) if state.of);
+        let signals = texts.map(|text| {
+            let context = FormulaContext::RowFilter;
+            if is_value {
+                super::formula(text, context, issues)
+            } else {
+                super::condition(text, context, issues)
+            }
+        });
         let signals: Vec<Formula> = signals.collect::<Option<_>>()?;
         Some(Self {
             rule: rule.clone(),

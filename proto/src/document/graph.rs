@@ -13,7 +13,9 @@ use crate::document::action;
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, flag, span, text};
-use crate::graph::{Beat, DATA, FALSE, Graph, GraphNode, MOST_NODES, TRUE};
+use crate::graph::{
+    Beat, DATA, FALSE, Graph, GraphNode, GraphTarget, GraphTrigger, MOST_NODES, TRUE,
+};
 use crate::issue::nearest;
 use crate::rule::Action;
 use crate::zone::Zone;
@@ -156,6 +158,10 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Graph> {
         &known,
         report,
     );
+    // Where triggers could not be read, that is told.
+    if report.issues.len() == before {
+        idle(&actuators, &graph, report);
+    }
     if whole {
         check::check(&graph, report);
     }
@@ -163,6 +169,19 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Graph> {
         found.sort_by_key(|issue| issue.mark);
     }
     (report.issues.len() == before).then_some(graph)
+}
+
+/// Tells actuators that no trigger fires.
+fn idle(actuators: &[Field<'_>], graph: &Graph, report: &mut Report) {
+    for (place, entry) in actuators.iter().enumerate() {
+        let target = GraphTarget::Actuator(place);
+        let fired = |trigger: &GraphTrigger| trigger.to.contains(&target);
+        if !graph.triggers.iter().any(fired) {
+            let problem = format!("no trigger fires `{}`", entry.name);
+            let hint = format!("write `triggers: [ {{ from: NODE, do: {} }} ]`", entry.name);
+            report.hint(&entry.path, entry.mark, problem, hint);
+        }
+    }
 }
 
 /// Names of nodes and actuators: good ones, each for one thing.

@@ -250,7 +250,8 @@ fn plain(event: &Event<'_>, mark: Mark) -> Result<(), Issue> {
         return Err(Issue::new("", mark, "anchors and aliases are not allowed"));
     }
     if tag {
-        return Err(Issue::new("", mark, "tags (`!…`) are not allowed"));
+        let hint = "put a formula that begins with `!` in quotes: `when: '!x'`";
+        return Err(Issue::new("", mark, "tags (`!…`) are not allowed").hint(hint));
     }
     Ok(())
 }

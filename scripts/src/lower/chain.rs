@@ -179,7 +179,7 @@ impl Lowering<'_> {
                 self.problem(
                     target.start_position(),
                     "only variables of the formula itself can be set",
-                    "begin with `let name = …;`",
+                    "whether two are equal is asked by `==`; a name for a value is made by `let name = …;`",
                 );
                 target.clone()
             }

@@ -20,6 +20,16 @@ impl Lowering<'_> {
     }
 
     fn block(&mut self, statements: &[Stmt], at: Position) -> StmtBlock {
+        let statements_before = statements
+            .split_last()
+            .map_or(&[][..], |(_, before)| before);
+        for lost in statements_before.iter().filter(|one| is_lost(one)) {
+            self.problem(
+                lost.position(),
+                "nothing is done with this: the value of a formula is that of its last part",
+                "join conditions with `&&` or `||`, or leave this part out",
+            );
+        }
         let rewritten: Vec<Stmt> = statements.iter().map(|one| self.statement(one)).collect();
         StmtBlock::new(rewritten, at, Position::NONE)
     }
@@ -129,6 +139,18 @@ impl Lowering<'_> {
             OpAssignment::new_assignment(at),
             BinaryExpr { lhs, rhs },
         )))
+    }
+}
+
+/// Whether a statement only gives a value, which nobody takes where others follow.
+fn is_lost(statement: &Stmt) -> bool {
+    let all = |block: &StmtBlock| !block.is_empty() && block.iter().all(is_lost);
+    match statement {
+        Stmt::FnCall(..) => true,
+        // A method may change what it is called on.
+        Stmt::Expr(expr) => !matches!(**expr, Expr::Dot(..) | Expr::Index(..) | Expr::Stmt(..)),
+        Stmt::If(flow, _) => all(&flow.body) && (flow.branch.is_empty() || all(&flow.branch)),
+        _ => false,
     }
 }
 

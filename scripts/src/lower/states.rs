@@ -141,10 +141,18 @@ impl Lowering<'_> {
         };
         let Some(parameter) = parameter else {
             let signature = states::of(function).signature;
+            let hint = match (form, argument) {
+                (Form::Formula, Expr::StringConstant(text, _))
+                    if crate::names::is_plain_metric(text) =>
+                {
+                    format!("a metric stands without quotes: `{text}`")
+                }
+                _ => format!("write `{signature}`"),
+            };
             self.problem(
                 argument.start_position(),
                 format!("`{function}` needs {} here", form.wanted()),
-                format!("write `{signature}`"),
+                hint,
             );
             return;
         };

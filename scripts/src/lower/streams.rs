@@ -228,6 +228,14 @@ impl Lowering<'_> {
         }
         match trimmed.parse::<Span>() {
             Ok(span) => Some(Over::Span(span)),
+            Err(_) if crate::names::is_plain_metric(trimmed) => {
+                self.problem(
+                    at,
+                    format!("`\"{trimmed}\"` is a text, neither a metric nor a duration"),
+                    format!("a metric stands without quotes: `{trimmed}`"),
+                );
+                None
+            }
             Err(error) => {
                 self.problem(at, error.to_string(), "or `\"5 rows\"` or `\"all\"`");
                 None

@@ -15,6 +15,7 @@ use crate::pipeline::steps::{Blame, Cause};
 use crate::pipeline::unit::{Tale, line};
 use crate::plan::Plan;
 use crate::plan::graph::{Doing, GraphPlan, Source, Sourced, StateRule, What};
+use crate::plan::texts::Rendered;
 
 /// What a turn of one task knows of its moment.
 pub(super) struct Moment<'a> {
@@ -230,15 +231,18 @@ impl<'a> Theatre<'a> {
         self.look(at);
         let graph = Arc::clone(&self.graph);
         let own = graph.actuators.get(actuator).map_or(&[][..], |a| &a.texts);
-        let texts = graph.texts.iter().enumerate().map(|(index, text)| {
-            if !own.contains(&index) && !graph.target_texts.contains(&index) {
-                return Arc::from("");
+        let mut rendered = Rendered::default();
+        for (index, text) in graph.texts.iter().enumerate() {
+            if own.contains(&index) || graph.target_texts.contains(&index) {
+                rendered.push(text, |s| self.value(s, sheet, None));
+            } else {
+                rendered.texts.push(Arc::from(""));
             }
-            let places = text.places.iter();
-            let values: Vec<Value> = places.map(|s| self.value(s, sheet, None)).collect();
-            Arc::from(text.script.render(&values).unwrap_or_default())
-        });
-        texts.collect()
+        }
+        if let Some(message) = &rendered.failed {
+            self.fail(at, message);
+        }
+        rendered.texts
     }
 
     /// The alarm of a task: raised by the first firing, updated by one of another severity, counted up by the others.
@@ -470,12 +474,7 @@ impl GraphUnit {
         };
         let values = vec![(Arc::from("reason"), Value::text(reason))];
         let mut outcome = line(&self.plan.name, &tale, values);
-        let texts = self.graph.texts.iter();
-        let texts = texts.map(|text| {
-            let nothing = vec![Value::Missing; text.places.len()];
-            Arc::from(text.script.render(&nothing).unwrap_or_default())
-        });
-        outcome.texts = texts.collect();
+        outcome.texts = Rendered::of(&self.graph.texts, |_| Value::Missing).texts;
         out.push(outcome);
     }
 }

@@ -10,12 +10,11 @@ use super::tell::Theatre;
 use crate::pattern::{Fit, Found, Scene};
 use crate::pipeline::unit::{Tale, line};
 use crate::plan::pattern::Source;
-use crate::plan::texts::TextPlan;
+use crate::plan::texts::{Rendered, TextPlan};
 
-/// A text without anything bound.
-fn blank(text: &TextPlan<Source>) -> Arc<str> {
-    let nothing = vec![Value::Missing; text.places.len()];
-    Arc::from(text.script.render(&nothing).unwrap_or_default())
+/// Texts without anything bound.
+fn blank(texts: &[TextPlan<Source>]) -> Vec<Arc<str>> {
+    Rendered::of(texts, |_| Value::Missing).texts
 }
 
 impl Theatre<'_> {
@@ -57,7 +56,7 @@ impl Theatre<'_> {
         let values = values.collect();
         let tale = self.tale(OutcomeKind::Cleared, self.step.at, Some(self.event()));
         let mut outcome = line(&self.plan.name, &tale, values);
-        outcome.texts = pattern.texts.iter().map(blank).collect();
+        outcome.texts = blank(&pattern.texts);
         self.out.push(outcome);
     }
 
@@ -111,7 +110,7 @@ impl PatternUnit {
         };
         let values = vec![(Arc::from("reason"), Value::text(reason))];
         let mut outcome = line(&self.plan.name, &tale, values);
-        outcome.texts = self.pattern.texts.iter().map(blank).collect();
+        outcome.texts = blank(&self.pattern.texts);
         out.push(outcome);
     }
 }

@@ -16,6 +16,7 @@ use crate::pipeline::unit::{Tale, line};
 use crate::pipeline::{TaskCounters, View};
 use crate::plan::Plan;
 use crate::plan::pattern::{Asked, PatternPlan, Source, Sourced};
+use crate::plan::texts::Rendered;
 use crate::watermark::cell;
 
 /// Values by name.
@@ -213,18 +214,16 @@ impl<'a> Theatre<'a> {
         match sourced.formula.evaluate_row(&values) {
             Ok(value) => value,
             Err(error) => {
-                let cause = (!self.between).then(|| event(self.step, self.book));
-                let tale = self.tale(OutcomeKind::Error, self.step.at, cause);
-                fail(
-                    self.state,
-                    &self.plan.name,
-                    &tale,
-                    &error.to_string(),
-                    self.out,
-                );
+                self.fail(&error.to_string());
                 Value::Missing
             }
         }
+    }
+
+    fn fail(&mut self, message: &str) {
+        let cause = (!self.between).then(|| event(self.step, self.book));
+        let tale = self.tale(OutcomeKind::Error, self.step.at, cause);
+        fail(self.state, &self.plan.name, &tale, message, self.out);
     }
 
     /// The event of the row at hand.
@@ -255,14 +254,11 @@ impl<'a> Theatre<'a> {
         {
             return None;
         }
-        let texts = pattern.texts.iter().map(|text| {
-            let places = text.places.iter();
-            let values: Vec<Value> = places
-                .map(|s| self.value(s, found.rows, &columns))
-                .collect();
-            Arc::from(text.script.render(&values).unwrap_or_default())
-        });
-        let texts = texts.collect();
+        let rendered = Rendered::of(&pattern.texts, |s| self.value(s, found.rows, &columns));
+        if let Some(message) = &rendered.failed {
+            self.fail(message);
+        }
+        let texts = rendered.texts;
         let names = pattern.emit.iter().map(|(name, _)| Arc::clone(name));
         let mut values: Named = if pattern.emit.is_empty() {
             self.bound_rows(found)

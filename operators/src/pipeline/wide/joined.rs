@@ -18,6 +18,7 @@ use crate::pipeline::unit::{Tale, line};
 use crate::pipeline::{TaskCounters, View};
 use crate::plan::join::{JoinFormula, JoinPlan, JoinSource, RowField, SidePlan};
 use crate::plan::slots::Form;
+use crate::plan::texts::Rendered;
 use crate::plan::{FilterPlan, Plan};
 
 /// Left, then right.
@@ -44,8 +45,45 @@ pub(crate) struct JoinedState {
     pub(super) found: Findings,
     /// A task that somebody watches.
     pub(super) seen: Option<Box<JoinWatch>>,
-    /// What failed, at which time, by which record.
-    faults: Vec<(String, i64, u32)>,
+    faults: Vec<Fault>,
+}
+
+/// What failed, of which task, at which time, by which record.
+#[derive(Debug)]
+struct Fault {
+    message: String,
+    task: (u32, Arc<str>),
+    time: i64,
+    cause: SmallVec<[EventRef; 2]>,
+    record: u32,
+}
+
+impl Fault {
+    /// Of a row whose key is not known: its resource is.
+    fn of_row(
+        message: String,
+        (time, resource): (i64, u32),
+        event: &EventRef,
+        record: u32,
+    ) -> Self {
+        Self {
+            message,
+            task: (resource, Arc::from("")),
+            time,
+            cause: std::iter::once(event.clone()).collect(),
+            record,
+        }
+    }
+
+    fn of_pair(message: String, pair: &Pair) -> Self {
+        Self {
+            message,
+            task: task(&pair.key),
+            time: pair.time,
+            cause: causes(pair),
+            record: pair.record,
+        }
+    }
 }
 
 fn rules(plan: &JoinPlan, ordered: bool, most: usize) -> JoinRules {
@@ -240,7 +278,9 @@ impl JoinedState {
         }
         let (mut arguments, mut faults) = (Vec::new(), Vec::new());
         let said = evaluate(&filter.bound, &now, &mut arguments, &mut faults);
-        let faults = faults.into_iter().map(|fault| (fault, row.time, record));
+        let whose = (row.time, row.resource);
+        let faults = faults.into_iter();
+        let faults = faults.map(|fault| Fault::of_row(fault, whose, &row.event, record));
         self.faults.extend(faults);
         said == Value::Bool(true)
     }
@@ -257,7 +297,9 @@ impl JoinedState {
             match key.formula.evaluate_row(&asked) {
                 Ok(value) => values.push(value),
                 Err(error) => {
-                    self.faults.push((error.to_string(), row.time, record));
+                    let (message, whose) = (error.to_string(), (row.time, row.resource));
+                    let fault = Fault::of_row(message, whose, &row.event, record);
+                    self.faults.push(fault);
                     values.push(Value::Missing);
                 }
             }
@@ -291,22 +333,24 @@ impl JoinedState {
         if !found.pairs.is_empty() {
             self.tell_pairs(plan, &found.pairs, view, out);
         }
-        for (message, time, record) in std::mem::take(&mut self.faults) {
+        for fault in std::mem::take(&mut self.faults) {
             self.saved.counters.errors += 1;
-            let hour = time.div_euclid(3_600_000);
+            let hour = fault.time.div_euclid(3_600_000);
             if self.saved.hour.is_some_and(|last| last >= hour) {
                 continue;
             }
             self.saved.hour = Some(hour);
             let tale = Tale {
                 kind: OutcomeKind::Error,
-                resource: Outcome::NOWHERE,
-                time,
+                resource: fault.task.0,
+                time: fault.time,
                 cause: None,
-                trigger: trigger(record),
+                trigger: trigger(fault.record),
             };
-            let values = vec![(Arc::from("message"), Value::text(&message))];
-            out.push(line(&plan.name, &tale, values));
+            let values = vec![(Arc::from("message"), Value::text(&fault.message))];
+            let mut error = line(&plan.name, &tale, values);
+            (error.group, error.cause) = (fault.task.1, fault.cause);
+            out.push(error);
         }
     }
 
@@ -323,14 +367,11 @@ impl JoinedState {
                 continue;
             }
             let columns: Vec<Value> = emit.iter().map(|column| column.value(index)).collect();
-            let texts = join.texts.iter().map(|text| {
-                let values = text.places.iter();
-                let values: Vec<Value> = values
-                    .map(|source| of_pair(source, pair, &columns, view))
-                    .collect();
-                Arc::from(text.script.render(&values).unwrap_or_default())
-            });
-            let texts = texts.collect();
+            let rendered =
+                Rendered::of(&join.texts, |source| of_pair(source, pair, &columns, view));
+            let failed = rendered.failed.map(|message| Fault::of_pair(message, pair));
+            self.faults.extend(failed);
+            let texts = rendered.texts;
             let names = join.emit.iter().map(|(name, _)| Arc::clone(name));
             let values = names.zip(columns).collect();
             let (resource, group) = task(&pair.key);
@@ -368,8 +409,8 @@ impl JoinedState {
         let result = formula.formula.evaluate(&asked, pairs.len());
         for (row, error) in result.errors {
             if let Some(pair) = pairs.get(row as usize) {
-                self.faults
-                    .push((error.to_string(), pair.time, pair.record));
+                let fault = Fault::of_pair(error.to_string(), pair);
+                self.faults.push(fault);
             }
         }
         result.column

@@ -10,6 +10,7 @@ use tidegate_proto::graph::{
 use tidegate_proto::{ActionKind, FormulaText, Issue, Issues, Rule};
 use tidegate_scripts::{AliasScope, Formula, FormulaContext, name_problem};
 
+use super::constant;
 use super::order::{parents_first, run_order};
 use super::resolve::Resolver;
 use super::{ActuatorPlan, Doing, GraphPlan, NodePlan, SensorPlan, StateRule, names, timing};
@@ -60,7 +61,11 @@ fn formulas(sensor: &Sensor, scope: &AliasScope, issues: &mut Issues) -> Formula
     let formula = sensor.formula.as_ref();
     let each = sensor.each.as_ref();
     let formula = formula.and_then(|text| compiled(text, false, scope, issues));
-    let each = each.and_then(|text| compiled(text, false, scope, issues));
+    let each = each.and_then(|text| {
+        let each = compiled(text, false, scope, issues)?;
+        issues.extend(each.never_a_list(text));
+        Some(each)
+    });
     let conditions = match &sensor.states {
         States::Conditions(states) => states
             .iter()
@@ -250,6 +255,7 @@ impl Draft {
             nodes,
             full_observation: graph.full_observation,
         };
+        constant::refuse(graph, &net, issues);
         match Belief::new(&net) {
             Ok(belief) => Some(Self {
                 graph: graph.clone(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::document::section::Report;
 use crate::graph::{
-    Cue, DATA, FALSE, Gate, GateForm, Graph, GraphNode, GraphNodeKind, GraphTarget, Pick, Prior,
-    TRIGGERED, TRUE,
+    Cue, DATA, FALSE, Gate, GateForm, Graph, GraphNode, GraphNodeKind, GraphTarget, GraphTrigger,
+    Pick, Prior, TRIGGERED, TRUE,
 };
 
 /// Most steps that a gate is looked through for a second state.
@@ -19,7 +19,14 @@ pub(super) fn check(graph: &Graph, report: &mut Report) {
             one_state(graph, node, gate, report);
         }
     }
-    for trigger in &graph.triggers {
+    for (place, trigger) in graph.triggers.iter().enumerate() {
+        let same = |other: &GraphTrigger| {
+            (other.from, &other.on, &other.to) == (trigger.from, &trigger.on, &trigger.to)
+        };
+        if graph.triggers.iter().take(place).any(same) {
+            let problem = "this trigger is there twice: it would fire twice each time";
+            report.hint(&trigger.path, trigger.mark, problem, "leave one out");
+        }
         let Some(source) = graph.nodes.get(trigger.from) else {
             continue;
         };
@@ -34,6 +41,10 @@ pub(super) fn check(graph: &Graph, report: &mut Report) {
             let problem = format!("`{}` is {still}, which never runs", source.name);
             let hint = "say on what it fires: `on: { becomes: TRUE }`, `state`, `changes` …";
             report.hint(&trigger.path, trigger.mark, problem, hint);
+        }
+        // A delay takes its time.
+        if still.is_none() && matches!(source.kind, GraphNodeKind::Sensor(_)) {
+            endless(trigger, report);
         }
         for target in &trigger.to {
             if let GraphTarget::Node(place) = target
@@ -51,6 +62,17 @@ pub(super) fn check(graph: &Graph, report: &mut Report) {
                 }
             }
         }
+    }
+}
+
+/// Tells a trigger that fires a sensor each time the same sensor has run.
+fn endless(trigger: &GraphTrigger, report: &mut Report) {
+    let itself = trigger.to.contains(&GraphTarget::Node(trigger.from));
+    let paced = trigger.once || trigger.at_most_every.is_some();
+    if itself && !paced && trigger.on.contains(&Cue::Executed) {
+        let problem = "the trigger fires its own source, which would never end";
+        let hint = "say on what it fires, as in `on: { becomes: TRUE }`, or fire something else";
+        report.hint(&trigger.path, trigger.mark, problem, hint);
     }
 }
 

@@ -176,7 +176,14 @@ fn rows(
             .map(|(pick, parent)| read_pick(pick, *parent, known, report))
             .collect()
     });
-    read.collect()
+    let read: Vec<Vec<Pick>> = read.collect();
+    for (place, (item, row)) in items.iter().zip(&read).enumerate() {
+        if !row.is_empty() && read.iter().take(place).any(|before| before == row) {
+            let problem = "this combination is there twice";
+            report.hint(&item.path, item.node.mark, problem, "leave one out");
+        }
+    }
+    read
 }
 
 fn read_pick(field: &Field<'_>, parent: usize, known: &Known<'_>, report: &mut Report) -> Pick {

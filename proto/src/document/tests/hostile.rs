@@ -20,7 +20,7 @@ fn laughs_and_bombs() {
     );
     assert_eq!(
         one("kind: !!str Rule"),
-        "1:7: document 1: tags (`!…`) are not allowed"
+        "1:7: document 1: tags (`!…`) are not allowed (put a formula that begins with `!` in quotes: `when: '!x'`)"
     );
     for open in ["[", "{\"a\": ", "- ", "? "] {
         let text = open.repeat(10_000);
@@ -76,7 +76,10 @@ fn a_broken_document_does_not_hide_the_others() {
         lines[3].starts_with("11:2: document 3: `name` is missing"),
         "{lines:#?}"
     );
-    assert_eq!(lines[5], "18:1: rule b: this document is there twice");
+    assert_eq!(
+        lines[5],
+        "18:1: rule b: this document is there twice (leave one out, or give it another name)"
+    );
 }
 
 #[test]
