@@ -183,15 +183,17 @@ fn problems_that_only_formulas_show_are_told_with_their_paths() {
     };
     assert_eq!(
         told("nodes: { a: { formula: x }, g: { gate: AND, of: [a] } }"),
-        ["graph.nodes.g: `a` has no state `TRUE`"]
+        ["rule r: graph.nodes.g: `a` has no state `TRUE`"]
     );
     assert_eq!(
         told("nodes: { a: { formula: b.value }, b: { formula: a.value } }"),
-        ["graph.nodes.a: formulas name each other in a circle: `a`, `b`"]
+        ["rule r: graph.nodes.a: formulas name each other in a circle: `a`, `b`"]
     );
     assert_eq!(
         told("nodes: { a: { formula: x, priors: { TRUE: 0.5, FALSE: 0.5 } } }"),
-        ["graph.nodes.a: there are priors of TRUE and FALSE, and the formula is no condition"]
+        [
+            "rule r: graph.nodes.a: there are priors of TRUE and FALSE, and the formula is no condition"
+        ]
     );
     assert_eq!(
         told("nodes: { a: { formula: x, states: { Up: \"> \\\"a\\\" + 1 >\", Down: \"5\" } }, meta: { formula: x } }").len(),
@@ -215,7 +217,7 @@ fn problems_that_only_formulas_show_are_told_with_their_paths() {
     );
     let found = told(&format!("nodes: {{ {}, {gate} }}", wide.join(", ")));
     assert!(
-        found[0].starts_with("graph.nodes.g: 262144 states have to be looked at together"),
+        found[0].starts_with("rule r: graph.nodes.g: 262144 states have to be looked at together"),
         "{found:?}"
     );
 }
