@@ -42,11 +42,10 @@ fn is_template(path: &str) -> bool {
 pub(crate) fn unknown_functions(ast: &AST, authors: &[AuthorName]) -> Vec<Problem> {
     let mut found = Vec::new();
     ast.walk(&mut |path: &[ASTNode<'_>]| {
-        match path.last() {
-            Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) => {
-                found.extend(unknown(call, *at, authors));
-            }
-            _ => {}
+        if let Some(ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at))) =
+            path.last()
+        {
+            found.extend(unknown(call, *at, authors));
         }
         true
     });
