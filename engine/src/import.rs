@@ -162,20 +162,16 @@ pub fn waylay(source: &str) -> Result<Imported, Vec<String>> {
     let mut nodes = Map::new();
     parts::sensors(template, (&task, &words), &mut nodes, &mut findings);
     bayes::nodes(template, (&task, &words), &mut nodes, &mut findings);
-    parts::relations(template, &mut nodes, &mut findings);
+    parts::relations(template, &words, &mut nodes, &mut findings);
+    if nodes.is_empty() && findings.problems.is_empty() {
+        findings.problem("sensors", "there is no sensor and no node");
+    }
     graph.insert("evaluate".to_owned(), json!("node"));
     for (key, value) in &task.graph {
         graph.insert(key.clone(), value.clone());
     }
     graph.insert("nodes".to_owned(), Value::Object(nodes));
-    let triggers = parts::triggers(template, &mut findings);
-    if !triggers.is_empty() {
-        graph.insert("triggers".to_owned(), Value::Array(triggers));
-    }
-    let actuators = parts::actuators(template, &words, &mut findings);
-    if !actuators.is_empty() {
-        graph.insert("actuators".to_owned(), Value::Object(actuators));
-    }
+    acts(template, &words, &mut graph, &mut findings);
     for (key, into) in [("tags", "labels"), ("variables", "variables")] {
         if let Some(kept) = template.get(key) {
             graph.insert(into.to_owned(), kept.clone());
@@ -186,7 +182,7 @@ pub fn waylay(source: &str) -> Result<Imported, Vec<String>> {
         graph.insert("ui".to_owned(), Value::Object(ui));
     }
     if !findings.problems.is_empty() {
-        return Err(in_order(findings.problems, template));
+        return Err(in_order(findings.problems, &value));
     }
     let mut rule = Map::new();
     rule.insert("kind".to_owned(), json!("Rule"));
@@ -209,13 +205,52 @@ pub fn waylay(source: &str) -> Result<Imported, Vec<String>> {
     })
 }
 
+/// Triggers, and the actuators that they fire.
+fn acts(
+    template: &Map<String, Value>,
+    words: &Words,
+    graph: &mut Map<String, Value>,
+    findings: &mut Findings,
+) {
+    let triggers = parts::triggers(template, words, findings);
+    let mut actuators = parts::actuators(template, words, findings);
+    actuators.retain(|name, _| {
+        let named =
+            |trigger: &Value| trigger.get("do").and_then(Value::as_str) == Some(name.as_str());
+        let fired = triggers.iter().any(named);
+        if !fired {
+            findings.warn(name, "no trigger fires this actuator: it is left out");
+        }
+        fired
+    });
+    if !triggers.is_empty() {
+        graph.insert("triggers".to_owned(), Value::Array(triggers));
+    }
+    if !actuators.is_empty() {
+        graph.insert("actuators".to_owned(), Value::Object(actuators));
+    }
+}
+
 /// Problems in the order of the document.
-fn in_order(mut problems: Vec<String>, template: &Map<String, Value>) -> Vec<String> {
-    let place = |problem: &String| {
-        let key = problem.split(['[', '.', ':']).next().unwrap_or_default();
-        template.keys().position(|known| known == key)
-    };
-    problems.sort_by_key(place);
+fn in_order(mut problems: Vec<String>, template: &Value) -> Vec<String> {
+    problems.sort_by_cached_key(|problem| {
+        let path = problem.split(": ").next().unwrap_or_default();
+        let mut at = Some(template);
+        let mut places = Vec::new();
+        for step in path.split(['.', '[']) {
+            let step = step.trim_end_matches(']');
+            // What is missing is told where it should be: before all that is there.
+            places.push(match at {
+                Some(Value::Object(map)) => map.keys().position(|key| key == step),
+                _ => step.parse().ok(),
+            });
+            at = at.and_then(|value| match value {
+                Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+                value => value.get(step),
+            });
+        }
+        places
+    });
     problems
 }
 
@@ -285,6 +320,9 @@ fn when(map: &Map<String, Value>, path: &str, task: &mut Task, findings: &mut Fi
         "periodic" => {
             let frequency = map.get("frequency").or_else(|| map.get("pollingInterval"));
             match frequency.and_then(Value::as_i64) {
+                Some(ms) if ms < 100 => {
+                    findings.problem(&format!("{path}.frequency"), "at least 100 ms are wanted");
+                }
                 Some(ms) => {
                     task.graph
                         .insert("tick".to_owned(), json!(milliseconds(ms)));

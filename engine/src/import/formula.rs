@@ -32,6 +32,37 @@ const STREAMS: [&str; 7] = [
     "streamEventTimeout",
 ];
 
+/// Texts in single quotes, which a formula of ours does not know, in double quotes.
+fn double_quoted(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut open = None;
+    let mut escaped = false;
+    for letter in source.chars() {
+        match (open, letter) {
+            (Some(_), _) if escaped => {
+                // What only single quotes need escaped stands alone.
+                if letter != '\'' {
+                    out.push('\\');
+                }
+                out.push(letter);
+                escaped = false;
+            }
+            (Some(_), '\\') => escaped = true,
+            (Some('\''), '"') => out.push_str("\\\""),
+            (Some(quote), letter) if letter == quote => {
+                out.push('"');
+                open = None;
+            }
+            (None, '"' | '\'') => {
+                out.push('"');
+                open = Some(letter);
+            }
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
 impl Words {
     pub(crate) fn new(template: &Map<String, Value>, findings: &mut Findings) -> Self {
         let mut words = Self::default();
@@ -78,6 +109,11 @@ impl Words {
             }
         }
         words
+    }
+
+    /// Whether something of the template has a label.
+    pub(crate) fn knows(&self, label: &str) -> bool {
+        self.nodes.contains_key(label)
     }
 
     /// `node.param`, some runs ago.
@@ -181,7 +217,8 @@ impl Words {
     /// A formula with its references as ours.
     pub(crate) fn formula(&self, source: &str, own: &str) -> Result<String, String> {
         let mut out = String::new();
-        let mut rest = source;
+        let source = double_quoted(source);
+        let mut rest = source.as_str();
         while let Some(at) = rest.find(['<', '$']) {
             let (before, tail) = rest.split_at(at);
             out.push_str(before);

@@ -170,6 +170,7 @@ pub(super) fn sensors(
 /// `relations`.
 pub(super) fn relations(
     template: &Map<String, Value>,
+    words: &Words,
     nodes: &mut Map<String, Value>,
     findings: &mut Findings,
 ) {
@@ -196,6 +197,10 @@ pub(super) fn relations(
         node.insert("gate".to_owned(), json!(kind));
         let parents = map.get("parentLabels").and_then(Value::as_array);
         let parents = parents.into_iter().flatten().filter_map(Value::as_str);
+        for (index, parent) in parents.clone().enumerate() {
+            let path = format!("{path}.parentLabels[{index}]");
+            known(parent, words, &path, findings);
+        }
         node.insert("of".to_owned(), parents.map(legal).collect());
         if let Some(combinations) = map.get("combinations") {
             node.insert(listed.to_owned(), combinations.clone());
@@ -208,8 +213,19 @@ pub(super) fn relations(
     }
 }
 
+/// Tells a label that nothing has.
+fn known(label: &str, words: &Words, path: &str, findings: &mut Findings) {
+    if !words.knows(label) {
+        findings.problem(path, format!("there is no `{label}`"));
+    }
+}
+
 /// `triggers`.
-pub(super) fn triggers(template: &Map<String, Value>, findings: &mut Findings) -> Vec<Value> {
+pub(super) fn triggers(
+    template: &Map<String, Value>,
+    words: &Words,
+    findings: &mut Findings,
+) -> Vec<Value> {
     let mut out = Vec::new();
     for (path, item) in items(template, "triggers", findings) {
         let Some(map) = findings.object(item, &path, &TRIGGER) else {
@@ -221,6 +237,8 @@ pub(super) fn triggers(template: &Map<String, Value>, findings: &mut Findings) -
         ) else {
             continue;
         };
+        known(from, words, &format!("{path}.sourceLabel"), findings);
+        known(to, words, &format!("{path}.destinationLabel"), findings);
         let mut trigger = Map::new();
         trigger.insert("from".to_owned(), json!(legal(from)));
         let mut on = Map::new();
@@ -240,8 +258,17 @@ pub(super) fn triggers(template: &Map<String, Value>, findings: &mut Findings) -
             trigger.insert("on".to_owned(), Value::Object(on));
         }
         trigger.insert("do".to_owned(), json!(legal(to)));
-        if let Some(seconds) = map.get("invocationPolicy").and_then(Value::as_i64) {
-            trigger.insert("at_most_every".to_owned(), json!(format!("{seconds}s")));
+        match map.get("invocationPolicy") {
+            None | Some(Value::Null) => {}
+            Some(policy) => match policy.as_i64() {
+                Some(seconds) => {
+                    trigger.insert("at_most_every".to_owned(), json!(format!("{seconds}s")));
+                }
+                None => {
+                    let path = format!("{path}.invocationPolicy");
+                    findings.problem(&path, "a number of seconds is wanted");
+                }
+            },
         }
         out.push(Value::Object(trigger));
     }

@@ -168,6 +168,11 @@ fn references_of_formulas_become_ours() {
     );
     assert_eq!(sensor("${variables.limit} + ${streamdata.x}"), "4.5 + x");
     assert_eq!(
+        sensor("if ${nodes.s.state} == 'Above' { 1 } else { 0 }"),
+        "if s.state == \"Above\" { 1 } else { 0 }"
+    );
+    assert_eq!(sensor("len('it\\'s \"so\"')"), "len(\"it's \\\"so\\\"\")");
+    assert_eq!(
         sensor("<avg(n.v)>"),
         "sensors[2]: `Function`: `n.v` is a value of a node: windows are over metrics, write the function over them by hand"
     );
@@ -186,8 +191,14 @@ fn everything_that_cannot_be_said_is_told_at_once_and_what_has_no_equal_is_warne
                 {"label": "a_b", "name": "stream", "pauseExecution": true},
                 {"label": "c", "name": "stream", "evictionTme": 5, "xyz": 1}
             ],
-            "relations": [{"label": "g", "type": "XOR", "parentLabels": ["c"]}],
-            "triggers": [{"sourceLabel": "c"}],
+            "relations": [
+                {"label": "g", "type": "XOR", "parentLabels": ["c"]},
+                {"label": "h", "type": "AND", "parentLabels": ["c", "zz"]}
+            ],
+            "triggers": [
+                {"sourceLabel": "c"},
+                {"sourceLabel": "gg", "destinationLabel": "mail", "invocationPolicy": "x"}
+            ],
             "task": {"type": "sometimes"}
         })
         .to_string(),
@@ -201,7 +212,11 @@ fn everything_that_cannot_be_said_is_told_at_once_and_what_has_no_equal_is_warne
             "sensors[2].evictionTme: unknown key; did you mean evictionTime?",
             "sensors[2].xyz: unknown key",
             "relations[0].type: `XOR` is not one of AND, OR, NAND, GENERAL",
+            "relations[1].parentLabels[1]: there is no `zz`",
             "triggers[0]: `destinationLabel` is missing",
+            "triggers[1].sourceLabel: there is no `gg`",
+            "triggers[1].destinationLabel: there is no `mail`",
+            "triggers[1].invocationPolicy: a number of seconds is wanted",
             "task.type: `sometimes` is not one of periodic, scheduled, onetime, reactive",
         ]
     );
@@ -217,4 +232,8 @@ fn everything_that_cannot_be_said_is_told_at_once_and_what_has_no_equal_is_warne
         ["sensors[0]: `weather` has no equal here: it becomes a call of a handler of that name"]
     );
     assert_eq!(waylay("{").unwrap_err().len(), 1);
+    assert_eq!(
+        waylay("{}").unwrap_err(),
+        ["sensors: there is no sensor and no node"]
+    );
 }
