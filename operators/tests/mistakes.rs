@@ -69,25 +69,26 @@ fn mistakes_are_told_all_at_once_with_their_places_and_how_to_mend_them() {
 }
 
 /// The rules of every scenario.
-fn scenarios(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn scenarios(folder: &Path, found: &mut Vec<(String, String)>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            scenarios(&path, found);
+            scenarios(&path, found)?;
             continue;
         }
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(&path)?;
         let rules = text.split("=== rules\n").nth(1).unwrap_or_default();
         let rules = rules.split("\n===").next().unwrap_or_default();
         found.push((path.display().to_string(), rules.to_owned()));
     }
+    Ok(())
 }
 
 #[test]
 fn nothing_is_told_of_what_is_right_also_beside_a_mistake() {
     let mut found = Vec::new();
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
-    scenarios(&cases, &mut found);
+    scenarios(&cases, &mut found).unwrap();
     assert!(found.len() > 300, "{} scenarios", found.len());
     for (path, rules) in found {
         let right = check(&rules);
