@@ -5,6 +5,7 @@ mod bayes;
 mod formula;
 mod parts;
 mod plugs;
+mod schedule;
 
 use serde_json::{Map, Value, json};
 use tidegate_proto::issue::nearest;
@@ -332,13 +333,17 @@ fn when(map: &Map<String, Value>, path: &str, task: &mut Task, findings: &mut Fi
         }
         "scheduled" => {
             let mut schedule = Map::new();
-            for (from, to) in [("cron", "cron"), ("rrule", "rrule"), ("timeZone", "zone")] {
+            for (from, to) in [("rrule", "rrule"), ("timeZone", "zone")] {
                 if let Some(value) = map.get(from) {
                     schedule.insert(to.to_owned(), value.clone());
                 }
             }
-            if schedule.contains_key("rrule") {
-                findings.warn(path, "`rrule` is not available yet: say `cron` instead");
+            match text(map, "cron").map(schedule::five_fields) {
+                Some(Ok(fields)) => {
+                    schedule.insert("cron".to_owned(), json!(fields));
+                }
+                Some(Err(problem)) => findings.problem(&format!("{path}.cron"), problem),
+                None => {}
             }
             task.graph
                 .insert("schedule".to_owned(), Value::Object(schedule));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cron::Schedule;
 use crate::issue::Mark;
+use crate::recurrence::Recurrence;
 use crate::rule::FormulaText;
 use crate::time::Span;
 
@@ -56,6 +57,8 @@ pub enum Beat {
     Every(Span),
     /// By the clock on the wall.
     Cron(Arc<Schedule>),
+    /// By the clock on the wall, as RFC 5545 says it.
+    Recurrence(Arc<Recurrence>),
     /// Once, when the task begins.
     Birth,
 }

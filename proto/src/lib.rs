@@ -24,6 +24,7 @@ pub mod json;
 pub mod outcome;
 pub mod pattern;
 pub mod record;
+pub mod recurrence;
 pub mod resource;
 pub mod rule;
 pub mod time;

@@ -91,6 +91,7 @@ fn multiple(beat: &Beat, after: i64) -> Option<i64> {
             Some(next.saturating_mul(span.0))
         }
         Beat::Cron(schedule) => schedule.next(after),
+        Beat::Recurrence(rule) => rule.next(after),
         Beat::Birth => None,
     }
 }
@@ -123,7 +124,7 @@ impl Sheet {
     pub(crate) fn arm(&mut self, plan: &GraphPlan, after: i64, birth: bool) {
         let next = |beat: &Beat| match beat {
             Beat::Birth => birth.then_some(after),
-            Beat::Every(_) | Beat::Cron(_) => multiple(beat, after),
+            Beat::Every(_) | Beat::Cron(_) | Beat::Recurrence(_) => multiple(beat, after),
         };
         self.tick = plan.tick.as_ref().and_then(next);
         for (node, sheet) in plan.nodes.iter().zip(&mut self.nodes) {

@@ -17,6 +17,7 @@ use crate::graph::{
     Beat, DATA, FALSE, Graph, GraphNode, GraphTarget, GraphTrigger, MOST_NODES, TRUE,
 };
 use crate::issue::nearest;
+use crate::recurrence::Recurrence;
 use crate::rule::Action;
 use crate::zone::Zone;
 
@@ -38,8 +39,8 @@ const GRAPH: Allowed = Allowed {
     later: &[],
 };
 const SCHEDULE: Allowed = Allowed {
-    known: &["cron", "zone"],
-    later: &["rrule"],
+    known: &["cron", "rrule", "zone"],
+    later: &[],
 };
 
 /// What is known of the nodes before they are read in full.
@@ -246,7 +247,7 @@ fn ticks(section: &Section<'_>, name: &str, report: &mut Report) -> Option<Beat>
     every.or_else(|| schedule(wall?, report))
 }
 
-/// `schedule: { cron, zone }`.
+/// `schedule: { cron | rrule, zone }`.
 fn schedule(field: &Field<'_>, report: &mut Report) -> Option<Beat> {
     let section = Section::open(field, SCHEDULE, report);
     let zone = match section.get("zone") {
@@ -259,20 +260,26 @@ fn schedule(field: &Field<'_>, report: &mut Report) -> Option<Beat> {
             }
         },
     };
-    let field = section.get("cron").or_else(|| {
-        let refused = report
-            .issues
-            .iter()
-            .any(|issue| issue.path.contains("rrule"));
-        if refused {
-            return None;
-        }
-        section.need("cron", report)
-    })?;
-    match Schedule::new(text(field, report)?, zone?) {
-        Ok(schedule) => Some(Beat::Cron(Arc::new(schedule))),
-        Err(error) => {
-            report.add(&field.path, field.node.mark, error.to_string());
+    let (cron, rule) = (section.get("cron"), section.get("rrule"));
+    if let (Some(_), Some(rule)) = (cron, rule) {
+        let problem = "`cron` and `rrule` do not go together".to_owned();
+        report.add(&rule.path, rule.node.mark, problem);
+        return None;
+    }
+    let field = rule.or(cron).or_else(|| section.need("cron", report))?;
+    let (written, zone) = (text(field, report)?, zone?);
+    let beat = match rule {
+        None => Schedule::new(written, zone)
+            .map(|schedule| Beat::Cron(Arc::new(schedule)))
+            .map_err(|error| error.to_string()),
+        Some(_) => Recurrence::new(written, zone)
+            .map(|rule| Beat::Recurrence(Arc::new(rule)))
+            .map_err(|error| error.to_string()),
+    };
+    match beat {
+        Ok(beat) => Some(beat),
+        Err(problem) => {
+            report.add(&field.path, field.node.mark, problem);
             None
         }
     }
