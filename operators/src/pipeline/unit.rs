@@ -99,15 +99,18 @@ impl Unit {
         (outcome, failed): (Outcome, Option<String>),
         out: &mut Vec<Outcome>,
     ) {
-        let tale = Tale {
-            kind: OutcomeKind::Error,
-            resource: outcome.resource,
-            time: outcome.time.0,
-            cause: outcome.cause.first().cloned(),
-            trigger: outcome.trigger,
-        };
+        let failed = failed.map(|message| {
+            let tale = Tale {
+                kind: OutcomeKind::Error,
+                resource: outcome.resource,
+                time: outcome.time.0,
+                cause: outcome.cause.first().cloned(),
+                trigger: outcome.trigger,
+            };
+            (tale, message)
+        });
         out.push(outcome);
-        if let Some(message) = failed {
+        if let Some((tale, message)) = failed {
             self.count(tale.resource, |counters| counters.errors += 1);
             out.extend(self.hourly(&tale, &message));
         }
