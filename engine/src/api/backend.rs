@@ -90,6 +90,8 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Answering<'a, Vec<RecordPlace>>;
     /// Numbers of all shards.
     fn shards(&self) -> Answering<'_, Vec<ShardView>>;
+    /// Numbers of the shards that run here.
+    fn own_shards(&self) -> Answering<'_, Vec<ShardView>>;
     /// Workers that share the shards.
     fn workers(&self) -> Answering<'_, Vec<WorkerView>>;
     /// What clients of brokers said of themselves last.
@@ -199,6 +201,10 @@ impl Backend for Engine {
 
     fn shards(&self) -> Answering<'_, Vec<ShardView>> {
         Box::pin(Self::shards(self))
+    }
+
+    fn own_shards(&self) -> Answering<'_, Vec<ShardView>> {
+        Box::pin(async move { Ok(Self::own_shards(self).await) })
     }
 
     fn workers(&self) -> Answering<'_, Vec<WorkerView>> {

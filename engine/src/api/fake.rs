@@ -284,6 +284,10 @@ impl Backend for Fake {
         }))
     }
 
+    fn own_shards(&self) -> Answering<'_, Vec<ShardView>> {
+        self.shards()
+    }
+
     fn shards(&self) -> Answering<'_, Vec<ShardView>> {
         answer(Ok((0..2)
             .map(|shard| ShardView {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_actors::observe::ShardView;
 
 use crate::log::kafka::ClientNumbers;
+use crate::workers::WorkerShard;
 
 /// A number that `/metrics` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,10 @@ pub enum Metric {
     ShardFailedTurns,
     /// Records not taken yet, by shard.
     ShardLag,
+    /// How long its last takeover took, by shard.
+    ShardTakeover,
+    /// Records that its last takeover replayed, by shard.
+    ShardReplayed,
     /// Records that wait for brokers, by client.
     ClientQueued,
     /// Bytes that wait for brokers, by client.
@@ -147,6 +152,8 @@ impl Metric {
             Self::ShardRepeats => "tidegate_shard_repeats_total",
             Self::ShardFailedTurns => "tidegate_shard_failed_turns_total",
             Self::ShardLag => "tidegate_shard_lag_records",
+            Self::ShardTakeover => "tidegate_shard_takeover_seconds",
+            Self::ShardReplayed => "tidegate_shard_takeover_replayed_records",
             Self::ClientQueued => "tidegate_kafka_client_queued_records",
             Self::ClientQueuedBytes => "tidegate_kafka_client_queued_bytes",
             Self::ClientSent => "tidegate_kafka_client_sent_records_total",
@@ -187,6 +194,10 @@ impl Metric {
             Self::ShardLag => {
                 "Records of its topics that a shard has not taken yet, of the last second; marks of transactions at an end count."
             }
+            Self::ShardTakeover => {
+                "How long the last takeover of a shard took, until it took events again."
+            }
+            Self::ShardReplayed => "Records that the last takeover of a shard replayed.",
             Self::ClientQueued => "Records that wait for the brokers.",
             Self::ClientQueuedBytes => "Bytes that wait for the brokers.",
             Self::ClientSent => "Records sent to the brokers.",
@@ -260,13 +271,24 @@ pub struct Process {
 /// Numbers of the log as Prometheus text: how far shards are behind, and what clients of brokers say; to be put behind
 /// [`text`].
 #[must_use]
-pub fn log_text(lags: &BTreeMap<u32, u64>, clients: &[ClientNumbers]) -> String {
+pub fn log_text(shards: &BTreeMap<u32, &WorkerShard>, clients: &[ClientNumbers]) -> String {
     let mut out = String::with_capacity(2048);
-    Metric::ShardLag.head(&mut out);
-    let name = Metric::ShardLag.name();
-    for (shard, lag) in lags {
-        let _ = writeln!(out, "{name}{{shard=\"{shard}\"}} {lag}");
-    }
+    let mut all = |metric: Metric, number: &dyn Fn(&WorkerShard) -> Option<String>| {
+        metric.head(&mut out);
+        for (shard, of) in shards {
+            if let Some(number) = number(of) {
+                let _ = writeln!(out, "{}{{shard=\"{shard}\"}} {number}", metric.name());
+            }
+        }
+    };
+    all(Metric::ShardLag, &|shard| Some(shard.lag.to_string()));
+    all(Metric::ShardTakeover, &|shard| {
+        let millis = shard.takeover?.millis;
+        Some(format!("{}.{:03}", millis / 1000, millis % 1000))
+    });
+    all(Metric::ShardReplayed, &|shard| {
+        Some(shard.takeover?.records.to_string())
+    });
     if clients.is_empty() {
         return out;
     }
@@ -358,6 +380,7 @@ fn resident_memory() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workers::Takeover;
 
     #[test]
     fn the_log_says_how_far_behind_it_is_and_how_its_clients_are() {
@@ -367,8 +390,19 @@ mod tests {
             round_trip: 0.0125,
             ..ClientNumbers::default()
         };
-        let text = log_text(&BTreeMap::from([(3, 41)]), &[client]);
+        let shard = WorkerShard {
+            lag: 41,
+            takeover: Some(Takeover {
+                millis: 1_050,
+                records: 9,
+                ..Takeover::default()
+            }),
+            ..WorkerShard::default()
+        };
+        let text = log_text(&BTreeMap::from([(3, &shard)]), &[client]);
         for line in [
+            "tidegate_shard_takeover_seconds{shard=\"3\"} 1.050",
+            "tidegate_shard_takeover_replayed_records{shard=\"3\"} 9",
             "# TYPE tidegate_shard_lag_records gauge",
             "tidegate_shard_lag_records{shard=\"3\"} 41",
             "# TYPE tidegate_kafka_client_sent_records_total counter",

@@ -1,5 +1,7 @@
 //! `/healthz`, `/readyz`, `/metrics`, `/version`: what machines ask.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use super::metrics::{self, Process};
 use super::problem::{Problem, ProblemKind};
 use super::state::Api;
+use crate::workers::WorkerShard;
 
 /// The process lives.
 pub(super) async fn healthz() -> &'static str {
@@ -25,23 +28,22 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Probl
     }
 }
 
-/// Numbers as Prometheus text.
+/// Numbers as Prometheus text. Of shards every worker tells those that it owns: the sum over workers counts each once.
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     // While shards recover they cannot be asked, but the process's own numbers are wanted all the more.
-    let shards = api.backend().shards().await.unwrap_or_default();
+    let shards = api.backend().own_shards().await.unwrap_or_default();
     let process = Process {
         uptime: api.started().elapsed().as_secs_f64(),
         ready: api.backend().trouble().await.is_empty(),
         streams: api.streams_open(),
     };
     let workers = api.backend().workers().await.unwrap_or_default();
-    let ready = workers.iter().flat_map(|worker| &worker.shards);
-    let lags = ready
-        .filter(|shard| shard.phase == "Ready")
-        .map(|shard| (shard.shard, shard.lag));
-    let lags = lags.collect();
+    let own: BTreeSet<u32> = shards.iter().map(|shard| shard.shard).collect();
+    let all = workers.iter().flat_map(|worker| &worker.shards);
+    let ready = all.filter(|shard| shard.phase == "Ready" && own.contains(&shard.shard));
+    let ready: BTreeMap<u32, &WorkerShard> = ready.map(|shard| (shard.shard, shard)).collect();
     let text = metrics::text(api.counters(), process, &shards)
-        + metrics::log_text(&lags, &api.backend().clients()).as_str();
+        + metrics::log_text(&ready, &api.backend().clients()).as_str();
     (
         [(
             header::CONTENT_TYPE,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_actors::observe::{Observation, Query};
+use tidegate_actors::observe::{Observation, Query, ShardView};
 use tidegate_actors::owner::Phase;
 use tidegate_actors::port::{EventLog, TopicPartition};
 use tidegate_proto::record::Topic;
@@ -150,6 +150,20 @@ impl Engine {
         query: Query,
     ) -> Result<Option<Observation>, EngineError> {
         self.0.shards.look(shard, query).await
+    }
+
+    /// Numbers of the shards that run here; without those that are recovering.
+    pub async fn own_shards(&self) -> Vec<ShardView> {
+        let owned = self.0.shards.owned();
+        let looks = owned
+            .into_iter()
+            .map(|shard| self.look_here(shard, Query::Shard));
+        let seen = futures::future::join_all(looks).await.into_iter();
+        let views = seen.filter_map(|seen| match seen {
+            Ok(Some(Observation::Shard(view))) => Some(*view),
+            _ => None,
+        });
+        views.collect()
     }
 
     /// Looks at a shard wherever it runs.
