@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     pub(crate) warm_up: u64,
     pub(crate) runs: usize,
     pub(crate) cores: Option<String>,
+    /// Engines of one group, each on a core of its own; `None`: one, wherever it likes.
+    pub(crate) workers: Option<usize>,
     pub(crate) program: Option<String>,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) json: Option<String>,
@@ -76,6 +78,7 @@ impl Arguments {
             warm_up: 25,
             runs: 1,
             cores: None,
+            workers: None,
             program: None,
             settings: Vec::new(),
             json: None,
@@ -118,6 +121,9 @@ impl Arguments {
             "warm-up" => self.warm_up = number()?,
             "runs" => self.runs = usize::try_from(number()?.max(1)).unwrap_or(1),
             "cores" => self.cores = Some(value),
+            "workers" => {
+                self.workers = Some(usize::try_from(number()?.clamp(1, 64)).unwrap_or(1));
+            }
             "program" => self.program = Some(value),
             "set" => {
                 let (key, value) = value.split_once('=').ok_or("--set wants KEY=VALUE")?;

@@ -1,4 +1,4 @@
-//! [`Engine`]: the real `tidegate serve` as a process, with brokers.
+//! [`Crew`]: the real `tidegate serve` as one process or several of one group, with brokers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -35,6 +35,80 @@ pub(crate) fn program(arguments: &Arguments) -> Result<PathBuf, Failure> {
     }
 }
 
+/// Which core a worker runs on: they take turns over those that there are.
+fn core_of(worker: usize) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (worker % cores).to_string()
+}
+
+/// Workers of one group; they end with us.
+#[derive(Debug)]
+pub(crate) struct Crew(Vec<Engine>);
+
+impl Crew {
+    /// Starts as many as are wanted, one after another, and waits until each has its share of the shards.
+    pub(crate) fn start(
+        program: &Path,
+        broker: &str,
+        name: &str,
+        arguments: &Arguments,
+    ) -> Result<Self, Failure> {
+        let Some(count) = arguments.workers else {
+            let cores = arguments.cores.as_deref();
+            let only = Engine::start(program, broker, (name, ""), (arguments, cores))?;
+            return Ok(Self(vec![only]));
+        };
+        let mut crew = Self(Vec::new());
+        for worker in 0..count {
+            let (of, core) = (format!(".{worker}"), core_of(worker));
+            let engine = Engine::start(program, broker, (name, &of), (arguments, Some(&core)))?;
+            crew.0.push(engine);
+        }
+        crew.even(arguments.partitions)?;
+        Ok(crew)
+    }
+
+    /// Waits until every worker tells of shards, and all together of all.
+    fn even(&self, partitions: i32) -> Result<(), Failure> {
+        let began = Instant::now();
+        loop {
+            let shares = self.0.iter().map(Engine::shards);
+            let shares = shares.collect::<Result<Vec<usize>, _>>()?;
+            let all = usize::try_from(partitions).unwrap_or(0);
+            let most = all.div_ceil(self.0.len());
+            if shares.iter().sum::<usize>() == all && shares.iter().all(|own| *own <= most) {
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(format!("the shards are not shared evenly: {shares:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Their processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.0.iter().map(|engine| engine.child.id()).collect()
+    }
+
+    /// Brings a document in force.
+    pub(crate) fn apply(&self, document: &str) -> Result<(), Failure> {
+        self.0
+            .first()
+            .map_or(Ok(()), |engine| engine.apply(document))
+    }
+
+    /// Events that all shards have taken, and result lines that they have made; only acknowledged ones.
+    pub(crate) fn counts(&self) -> Result<(u64, u64), Failure> {
+        let mut sum = (0, 0);
+        for engine in &self.0 {
+            let own = engine.counts()?;
+            sum = (sum.0 + own.0, sum.1 + own.1);
+        }
+        Ok(sum)
+    }
+}
+
 /// A running engine; it ends with us.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -46,19 +120,19 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Starts one under a name that is its group and the prefix of its topics, and waits until it is ready.
-    pub(crate) fn start(
+    fn start(
         program: &Path,
         broker: &str,
-        name: &str,
-        arguments: &Arguments,
+        (name, worker): (&str, &str),
+        (arguments, cores): (&Arguments, Option<&str>),
     ) -> Result<Self, Failure> {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let address = free
             .map_err(|error| format!("no port is free: {error}"))?
             .to_string();
         let folder = std::env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
-        let folder = folder.join(name);
-        let mut command = on_cores(program, arguments.cores.as_deref());
+        let folder = folder.join(format!("{name}{worker}"));
+        let mut command = on_cores(program, cores);
         command
             .args(["serve", "--listen", &address, "--data"])
             .arg(&folder);
@@ -108,13 +182,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Brings a document in force.
-    pub(crate) fn apply(&self, document: &str) -> Result<(), Failure> {
+    fn apply(&self, document: &str) -> Result<(), Failure> {
         let mut client = Command::new(&self.program)
             .args([
                 "apply",
@@ -138,8 +207,16 @@ impl Engine {
         }
     }
 
-    /// Events that its shards have taken, and result lines that they have made; only acknowledged ones.
-    pub(crate) fn counts(&self) -> Result<(u64, u64), Failure> {
+    /// How many shards run here.
+    fn shards(&self) -> Result<usize, Failure> {
+        let (_, text) = self.get("/metrics")?;
+        let lines = text.lines();
+        Ok(lines
+            .filter(|line| line.starts_with("tidegate_shard_epoch{"))
+            .count())
+    }
+
+    fn counts(&self) -> Result<(u64, u64), Failure> {
         let (_, text) = self.get("/metrics")?;
         let sum = |name: &str| {
             let lines = text.lines().filter(|line| line.starts_with(name));

@@ -47,6 +47,7 @@ OPTIONS (default)
   --seconds N          of producing, the warm-up included (20)
   --warm-up N          share of the events, in percent, that is not measured (25)
   --runs N             of each subject; the table shows the median by its figure (1)
+  --workers N          engines of one group, each on a core of its own (one, on all cores)
   --cores LIST         cores of the engine and of the yardsticks, by taskset (all)
   --program PATH       the engine (the one beside this program, brought up to date by cargo)
   --set KEY=VALUE      a setting of the engine, as in kafka.delivery=transactional; may be repeated

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 use crate::arguments::Arguments;
 use crate::broker::Broker;
-use crate::engine::Engine;
+use crate::engine::Crew;
 use crate::process::{cpu_seconds, on_cores, peak_memory};
 use crate::report::Measured;
 use crate::scenario::Scenario;
@@ -23,7 +23,7 @@ const SETTLED: Duration = Duration::from_secs(26);
 #[derive(Debug)]
 pub(crate) enum Subject {
     /// The engine.
-    Engine(Engine),
+    Engine(Crew),
     /// A yardstick.
     Yardstick(Child),
 }
@@ -72,7 +72,7 @@ impl Subject {
     ) -> Result<Self, Failure> {
         if subject == "engine" {
             let program = crate::engine::program(arguments)?;
-            let engine = Engine::start(&program, &broker.address, &place.name, arguments)?;
+            let engine = Crew::start(&program, &broker.address, &place.name, arguments)?;
             engine.apply(scenario.rule())?;
             let topic = &place.events;
             engine.apply(&format!(
@@ -136,9 +136,14 @@ impl Drop for Subject {
 }
 
 /// Looks at the engine until it has taken all events, and made all of their lines.
-fn watch(engine: &Engine, count: u64, warm: u64) -> Result<Measured, Failure> {
-    let pid = engine.pid();
-    let cpu = || cpu_seconds(pid).ok_or("the engine has ended");
+fn watch(engine: &Crew, count: u64, warm: u64) -> Result<Measured, Failure> {
+    let pids = engine.pids();
+    let spent = || {
+        pids.iter()
+            .map(|pid| cpu_seconds(*pid))
+            .sum::<Option<f64>>()
+    };
+    let cpu = || spent().ok_or("an engine has ended");
     let mut began: Option<(u64, f64, Instant)> = None;
     let mut moved = (0, Instant::now());
     let (events, ended) = loop {
@@ -176,7 +181,7 @@ fn watch(engine: &Engine, count: u64, warm: u64) -> Result<Measured, Failure> {
         events: events - warm,
         cpu: ended.0 - before,
         wall: (ended.1 - at).as_secs_f64(),
-        peak: peak_memory(pid).unwrap_or(0),
+        peak: pids.iter().filter_map(|pid| peak_memory(*pid)).sum(),
         results: results.0,
     })
 }
