@@ -56,6 +56,18 @@ impl Waiting {
         self.total += 1;
     }
 
+    /// Something of each place that the next row of a resource and the rows that it lets go lie at.
+    #[inline]
+    pub(crate) fn words(&self, resource: u32) -> u64 {
+        let Some(rows) = self.rows.get(resource as usize) else {
+            return 0;
+        };
+        let ends = [rows.front(), rows.get(1), rows.back()];
+        ends.iter().flatten().fold(0, |all, row| {
+            all ^ row.sequence ^ u64::from(row.role == Role::Row)
+        })
+    }
+
     /// The first row, if its time is at most `time`.
     pub(crate) fn take(&mut self, resource: u32, time: i64) -> Option<WaitingRow> {
         let rows = self.rows.get_mut(resource as usize)?;

@@ -98,6 +98,12 @@ impl<'a> Work<'a> {
 }
 
 impl Key {
+    /// Something of it and of its first attempt.
+    #[inline]
+    pub(crate) fn words(&self) -> u64 {
+        self.order ^ self.attempts.first().map_or(0, |attempt| attempt.made)
+    }
+
     /// Whether a row that no first element takes can be passed over.
     pub(crate) fn is_idle(&self, machine: &Machine) -> bool {
         self.attempts.is_empty() && machine.copies == Copies::Rows

@@ -5,7 +5,7 @@ use tidegate_proto::{Order, Trigger};
 use super::{Event, NO_POINT, PatternScratch, PatternUnit, Step, blame};
 use crate::former::Then;
 use crate::order::{Role, WaitingRow};
-use crate::pattern::Fit;
+use crate::pattern::{Fit, Key};
 use crate::pipeline::View;
 use crate::pipeline::awaiting::Awaiting;
 use crate::pipeline::cells::Cursor;
@@ -13,7 +13,10 @@ use crate::pipeline::filter;
 use crate::pipeline::group::Push;
 use crate::pipeline::sight::{Row, Sight};
 use crate::pipeline::steps::Late;
-use crate::watermark::cell;
+use crate::watermark::{Tick, cell};
+
+/// Rows whose places are read together before they are taken.
+const TOGETHER: usize = 64;
 
 impl PatternUnit {
     /// Makes steps of the rows of a push.
@@ -114,10 +117,16 @@ impl PatternUnit {
         if let Some(filter) = &self.state.filter {
             cursors.extend(push.cursors(filter));
         }
+        let mut ahead = 0;
         for (index, number) in push.each() {
             let (Some(tick), Some(water)) = (push.ticks.get(index), push.water.get(index)) else {
                 break;
             };
+            if index >= ahead {
+                let next = push.ticks.get(index..).unwrap_or_default();
+                std::hint::black_box(self.approach(next));
+                ahead = index + TOGETHER;
+            }
             if !self.state.members.has(tick.resource) {
                 continue;
             }
@@ -153,6 +162,15 @@ impl PatternUnit {
             scratch.touched.push(tick.resource);
             self.pass(tick.resource, *water, (trigger, push.view), scratch);
         }
+    }
+
+    /// Reads something of each place that the next rows need: reads that wait for nothing else wait together.
+    fn approach(&self, next: &[Tick]) -> u64 {
+        let state = &self.state;
+        next.iter().take(TOGETHER).fold(0, |all, tick| {
+            let key = state.keys.get(tick.resource as usize);
+            all ^ state.waiting.words(tick.resource) ^ key.map_or(0, Key::words)
+        })
     }
 
     /// Whether a row carries what any test looks at.
