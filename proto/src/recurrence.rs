@@ -310,6 +310,10 @@ impl Recurrence {
         let mut date = self.start.date();
         if self.count.is_none() {
             let wall = self.zone.local(Timestamp(after));
+            // Behind the end of all calendars there is nothing to look for.
+            if wall.is_none() && after > 0 {
+                return None;
+            }
             // What a gap has moved may come from the day before.
             let before = wall.and_then(|wall| wall.date().yesterday().ok());
             date = before.map_or(date, |before| before.max(date));

@@ -302,3 +302,10 @@ proptest! {
         prop_assert_eq!(found, naive, "{}", text);
     }
 }
+
+#[test]
+fn behind_the_end_of_the_calendar_there_is_no_moment() {
+    let rule = Recurrence::new("FREQ=MINUTELY", Zone::utc()).unwrap();
+    assert_eq!(rule.next(i64::MAX), None);
+    assert_eq!(rule.next(i64::MIN), Some(0));
+}
