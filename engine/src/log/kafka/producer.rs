@@ -1,10 +1,11 @@
-//! [`Appender`]: one idempotent, gapless producer for everything that this process writes.
+//! [`Appender`]: idempotent, gapless producers for everything that this process writes: one for appends of few records, which
+//! leave at once, and, once there are any, one for appends of many.
 //!
-//! An append resolves when the brokers have all of its records, with the offset of the first. What the producer gives up,
+//! An append resolves when the brokers have all of its records, with the offset of the first. What a producer gives up,
 //! it gives up for good: the appends that waited fail in doubt, and the next one gets a fresh producer.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
@@ -33,8 +34,11 @@ const FLUSH: Duration = Duration::from_secs(10);
 
 /// Bytes of a partition that librdkafka is given at a time. An idempotent producer of it has one request of more
 /// than five records on its way per partition, and its thread turns in a circle as long as more has stood behind that for
-/// `linger.ms`: it was half of an engine that writes many results. So much is handed over in less than that, and is one request.
+/// `linger.ms`: it was half of an engine that writes many results. So much is handed over in less than that of
+/// [`Haste::Many`], even by a thread that has to share its core, and is one request.
 const REQUEST: usize = 200_000;
+/// More records than this are many.
+const FEW: usize = 16;
 
 /// What became of an append.
 type Outcome = Result<Offset, PortError>;
@@ -91,7 +95,10 @@ impl Waiting {
 
 /// Takes delivery reports.
 #[derive(Clone, Debug)]
-pub(super) struct Reports(Numbers);
+pub(super) struct Reports {
+    numbers: Numbers,
+    client: &'static str,
+}
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -103,7 +110,7 @@ impl ClientContext for Reports {
     }
 
     fn stats(&self, said: Statistics) {
-        self.0.tell("producer", &said);
+        self.numbers.tell(self.client, &said);
     }
 }
 
@@ -133,12 +140,48 @@ impl ProducerContext for Reports {
 
 type Producer = ThreadedProducer<Reports>;
 
-/// Everything that this process writes without a transaction.
+/// How long a producer waits for more before it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// For journals and whatever else somebody waits for.
+    Few,
+    /// Until all of what is given at a time is surely there.
+    Many,
+}
+
+impl Haste {
+    fn of(records: usize) -> Self {
+        if records > FEW { Self::Many } else { Self::Few }
+    }
+
+    /// Milliseconds, unless the configuration says otherwise.
+    pub(super) const fn linger(self) -> &'static str {
+        match self {
+            Self::Few => "1",
+            Self::Many => "5",
+        }
+    }
+
+    /// Its name in figures.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Few => "producer",
+            Self::Many => "bulk-producer",
+        }
+    }
+}
+
+/// A producer's place: empty until it is needed.
+type Place = Mutex<Option<Arc<Producer>>>;
+
+/// Everything that this process writes without a transaction. Order holds between appends of which one is awaited before the next.
 pub(super) struct Appender {
     settings: KafkaSettings,
     lookup: Arc<Lookup>,
     numbers: Numbers,
-    producer: Mutex<Option<Arc<Producer>>>,
+    few: Place,
+    many: Place,
+    is_closed: AtomicBool,
 }
 
 impl std::fmt::Debug for Appender {
@@ -153,37 +196,55 @@ impl Appender {
         lookup: Arc<Lookup>,
         numbers: Numbers,
     ) -> Result<Self, PortError> {
-        let producer = make(&settings, &numbers)?;
+        // Settings that librdkafka refuses are told now.
+        let producer = make(&settings, &numbers, Haste::Few)?;
         Ok(Self {
             settings,
             lookup,
             numbers,
-            producer: Mutex::new(Some(Arc::new(producer))),
+            few: Mutex::new(Some(Arc::new(producer))),
+            many: Mutex::new(None),
+            is_closed: AtomicBool::new(false),
         })
     }
 
+    fn kept(&self, haste: Haste) -> MutexGuard<'_, Option<Arc<Producer>>> {
+        let place = match haste {
+            Haste::Few => &self.few,
+            Haste::Many => &self.many,
+        };
+        place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self, haste: Haste) -> Result<Arc<Producer>, PortError> {
+        Ok(Arc::new(make(&self.settings, &self.numbers, haste)?))
+    }
+
     /// The producer; a new one in the place of one that has given up.
-    fn producer(&self) -> Result<Arc<Producer>, PortError> {
-        let mut kept = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(producer) = kept.as_ref() else {
+    fn producer(&self, haste: Haste) -> Result<Arc<Producer>, PortError> {
+        let mut kept = self.kept(haste);
+        // Looked at under the lock: whoever closes empties the place after it has said so.
+        if self.is_closed.load(Ordering::Acquire) {
             return Err(PortError::new(
                 PortErrorKind::Closed,
                 "the log was shut down",
             ));
-        };
-        if let Some((code, reason)) = producer.client().fatal_error() {
-            tracing::error!(%code, reason, "the producer gave up; shards that waited for it take over anew");
-            let fresh = Arc::new(make(&self.settings, &self.numbers)?);
-            *kept = Some(Arc::clone(&fresh));
-            return Ok(fresh);
         }
-        Ok(Arc::clone(producer))
+        if let Some(producer) = kept.as_ref() {
+            let Some((code, reason)) = producer.client().fatal_error() else {
+                return Ok(Arc::clone(producer));
+            };
+            tracing::error!(%code, reason, "the producer gave up; shards that waited for it take over anew");
+        }
+        let fresh = self.fresh(haste)?;
+        *kept = Some(Arc::clone(&fresh));
+        Ok(fresh)
     }
 
     /// Appends to one partition, in order.
     pub(super) async fn append(&self, to: &TopicPartition, records: Vec<Record>) -> Outcome {
         let (waiting, outcome) = Waiting::new();
-        let producer = self.producer()?;
+        let producer = self.producer(Haste::of(records.len()))?;
         let sent = self.send(&producer, to, records, &waiting).await;
         if let Err(error) = sent {
             waiting.fail(error);
@@ -215,12 +276,15 @@ impl Appender {
 
     /// Puts another one in the place of a producer that does not get on; everything that waits for it fails in doubt.
     fn give_up(&self, stalled: &Arc<Producer>) -> Result<(), PortError> {
-        let mut kept = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, stalled)) {
-            tracing::error!("the producer does not get on; shards that wait for it take over anew");
-            *kept = Some(Arc::new(make(&self.settings, &self.numbers)?));
+        for haste in [Haste::Few, Haste::Many] {
+            let mut kept = self.kept(haste);
+            if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, stalled)) {
+                tracing::error!(
+                    "the producer does not get on; shards that wait for it take over anew"
+                );
+                *kept = Some(self.fresh(haste)?);
+            }
         }
-        drop(kept);
         stalled.purge(PurgeConfig::default().queue().inflight());
         Ok(())
     }
@@ -255,11 +319,12 @@ impl Appender {
         all: Vec<(TopicPartition, Vec<Record>)>,
     ) -> Result<(), PortError> {
         let (waiting, outcome) = Waiting::new();
-        let producer = self.producer()?;
         let Some((last, _)) = all.last() else {
             return Ok(());
         };
         let last = last.clone();
+        let most = all.iter().map(|(_, records)| records.len()).max();
+        let producer = self.producer(Haste::of(most.unwrap_or_default()))?;
         for (to, records) in all {
             if let Err(error) = self.send(&producer, &to, records, &waiting).await {
                 // Nothing behind a failure: who reads must not see a hole.
@@ -271,24 +336,27 @@ impl Appender {
         self.reported(&producer, &last, outcome).await.map(|_| ())
     }
 
-    /// Waits for what is on its way, and ends the producer.
+    /// Waits for what is on its way, and ends the producers.
     pub(super) fn close(&self) -> Result<(), PortError> {
-        let producer = self
-            .producer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(producer) = producer else {
-            return Ok(());
-        };
-        producer
-            .flush(FLUSH)
-            .map_err(|error| failed("waiting for the last appends", &error).in_doubt())
+        self.is_closed.store(true, Ordering::Release);
+        let both = [Haste::Few, Haste::Many].map(|haste| self.kept(haste).take());
+        let ends = both.map(|producer| {
+            producer.map_or(Ok(()), |producer| {
+                producer
+                    .flush(FLUSH)
+                    .map_err(|error| failed("waiting for the last appends", &error).in_doubt())
+            })
+        });
+        ends.into_iter().collect()
     }
 }
 
-fn make(settings: &KafkaSettings, numbers: &Numbers) -> Result<Producer, PortError> {
-    Producer::from_config_and_context(&settings.producer(), Reports(numbers.clone()))
+fn make(settings: &KafkaSettings, numbers: &Numbers, haste: Haste) -> Result<Producer, PortError> {
+    let reports = Reports {
+        numbers: numbers.clone(),
+        client: haste.word(),
+    };
+    Producer::from_config_and_context(&settings.producer(haste), reports)
         .map_err(|error| failed("setting up the Kafka producer", &error))
 }
 

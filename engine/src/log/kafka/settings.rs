@@ -8,6 +8,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use tidegate_proto::record::Partition;
 use tidegate_proto::time::Span;
 
+use super::producer::Haste;
+
 /// What our guarantees stand on, so nobody else may set it.
 const OURS: [&str; 19] = [
     "acks",
@@ -132,8 +134,8 @@ impl KafkaSettings {
 
     /// For the one producer of journals and identified outputs: idempotent, without a gap, patient for ever. What it gives
     /// up it gives up for good, and every shard that waited for it takes over anew.
-    pub(super) fn producer(&self) -> ClientConfig {
-        let mut config = self.client("producer");
+    pub(super) fn producer(&self, haste: Haste) -> ClientConfig {
+        let mut config = self.client(haste.word());
         config
             .set("enable.idempotence", "true")
             .set("enable.gapless.guarantee", "true")
@@ -148,7 +150,7 @@ impl KafkaSettings {
                 "queue.buffering.max.kbytes",
                 (self.queue_bytes / 1024).max(1).to_string(),
             );
-        self.unless_set(&mut config, "linger.ms", "1");
+        self.unless_set(&mut config, "linger.ms", haste.linger());
         self.unless_set(&mut config, "retry.backoff.ms", "50");
         self.unless_set(&mut config, "statistics.interval.ms", STATISTICS);
         config
