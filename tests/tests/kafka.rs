@@ -135,8 +135,9 @@ async fn readme(broker: &Broker) {
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{line}: {said}");
             let text = String::from_utf8(output.stdout).unwrap();
-            // What is produced is silent; what is looked at comes a moment later.
-            (!text.is_empty() || line.contains("kcat -P")).then_some(text)
+            // What is produced is silent; what is looked at comes a moment later. A worker speaks of itself once a second.
+            let is_early = line.contains("get workers") && !text.contains("0,1,2,3");
+            (!is_early && (!text.is_empty() || line.contains("kcat -P"))).then_some(text)
         })
         .await;
         printed.push(text);
@@ -150,7 +151,6 @@ async fn readme(broker: &Broker) {
         printed[2].starts_with("boiler-7 {\"rule\":\"too-hot\""),
         "{printed:?}"
     );
-    assert!(printed[3].contains("0,1,2,3"), "{printed:?}");
     assert!(engine.stop().success());
 }
 
