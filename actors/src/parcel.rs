@@ -13,6 +13,7 @@ use tidegate_proto::id::Names;
 use tidegate_proto::outcome::OutcomeKind;
 use tidegate_proto::record::{DEPTH_HEADER, KIND_HEADER, Partition, Record};
 use tidegate_proto::resource::Traits;
+use tidegate_proto::said::SaidNode;
 use tidegate_proto::time::{Span, Timestamp};
 use tidegate_proto::value::Value;
 
@@ -248,25 +249,34 @@ impl SaidPiece {
                 raised.map_or(Value::Missing, Value::Bool),
             ),
         ];
-        for (name, value) in self.values.iter().chain(&own) {
+        let node = SaidNode::of_line(&self.rule, self.kind, &self.values).filter(|_| among);
+        let node = node.map(|(name, value)| (metrics.intern(&name), value));
+        // Lines about nodes are for nodes alone.
+        let all = !among || self.kind != OutcomeKind::State;
+        let columns = self.values.iter().chain(&own).filter(|_| all);
+        let columns = columns.map(|(name, value)| {
             let metric = if among {
                 metrics.intern(&Input::said(&self.rule, name))
             } else {
                 metrics.intern(name)
             };
+            (metric, value.clone())
+        });
+        let columns: Vec<(u32, Value)> = columns.chain(node).collect();
+        for (metric, value) in columns {
             if value.is_missing() || batch.metrics.iter().any(|known| known.metric == metric) {
                 continue;
             }
             let mut column = MetricColumn::new(metric);
             column.rows.push(0);
-            let number = match value {
+            let number = match &value {
                 // Numbers of rows are floats.
                 Value::Number(_) | Value::Int(_) => value.as_number(),
                 _ => None,
             };
             column.numbers.push(number.unwrap_or(f64::NAN));
             if number.is_none() {
-                column.odd.push((0, value.clone()));
+                column.odd.push((0, value));
             }
             batch.metrics.push(column);
         }

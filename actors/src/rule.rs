@@ -270,9 +270,11 @@ pub fn chain_issue(rule: &Rule, of: &dyn Fn(&str) -> Vec<Arc<str>>) -> Option<Is
     }
     let inputs = rule.across.inputs.iter();
     let mut inputs = inputs.filter(|input| input.rule.is_some());
-    let (place, mark) = match &rule.from {
-        Some(from) => ("from.rule", from.mark),
-        None => ("inputs", inputs.next().map(Input::mark).unwrap_or_default()),
+    let node = rule.said_nodes().next();
+    let (place, mark) = match (&rule.from, inputs.next(), node) {
+        (Some(from), ..) => ("from.rule", from.mark),
+        (None, None, Some((node, _))) => (node.path.as_ref(), node.mark),
+        (None, input, _) => ("inputs", input.map(Input::mark).unwrap_or_default()),
     };
     let own = rule.name.shared();
     let mut open: Vec<Vec<Arc<str>>> = vec![vec![Arc::clone(&own)]];

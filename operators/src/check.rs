@@ -1,5 +1,7 @@
 //! [`check`]: everything that is wrong with a text of documents, formulas included, all at once.
 
+use std::collections::BTreeMap;
+
 use tidegate_proto::document::{self, Document};
 use tidegate_proto::{Issue, Issues};
 
@@ -12,10 +14,21 @@ use crate::plan::Plan;
 pub fn check(text: &str) -> Result<Vec<Document>, Issues> {
     let read = document::look(text);
     let mut issues = read.issues;
+    let mut plans = BTreeMap::new();
     for document in &read.documents {
         if let Document::Rule(rule) = document {
-            issues.extend(Plan::compile(rule).err().unwrap_or_default());
+            match Plan::compile(rule) {
+                Ok(plan) => drop(plans.insert(rule.name.as_str(), plan)),
+                Err(found) => issues.extend(found),
+            }
         }
+    }
+    for (name, plan) in &plans {
+        let found = plan.reading_issues(&|other| plans.get(other));
+        issues.extend(found.into_iter().map(|issue| Issue {
+            path: format!("rule {name}: {}", issue.path),
+            ..issue
+        }));
     }
     if issues.is_empty() {
         return Ok(read.documents);

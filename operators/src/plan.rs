@@ -10,6 +10,7 @@ pub(crate) mod members;
 mod passive;
 pub(crate) mod pattern;
 mod reach;
+mod reading;
 pub(crate) mod slots;
 pub(crate) mod texts;
 mod waits;

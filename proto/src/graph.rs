@@ -9,6 +9,7 @@ use crate::cron::Schedule;
 use crate::issue::Mark;
 use crate::recurrence::Recurrence;
 use crate::rule::FormulaText;
+use crate::said::SaidNode;
 use crate::time::Span;
 
 /// Most nodes of a graph.
@@ -101,6 +102,8 @@ pub struct Sensor {
     pub formula: Option<FormulaText>,
     /// Template of the resource that it looks at; `None`: the task's.
     pub of: Option<FormulaText>,
+    /// The other rule whose task it stands for, instead of rows of the resource.
+    pub said: Option<SaidNode>,
     /// Its states.
     pub states: States,
     /// What is believed of it before it is observed.
@@ -274,16 +277,6 @@ pub enum GraphTarget {
     Node(usize),
     /// An actuator.
     Actuator(usize),
-}
-
-impl Graph {
-    /// Whether a sensor looks at other resources than the task's own.
-    #[must_use]
-    pub fn looks_elsewhere(&self) -> bool {
-        self.nodes
-            .iter()
-            .any(|node| matches!(&node.kind, GraphNodeKind::Sensor(sensor) if sensor.of.is_some()))
-    }
 }
 
 /// What is wrong with the numbers of a table: how many there are, or what a column of them sums to.

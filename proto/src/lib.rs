@@ -27,6 +27,7 @@ pub mod record;
 pub mod recurrence;
 pub mod resource;
 pub mod rule;
+pub mod said;
 pub mod time;
 pub mod value;
 pub mod window;
@@ -52,6 +53,7 @@ pub use rule::{
     Action, ActionKind, Body, FormulaText, Level, On, Order, Outside, Rule, Selector, Severity,
     Target, Timing, When, WindowForm, WindowRule,
 };
+pub use said::{SaidNode, SaidOf};
 pub use time::{Span, Timestamp};
 pub use value::Value;
 pub use window::{Calendar, CalendarUnit, Emission, Fill, StateTexts, StateWindow, WindowOptions};

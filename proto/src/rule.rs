@@ -11,7 +11,6 @@ use crate::across::{Across, Join, StreamOf};
 use crate::graph::Graph;
 use crate::id::Name;
 use crate::issue::Mark;
-use crate::outcome::OutcomeKind;
 use crate::pattern::Pattern;
 use crate::time::Span;
 use crate::window::{Calendar, StateWindow, WindowOptions};
@@ -119,40 +118,6 @@ pub struct Rule {
     pub to: Vec<Target>,
     /// The document it came from, canonical JSON: what `get` prints and a revision is compared with.
     pub document: Arc<str>,
-}
-
-impl Rule {
-    /// Names of the rules whose lines it reads, sorted.
-    #[must_use]
-    pub fn reads(&self) -> Vec<Arc<str>> {
-        let from = self.from.iter().flat_map(|from| &from.rules);
-        let inputs = self
-            .across
-            .inputs
-            .iter()
-            .filter_map(|input| input.rule.as_ref());
-        let mut rules: Vec<Arc<str>> = from.chain(inputs).cloned().collect();
-        rules.sort();
-        rules.dedup();
-        rules
-    }
-
-    /// Whether it wants lines of a kind of a rule.
-    #[must_use]
-    pub fn wants(&self, rule: &str, kind: OutcomeKind) -> bool {
-        let listed = |from: &StreamOf| {
-            from.rules.iter().any(|name| name.as_ref() == rule) && from.kinds.contains(&kind)
-        };
-        self.from.as_ref().is_some_and(listed)
-            || (kind != OutcomeKind::State && self.has_input_of(rule))
-    }
-
-    /// Whether one of its inputs has the values of a rule's lines.
-    #[must_use]
-    pub fn has_input_of(&self, rule: &str) -> bool {
-        let mut inputs = self.across.inputs.iter();
-        inputs.any(|input| input.rule.as_deref() == Some(rule))
-    }
 }
 
 /// What a rule computes.

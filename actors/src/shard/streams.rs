@@ -21,16 +21,19 @@ impl Shard {
         plan.map_or_else(Vec::new, |plan| plan.rule().reads())
     }
 
-    /// Why a rule that is to be accepted would read itself, or stand behind too many others.
+    /// Why a rule that is to be accepted would read itself, stand behind too many others, or finds no states where it looks for them.
     pub(super) fn chain_refusal(&self, command: &Command) -> Option<Refusal> {
         let Command::PutRule { document, .. } = command else {
             return None;
         };
-        let (rule, _) = parse_rule(document).ok()?;
-        let issue = chain_issue(&rule, &|name| self.read_by(name))?;
-        Some(Refusal::Invalid {
-            issues: vec![issue],
-        })
+        let (rule, plan) = parse_rule(document).ok()?;
+        let ring = chain_issue(&rule, &|name| self.read_by(name));
+        let mut issues: Vec<_> = ring.into_iter().collect();
+        if issues.is_empty() {
+            let of = |name: &str| self.plans.get(name).map(AsRef::as_ref);
+            issues = plan.reading_issues(&of);
+        }
+        (!issues.is_empty()).then_some(Refusal::Invalid { issues })
     }
 
     /// What a rule said goes to the homes of the rules that read it.
@@ -93,7 +96,7 @@ impl Shard {
             self.settle_gathered();
         }
         let mut plans = self.gathering.plans.values();
-        if plans.any(|plan| plan.rule().has_input_of(&said.rule)) {
+        if plans.any(|plan| plan.rule().hears(&said.rule, said.kind)) {
             self.gather_input(said, index);
         }
         let gathered = &mut self.state.gathered;

@@ -1,6 +1,7 @@
 //! [`Machine`]: one moment of one task: what is due, what runs, what that makes certain, what it fires, and so on until
 //! nothing more is fired.
 
+mod certain;
 mod fire;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use tidegate_proto::Value;
 
 use super::sheet::{Past, Sheet};
-use crate::plan::graph::{CuePlan, Doing, GraphPlan};
+use crate::plan::graph::{Doing, GraphPlan};
 
 /// What a formula says of its node.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub(crate) enum Run {
     Failed,
     /// It has no value, or none of the states.
     Nothing,
+    /// What it stands for is certain no more.
+    Lost,
     /// It is in a state.
     Seen { state: u16, value: Value },
 }
@@ -329,7 +332,7 @@ impl<S: Scene> Machine<'_, S> {
     ) {
         if !batch.each {
             let ran = self.run(at, batch, (asked, done), None);
-            self.evaluate(at, &ran, fired);
+            self.evaluate(at, (&ran.0, &ran.1), fired);
             return;
         }
         let Some(node) = batch.nodes.first().copied() else {
@@ -344,19 +347,20 @@ impl<S: Scene> Machine<'_, S> {
         }
         for item in &items {
             let ran = self.run(at, batch, (asked, done), Some(item));
-            self.evaluate(at, &ran, fired);
+            self.evaluate(at, (&ran.0, &ran.1), fired);
         }
     }
 
-    /// Runs the nodes of a batch; answers with those that were executed.
+    /// Runs the nodes of a batch; answers with those that were executed, and the parts that have lost an observation.
     fn run(
         &mut self,
         at: i64,
         batch: &Batch,
         (asked, done): (&BTreeSet<usize>, &mut BTreeSet<usize>),
         item: Option<&Value>,
-    ) -> BTreeSet<usize> {
+    ) -> (BTreeSet<usize>, BTreeSet<usize>) {
         let mut ran: BTreeSet<usize> = batch.ran.iter().copied().collect();
+        let mut lost = BTreeSet::new();
         let mut kept = Vec::new();
         if self.plan.reset {
             for node in &batch.nodes {
@@ -385,12 +389,23 @@ impl<S: Scene> Machine<'_, S> {
             match self.scene.run(self.sheet, *node, item, at) {
                 Run::Failed => continue,
                 Run::Nothing => self.scene.count(Count::Unknown),
+                Run::Lost => {
+                    let was = kept
+                        .iter()
+                        .any(|(kept, state, _)| kept == node && state.is_some());
+                    lost.extend(self.lose_one(*node, was));
+                    continue;
+                }
                 Run::Seen { state, value } => self.see(*node, state, value, at),
             }
             ran.insert(*node);
             done.insert(*node);
         }
-        ran
+        if !lost.is_empty() {
+            self.propagate();
+            self.lose();
+        }
+        (ran, lost)
     }
 
     fn see(&mut self, node: usize, state: u16, value: Value, at: i64) {
@@ -412,52 +427,6 @@ impl<S: Scene> Machine<'_, S> {
             },
             plan.history,
         );
-    }
-
-    /// Finds what is certain now.
-    fn propagate(&mut self) {
-        let plan = self.plan;
-        let observed: Vec<Option<u16>> = self.sheet.nodes.iter().map(|node| node.state).collect();
-        let mut likely = |node: usize| {
-            let of = self.sheet.likely(plan, node)?;
-            let sure = of.iter().position(|p| *p == super::natural::BILLION)?;
-            u16::try_from(sure).ok()
-        };
-        let seen = |node: usize| observed.get(node).copied().flatten();
-        let certain = plan.net.certain(seen, &mut likely);
-        self.sheet.certain = certain;
-    }
-
-    /// What has lost its certain state has none before it either; what is no longer likely may become so again.
-    fn lose(&mut self) {
-        for (now, previous) in self.sheet.certain.iter().zip(&mut self.sheet.previous) {
-            if now.is_none() {
-                *previous = None;
-            }
-        }
-        if !self.sheet.bits.contains(&true) {
-            return;
-        }
-        for trigger in &self.plan.triggers {
-            for cue in &trigger.on {
-                if let CuePlan::Probability {
-                    state,
-                    than,
-                    limit,
-                    bit,
-                    ..
-                } = cue
-                {
-                    let likely = self.sheet.likely(self.plan, trigger.from);
-                    let likely = likely.and_then(|of| of.get(usize::from(*state)));
-                    // While what is observed cannot be, nothing is compared.
-                    let holds = likely.is_none_or(|p| than.holds(*p, *limit));
-                    if let Some(bit) = self.sheet.bits.get_mut(*bit) {
-                        *bit &= holds;
-                    }
-                }
-            }
-        }
     }
 }
 

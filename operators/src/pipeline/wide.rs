@@ -4,6 +4,7 @@
 mod change;
 mod delivery;
 mod groups;
+mod heard;
 mod held;
 mod intake;
 mod joined;

@@ -177,7 +177,10 @@ fn graph(plan: &GraphPlan, lines: &mut Vec<String>) {
     for (node, net) in plan.nodes.iter().zip(&plan.net.nodes) {
         let states = net.states.join(" ");
         let what = match &node.doing {
-            Doing::Sensor(sensor) => sensor.formula.formula.normal_text().to_string(),
+            Doing::Sensor(sensor) => match &sensor.said {
+                Some(said) => said.to_string(),
+                None => sensor.formula.formula.normal_text().to_string(),
+            },
             Doing::Delay { lasts, .. } => format!("delay {}", Span(*lasts)),
             Doing::Still => {
                 let names = net

@@ -83,6 +83,8 @@ pub(crate) struct SensorPlan {
     pub(crate) beat: Option<Beat>,
     /// How long an observation is valid, in ms; 0: for ever.
     pub(crate) evict: i64,
+    /// The other rule whose task it stands for, in words: what it looks at are states, and that there is none.
+    pub(crate) said: Option<Arc<str>>,
     /// The nodes that it runs after.
     pub(crate) after: Vec<usize>,
 }

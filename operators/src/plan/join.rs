@@ -281,6 +281,7 @@ fn wide(rule: &Rule, plan: JoinPlan) -> WidePlan {
         identity: format!("{}\n{:?}", identity(rule, false), plan.join),
         engine: WideEngine::Join(Arc::new(plan)),
         everything: true,
+        heard: Vec::new(),
         inputs: Vec::new(),
         columns: Vec::new(),
         calls: Vec::new(),

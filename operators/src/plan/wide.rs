@@ -89,6 +89,8 @@ pub(crate) struct WidePlan {
     /// One task over everything, instead of one per resource.
     pub(crate) everything: bool,
     pub(crate) inputs: Vec<InputPlan>,
+    /// Which of them are what other rules say.
+    pub(crate) heard: Vec<usize>,
     pub(crate) columns: Vec<ColumnPlan>,
     /// What is asked of the members of groups.
     pub(crate) calls: Vec<GroupCall>,
@@ -203,6 +205,7 @@ pub(crate) fn compile(rule: &Rule) -> Result<Plan, Issues> {
         everything,
         eager,
         by,
+        heard: heard(&across),
         inputs: inputs.into_iter().flatten().collect(),
         ordered,
         drops_late: !windows,
@@ -210,11 +213,7 @@ pub(crate) fn compile(rule: &Rule) -> Result<Plan, Issues> {
         timing: timing(rule, ordered),
         clock: rule.across.clock.unwrap_or(TaskClock::Least),
         max_skew: rule.across.max_skew.unwrap_or(MAX_SKEW).0,
-        identity: format!(
-            "{}\n{:?}",
-            identity(rule, windows),
-            elsewhere::identity(rule)
-        ),
+        identity: whole_identity(rule, windows),
         columns,
         calls,
         engine: WideEngine::Inner(Arc::new(plan)),
@@ -267,6 +266,12 @@ pub(crate) fn identity(rule: &Rule, windows: bool) -> String {
     )
 }
 
+/// The same with whose rows sensors and elements look at.
+fn whole_identity(rule: &Rule, windows: bool) -> String {
+    let elsewhere = elsewhere::identity(rule);
+    format!("{}\n{elsewhere:?}", identity(rule, windows))
+}
+
 fn check_name(input: &Input, issues: &mut Issues) {
     if let Some(problem) = name_problem(&input.name) {
         let path = format!("inputs.{}", input.name);
@@ -283,6 +288,12 @@ fn input(input: &Input, rule: &Rule, issues: &mut Issues) -> Option<InputPlan> {
         InputSource::Group(of) => GroupPlan::compile(input, of, rule, issues)
             .map(|group| InputPlan::Group(Box::new(group))),
     }
+}
+
+fn heard(across: &Across) -> Vec<usize> {
+    let inputs = across.inputs.iter().enumerate();
+    let heard = inputs.filter(|(_, input)| input.rule.is_some());
+    heard.map(|(number, _)| number).collect()
 }
 
 fn columns(across: &Across, table: &SlotTable) -> (Vec<ColumnPlan>, Vec<GroupCall>) {

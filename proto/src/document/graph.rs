@@ -4,6 +4,7 @@
 mod check;
 mod gate;
 mod node;
+mod said;
 mod trigger;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{choice, flag, span, text};
 use crate::graph::{
-    Beat, DATA, FALSE, Graph, GraphNode, GraphTarget, GraphTrigger, MOST_NODES, TRUE,
+    Beat, DATA, FALSE, Graph, GraphNode, GraphNodeKind, GraphTarget, GraphTrigger, MOST_NODES, TRUE,
 };
 use crate::issue::nearest;
 use crate::recurrence::Recurrence;
@@ -48,6 +49,8 @@ struct Known<'n> {
     names: Vec<&'n str>,
     /// Their states; `None`: those of the formula, which is read later.
     states: Vec<Option<Vec<Arc<str>>>>,
+    /// Whether they are said here, and not only by another rule.
+    own_states: Vec<bool>,
     /// Names of the actuators.
     actuators: Vec<&'n str>,
 }
@@ -69,6 +72,13 @@ impl Known<'_> {
         found
     }
 
+    /// The states of a node by its name, as far as the document says them.
+    fn states_of(&self, name: &str) -> &[Arc<str>] {
+        let place = self.names.iter().position(|known| *known == name);
+        let states = place.and_then(|place| self.states.get(place)?.as_deref());
+        states.unwrap_or_default()
+    }
+
     /// The name of a state of a node.
     fn state(&self, field: &Field<'_>, node: usize, report: &mut Report) -> Option<Arc<str>> {
         let name = word(field, "the name of a state", report)?;
@@ -79,8 +89,16 @@ impl Known<'_> {
             return Some(name);
         }
         let near = nearest(&name, states.iter().map(AsRef::as_ref));
+        let own = self.own_states.get(node).copied().unwrap_or(true);
         let hint = near.map_or_else(
-            || format!("its states are {}", states.join(", ")),
+            || {
+                let known = states.join(", ");
+                if own {
+                    format!("its states are {known}")
+                } else {
+                    format!("its states are {known}, unless the node says `states`")
+                }
+            },
             |near| format!("did you mean `{near}`?"),
         );
         let of = self.names.get(node).copied().unwrap_or_default();
@@ -144,7 +162,11 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report) -> Option<Graph> {
     let actuators = actuators.map_or_else(Vec::new, |field| field.entries(&mut quiet));
     let known = Known {
         names: entries.iter().map(|entry| entry.name).collect(),
-        states: entries.iter().map(node::state_names).collect(),
+        states: entries
+            .iter()
+            .map(|entry| node::state_names(entry, field))
+            .collect(),
+        own_states: entries.iter().map(node::says_states).collect(),
         actuators: actuators.iter().map(|entry| entry.name).collect(),
     };
     names(&entries, &actuators, &known, report);
@@ -313,6 +335,22 @@ fn named(entry: &Field<'_>, report: &mut Report) {
         let problem = format!("`{brief}` is not a name");
         let hint = "letters, digits and `_`, not a digit first, at most 64";
         report.hint(&entry.path, entry.mark, problem, hint);
+    }
+}
+
+/// Where lines of rules are the only rows, no node reads others beside them.
+pub(super) fn not_beside_from(from: &Field<'_>, graph: &Graph, report: &mut Report) {
+    let said = |node: &&GraphNode| match &node.kind {
+        GraphNodeKind::Sensor(sensor) => sensor.said.is_some(),
+        _ => false,
+    };
+    if let Some(node) = graph.nodes.iter().find(said) {
+        let problem = format!(
+            "`from` makes lines of rules the only rows, and the node `{}` is of a rule, too",
+            node.name
+        );
+        let hint = "leave `from` out: a graph of such nodes needs no other rows";
+        report.hint(&from.path, from.mark, problem, hint);
     }
 }
 

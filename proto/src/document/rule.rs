@@ -96,6 +96,9 @@ pub(super) fn read(root: &Field<'_>, report: &mut Report) -> Option<Rule> {
         report.hint(&from.path, from.mark, problem, hint);
     }
     let body = body(root, &section, report);
+    if let (Some(from), Some(Body::Graph(graph))) = (section.get("from"), &body) {
+        graph::not_beside_from(from, graph, report);
+    }
     let then = match section.get("graph") {
         Some(field) => graph::actuators(field, report),
         None => section.get("then").map_or_else(Vec::new, |field| {

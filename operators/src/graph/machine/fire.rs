@@ -11,10 +11,15 @@ use crate::plan::graph::{CuePlan, GraphPlan, TriggerPlan};
 
 impl<S: Scene> Machine<'_, S> {
     /// Propagates, looks at the triggers of what is connected with nodes that ran, records, fires.
-    pub(super) fn evaluate(&mut self, at: i64, ran: &BTreeSet<usize>, fired: &mut BTreeSet<usize>) {
+    pub(super) fn evaluate(
+        &mut self,
+        at: i64,
+        (ran, lost): (&BTreeSet<usize>, &BTreeSet<usize>),
+        fired: &mut BTreeSet<usize>,
+    ) {
         self.propagate();
         let part = |node: &usize| self.plan.part.get(*node).copied();
-        let parts: BTreeSet<usize> = ran.iter().filter_map(part).collect();
+        let mut parts: BTreeSet<usize> = ran.iter().filter_map(part).collect();
         let plan = self.plan;
         let mut firings: Vec<(usize, &TriggerPlan)> = Vec::new();
         for (index, trigger) in plan.triggers.iter().enumerate() {
@@ -27,6 +32,8 @@ impl<S: Scene> Machine<'_, S> {
                 verdict => self.scene.looked(index, verdict),
             }
         }
+        // What is lost fires nothing.
+        parts.extend(lost);
         self.scene.evaluates(self.sheet, &parts);
         let sheet = &mut *self.sheet;
         sheet.previous.clone_from(&sheet.certain);

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_proto::{EventBatch, EventRef, Outcome, OutcomeKind, Severity, Trigger, Value};
+use tidegate_proto::{
+    EventBatch, EventRef, Outcome, OutcomeKind, SaidNode, Severity, Trigger, Value,
+};
 
 use super::seen::GraphWatch;
 use super::{GraphState, GraphUnit};
@@ -285,6 +287,9 @@ impl Scene for Theatre<'_> {
         let Some(value) = self.evaluate(&sensor.formula, sheet, place, at) else {
             return Run::Failed;
         };
+        if sensor.said.is_some() && value == Value::text(SaidNode::NOTHING) {
+            return Run::Lost;
+        }
         place.value = Some(&value);
         match self.state_of(&sensor.states, sheet, place, at) {
             None => Run::Failed,

@@ -52,13 +52,13 @@ pub(crate) fn push_all(
 }
 
 /// A row that comes.
-struct Come<'a> {
-    tick: &'a Tick,
+pub(super) struct Come<'a> {
+    pub(super) tick: &'a Tick,
     /// It is what a rule said: it moves no time, and is known from when it comes.
     heard: bool,
     mark: i64,
     record: u32,
-    row: Taken,
+    pub(super) row: Taken,
 }
 
 impl WideUnit {
@@ -92,7 +92,10 @@ impl WideUnit {
                     own: true,
                 },
             };
-            self.come(come, now, push.view, scratch, out);
+            // A line that has nothing for this rule is said to others.
+            if !come.heard || Self::carries(&come.row, 0..self.wide.columns.len()) {
+                self.come(come, now, push.view, scratch, out);
+            }
         }
         self.flush(push.view, scratch, out);
         let mut touched = std::mem::take(&mut scratch.touched);
@@ -151,10 +154,8 @@ impl WideUnit {
         };
         let asked = Self::carries(&come.row, columns..come.row.values.len());
         if come.heard {
-            if !used {
-                return;
-            }
-        } else if used || self.state.least.has(resource) {
+            self.count_heard(&come, now);
+        } else if used || self.state.least.has(resource) || self.awaits(resource) {
             self.pass_silence(ONE, now);
             self.state.least.set(resource, member, now.clock);
         } else if !asked || self.is_join() {
@@ -226,7 +227,7 @@ impl WideUnit {
     }
 
     /// Silence counts up to the moment of a row before the row itself does: a member that lay too far behind until now was not waited for.
-    fn pass_silence(&mut self, task: u32, now: Now<'_>) {
+    pub(super) fn pass_silence(&mut self, task: u32, now: Now<'_>) {
         let least = self.wide.clock == TaskClock::Least && now.clock != NEVER;
         if least && self.state.tasks.contains_key(&task) {
             self.move_on(task, now);
@@ -345,7 +346,7 @@ impl WideUnit {
         }
         if row.own {
             self.state.tasks.entry(task).or_default().lives = true;
-            if !self.passes(row, record, view, scratch) {
+            if !self.is_heard(row) && !self.passes(row, record, view, scratch) {
                 return;
             }
         }

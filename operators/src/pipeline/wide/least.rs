@@ -110,6 +110,11 @@ impl Least {
         matches!(self.members.get(resource as usize), Some(Some(_)))
     }
 
+    /// A member's time.
+    pub(crate) fn get(&self, resource: u32) -> Option<Member> {
+        self.members.get(resource as usize).copied().flatten()
+    }
+
     /// A member's time changes, or it becomes one.
     pub(crate) fn set(&mut self, resource: u32, member: Member, clock: i64) {
         self.remove(resource);

@@ -73,8 +73,10 @@ fn formulas(sensor: &Sensor, scope: &AliasScope, issues: &mut Issues) -> Formula
             .collect(),
         _ => Vec::new(),
     };
+    let of = crate::plan::elsewhere::key(sensor);
     let seen = |condition: bool| {
-        move |formula: Formula| match &sensor.of {
+        let of = of.clone();
+        move |formula: Formula| match &of {
             Some(of) => elsewhere(&formula, of, (sensor, condition)),
             None => formula,
         }
@@ -86,16 +88,11 @@ fn formulas(sensor: &Sensor, scope: &AliasScope, issues: &mut Issues) -> Formula
     }
 }
 
-/// The name of another resource's metric, as the table has it.
-fn input(of: &FormulaText, metric: &str) -> Arc<str> {
-    crate::plan::elsewhere::named(metric, &of.source)
-}
-
 /// A formula over the metrics of another resource: they have names of their own.
-fn elsewhere(formula: &Formula, of: &FormulaText, own: (&Sensor, bool)) -> Formula {
+fn elsewhere(formula: &Formula, of: &str, own: (&Sensor, bool)) -> Formula {
     formula.with_metrics(&|name| match Resolver::special(name, Some(own)) {
         Some(_) => Arc::from(name),
-        None => input(of, name),
+        None => crate::plan::elsewhere::named(name, of),
     })
 }
 
@@ -306,6 +303,7 @@ impl Draft {
                     tick: sensor.tick && sensor.beat.is_none(),
                     beat: sensor.beat.clone(),
                     evict: sensor.evict.map_or(0, |evict| evict.0),
+                    said: crate::plan::elsewhere::told(sensor),
                     after: after.into_iter().collect(),
                 }))
             }
@@ -415,7 +413,7 @@ fn identity(graph: &Graph, node: &GraphNode, formulas: &Formulas, own: &NetNode)
     let text = |formula: &Formula| formula.normal_text().to_string();
     let conditions: Vec<String> = formulas.conditions.iter().map(text).collect();
     let (of, delay) = match &node.kind {
-        GraphNodeKind::Sensor(sensor) => (sensor.of.as_ref().map(|of| &of.source), false),
+        GraphNodeKind::Sensor(sensor) => (crate::plan::elsewhere::key(sensor), false),
         GraphNodeKind::Delay { .. } => (None, true),
         GraphNodeKind::Gate(_) => (None, false),
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Known, gate, one_or_more, ticks, word};
+use super::{Known, gate, one_or_more, said, ticks, word};
 use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::tree::NodeKind;
 use crate::document::value::{flag, formula, span};
@@ -28,7 +28,7 @@ const SENSOR: Allowed = Allowed {
         "loop",
         "ui",
     ],
-    later: &["call", "rule", "node", "timeout", "timeout_state", "retry"],
+    later: &["call", "timeout", "timeout_state", "retry"],
 };
 const TABLE: Allowed = Allowed {
     known: &[
@@ -52,9 +52,17 @@ fn is_map(field: &Field<'_>, name: &str) -> bool {
     }
 }
 
+/// Whether a node's states are said here: of another rule's only if they are written.
+pub(super) fn says_states(entry: &Field<'_>) -> bool {
+    !is_map(entry, "rule") || is_map(entry, "states")
+}
+
 /// Names of a node's states, as far as the document says them.
-pub(super) fn state_names(entry: &Field<'_>) -> Option<Vec<Arc<str>>> {
+pub(super) fn state_names(entry: &Field<'_>, graph: &Field<'_>) -> Option<Vec<Arc<str>>> {
     let mut quiet = Report::default();
+    if is_map(entry, "rule") {
+        return Some(said::state_names(entry, graph));
+    }
     if is_map(entry, "gate") {
         return Some(vec![Arc::from(TRUE), Arc::from(FALSE)]);
     }
@@ -71,7 +79,7 @@ pub(super) fn state_names(entry: &Field<'_>) -> Option<Vec<Arc<str>>> {
 
 /// Reads a node.
 pub(super) fn read(entry: &Field<'_>, known: &Known<'_>, report: &mut Report) -> Option<GraphNode> {
-    if is_map(entry, "call") || is_map(entry, "rule") {
+    if is_map(entry, "call") {
         Section::open(entry, SENSOR, report);
         return None;
     }
@@ -83,6 +91,10 @@ pub(super) fn read(entry: &Field<'_>, known: &Known<'_>, report: &mut Report) ->
         let section = Section::open(entry, DELAY, report);
         let kind = delay(&section, report);
         (section, kind)
+    } else if is_map(entry, "rule") {
+        let section = Section::open(entry, said::SAID, report);
+        let kind = said::read(&section, known.states_of(entry.name), report);
+        (section, kind.map(|s| GraphNodeKind::Sensor(Box::new(s))))
     } else if is_map(entry, "table") {
         let section = Section::open(entry, TABLE, report);
         let kind = table(&section, known, report).map(|s| GraphNodeKind::Sensor(Box::new(s)));
@@ -168,6 +180,7 @@ fn common(section: &Section<'_>, report: &mut Report) -> Sensor {
     Sensor {
         formula: None,
         of: None,
+        said: None,
         states: states.unwrap_or(States::Open),
         prior: Prior::Uniform,
         evict,
@@ -280,7 +293,11 @@ fn billionths(text: &str) -> Option<u64> {
 }
 
 /// `priors`: a number for each state, together one.
-fn priors(field: &Field<'_>, names: &[Arc<str>], report: &mut Report) -> Option<Vec<u64>> {
+pub(super) fn priors(
+    field: &Field<'_>,
+    names: &[Arc<str>],
+    report: &mut Report,
+) -> Option<Vec<u64>> {
     let before = report.issues.len();
     let mut found: Vec<Option<u64>> = vec![None; names.len()];
     for entry in field.entries(report) {
