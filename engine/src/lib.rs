@@ -8,6 +8,7 @@ pub mod data_dir;
 pub mod demo;
 pub mod engine;
 pub mod error;
+pub mod fail_points;
 pub mod feed;
 pub mod handler;
 pub mod import;

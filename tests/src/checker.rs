@@ -23,6 +23,8 @@ pub struct Verdict {
     pub repeated: u64,
     /// Effects of events that nobody sent.
     pub invented: u64,
+    /// Effects that came behind one of a later event of the same device.
+    pub disordered: u64,
     /// Twins that differ from the fold of the input.
     pub twins: Vec<String>,
     /// Effects that were looked at.
@@ -35,6 +37,7 @@ impl Verdict {
         self.lost == 0
             && self.repeated == 0
             && self.invented == 0
+            && self.disordered == 0
             && self.twins.is_empty()
             && self.effects > 0
     }
@@ -44,6 +47,7 @@ impl Verdict {
 pub fn check(sent: &Sent, rule: &str, results: &str, twins: &[Value]) -> Verdict {
     let mut verdict = Verdict::default();
     let mut effects: BTreeMap<String, BTreeMap<u64, u64>> = BTreeMap::new();
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
     for line in results.lines() {
         let line: Value = serde_json::from_str(line).expect("a result line is JSON");
         if line["rule"] != rule || line["kind"] != "window" {
@@ -54,6 +58,9 @@ pub fn check(sent: &Sent, rule: &str, results: &str, twins: &[Value]) -> Verdict
             .expect("a line has a resource")
             .to_owned();
         let number = line["values"]["n"].as_f64().expect("a line has its number") as u64;
+        let before = last.entry(device.clone()).or_default();
+        verdict.disordered += u64::from(number < *before);
+        *before = number.max(*before);
         *effects
             .entry(device)
             .or_default()

@@ -1,6 +1,8 @@
 //! Workers of one group on a real Kafka, and what a reader outside makes of their results.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -103,9 +105,30 @@ impl<'a> Group<'a> {
 
     /// Starts a worker; its name is that of its data folder. Does not wait.
     pub fn begin(&self, worker: &str) -> Process {
-        let settings = self.settings();
+        self.begin_with(worker, &[])
+    }
+
+    /// The same with settings that the others need not have.
+    pub fn begin_with(&self, worker: &str, more: &[(&'static str, String)]) -> Process {
+        self.begin_saying(worker, more, Stdio::inherit())
+    }
+
+    /// The same, where its log lines go somewhere else.
+    pub fn begin_saying(
+        &self,
+        worker: &str,
+        more: &[(&'static str, String)],
+        says: Stdio,
+    ) -> Process {
+        let all = self.settings().into_iter().chain(more.iter().cloned());
+        let settings: Vec<_> = all.collect();
         let settings: Vec<_> = settings.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        Process::start(&self.folder.path().join(worker), &settings)
+        Process::start_saying(&self.folder.path().join(worker), &settings, says)
+    }
+
+    /// Where data of workers and their snapshots lie.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Starts a worker and waits until it is ready.

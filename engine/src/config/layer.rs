@@ -11,8 +11,13 @@ use super::Problem;
 
 /// What every environment variable of ours begins with.
 const PREFIX: &str = "TIDEGATE_";
-/// Variables of ours that are no settings of the engine: the client's server, the file of settings.
-const NOT_SETTINGS: [&str; 3] = ["TIDEGATE_SERVER", "TIDEGATE_CONFIG", "TIDEGATE_OUTPUT"];
+/// Variables of ours that are no settings of the engine: the client's server, the file of settings, the folder of tests.
+const NOT_SETTINGS: [&str; 4] = [
+    "TIDEGATE_SERVER",
+    "TIDEGATE_CONFIG",
+    "TIDEGATE_OUTPUT",
+    crate::fail_points::VARIABLE,
+];
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

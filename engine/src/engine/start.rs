@@ -23,6 +23,7 @@ use crate::answers::Answers;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::EngineError;
+use crate::fail_points;
 use crate::feed::{self, FeedSettings};
 use crate::handler::{Dispatcher, DispatcherTopics, GROUP, Handlers};
 use crate::log::{EmbeddedLog, KafkaLog, OpenLog, ReopeningLog, SHARD_GROUP};
@@ -318,7 +319,7 @@ fn ports(
     let feed: OpenFeed =
         Arc::new(move |shard, readings, positions| feed::open(&feed, shard, readings, positions));
     Ports {
-        log,
+        log: fail_points::around(log, &topics.journal),
         snapshots,
         clock,
         feed,

@@ -28,6 +28,7 @@ use super::lookup::number;
 use super::numbers::Numbers;
 use super::producer::{headers, request};
 use super::settings::KafkaSettings;
+use crate::fail_points::{self, FailPoint};
 
 /// Longest wait for the start of a producer and for offsets.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -333,6 +334,9 @@ impl Publisher {
                 .send_offsets_to_transaction(offsets, group, PATIENCE)
         })?;
         self.deliver();
+        if !publication.records.is_empty() {
+            fail_points::reach(FailPoint::Offsets);
+        }
         // Without a limit of ours the transaction's own holds.
         patiently(|| self.producer.commit_transaction(Timeout::Never))
     }
