@@ -71,7 +71,7 @@ pub fn router(api: &Api) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(api.clone(), guard::bounded))
         .with_state(api.clone());
-    let grpc = grpc::router(api).layer(from_fn_with_state(api.clone(), guard::counted));
+    let grpc = grpc::router(api).layer(from_fn_with_state(api.clone(), guard::called));
     rest.merge(grpc)
         .layer(from_fn_with_state(api.clone(), guard::local))
         .layer(map_response(never_sniffed))

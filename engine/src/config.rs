@@ -148,6 +148,8 @@ pub struct ServerConfig {
     pub heartbeat: Span,
     /// Longest time until a connection says something, and until the headers of a request are whole.
     pub header_timeout: Span,
+    /// Bytes of an HTTP/1 connection that may wait to be understood.
+    pub http1_buffer_bytes: usize,
     /// Requests at once on one HTTP/2 connection.
     pub http2_streams: u32,
     /// Bytes of the headers of one HTTP/2 request.
@@ -203,6 +205,8 @@ pub struct LimitsConfig {
     pub body_bytes: usize,
     /// Largest sum of header names and values.
     pub header_bytes: usize,
+    /// Largest message over gRPC.
+    pub message_bytes: usize,
     /// Events in one request.
     pub events: usize,
     /// Largest event.

@@ -5,6 +5,8 @@ pub mod bucket;
 pub mod checker;
 pub mod cluster;
 pub mod damage;
+pub mod doors;
+pub mod frames;
 pub mod fuzz;
 pub mod group;
 pub mod inside;

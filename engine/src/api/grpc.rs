@@ -23,22 +23,23 @@ use super::backend::TailFrom;
 use super::follow::Start;
 use super::state::Api;
 
-/// Most that one message may hold when it is decoded; a batch of events may be larger than a body of the REST door.
-const MESSAGE_BYTES: usize = 4 << 20;
-
 /// All services as routes.
 pub(super) fn router(api: &Api) -> Router {
     let service = Service { api: api.clone() };
+    // A batch of events may be larger than a body of the REST door.
+    let most = api.limits().message_bytes;
     let rules = wire::rule::v1::rule_service_server::RuleServiceServer::new(service.clone())
-        .max_decoding_message_size(MESSAGE_BYTES);
+        .max_decoding_message_size(most);
     let resources =
         wire::resource::v1::resource_service_server::ResourceServiceServer::new(service.clone())
-            .max_decoding_message_size(MESSAGE_BYTES);
-    let tasks = wire::task::v1::task_service_server::TaskServiceServer::new(service.clone());
+            .max_decoding_message_size(most);
+    let tasks = wire::task::v1::task_service_server::TaskServiceServer::new(service.clone())
+        .max_decoding_message_size(most);
     let workers =
-        wire::worker::v1::worker_service_server::WorkerServiceServer::new(service.clone());
+        wire::worker::v1::worker_service_server::WorkerServiceServer::new(service.clone())
+            .max_decoding_message_size(most);
     let ingest = wire::ingest::v1::ingest_service_server::IngestServiceServer::new(service)
-        .max_decoding_message_size(MESSAGE_BYTES);
+        .max_decoding_message_size(most);
     let mut routes = Routes::new(rules)
         .add_service(resources)
         .add_service(tasks)

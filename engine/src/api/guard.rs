@@ -91,10 +91,15 @@ fn header_bytes(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-/// Counts a call over gRPC.
-pub(super) async fn counted(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// Bounds and counts a call over gRPC; one that answers with a stream is bounded until that begins.
+pub(super) async fn called(State(api): State<Api>, request: Request, next: Next) -> Response {
     api.counters().called();
-    next.run(request).await
+    let limit = api.server().request_timeout;
+    let answered = tokio::time::timeout(limit.duration(), next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let text = format!("the call took longer than {limit}");
+        tonic::Status::deadline_exceeded(text).into_http()
+    })
 }
 
 #[cfg(test)]

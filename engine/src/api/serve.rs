@@ -22,6 +22,8 @@ use super::state::Api;
 use crate::config::ServerConfig;
 use crate::error::EngineError;
 
+/// What an HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Pause after the machine refused a connection: it has no files or memory left.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -71,7 +73,7 @@ async fn accept(
     let doors = Doors {
         router,
         protocol: Arc::new(protocol(settings)),
-        first_byte: settings.header_timeout.duration(),
+        opening: settings.header_timeout.duration(),
     };
     let (tell, hear) = watch::channel(false);
     let mut open = JoinSet::new();
@@ -135,7 +137,8 @@ fn protocol(server: &ServerConfig) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(server.header_timeout.duration());
+        .header_read_timeout(server.header_timeout.duration())
+        .max_buf_size(server.http1_buffer_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -152,7 +155,7 @@ fn protocol(server: &ServerConfig) -> Builder<TokioExecutor> {
 struct Doors {
     router: Router,
     protocol: Arc<Builder<TokioExecutor>>,
-    first_byte: Duration,
+    opening: Duration,
 }
 
 impl Doors {
@@ -166,7 +169,7 @@ impl Doors {
         let _ = stream.set_nodelay(true);
         let connection = Connection {
             stream,
-            first_byte: Some(Box::pin(sleep(self.first_byte))),
+            opening: Some((Box::pin(sleep(self.opening)), PREFACE)),
             _place: place,
         };
         let service = TowerToHyperService::new(self.router);
@@ -195,27 +198,36 @@ impl Doors {
     }
 }
 
-/// A connection with its place. It must say something in time: what it speaks is known only from its first bytes, so the
-/// protocols' own limits come later.
+/// A connection with its place. It must say in time what it speaks: the protocols' own limits come only then.
 struct Connection {
     stream: TcpStream,
-    first_byte: Option<Pin<Box<Sleep>>>,
+    /// How long it may take, and what has not come yet of what HTTP/2 begins with; anything else is HTTP/1.
+    opening: Option<(Pin<Box<Sleep>>, &'static [u8])>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl AsyncRead for Connection {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_ready() {
-            self.first_byte = None;
-        } else if let Some(sleep) = &mut self.first_byte
-            && sleep.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let Some((sleep, left)) = &mut this.opening else {
+            return read;
+        };
+        let said = buffer.filled().get(before..).unwrap_or_default();
+        if read.is_pending() {
+            if sleep.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else {
+            match left.strip_prefix(said) {
+                Some(more) if !said.is_empty() && !more.is_empty() => *left = more,
+                _ => this.opening = None,
+            }
         }
         read
     }

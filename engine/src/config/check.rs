@@ -88,7 +88,9 @@ fn topic_prefix(reader: &mut Reader<'_>) -> String {
 }
 
 fn server(reader: &mut Reader<'_>) -> ServerConfig {
+    let buffer = reader.size("server.http1_buffer_bytes", 16 << 10..=16 * MIB);
     ServerConfig {
+        http1_buffer_bytes: usize::try_from(buffer).unwrap_or(64 << 10),
         connections: reader.count("server.connections", 1..=1_000_000),
         request_timeout: reader.span("server.request_timeout", 100..=3_600_000),
         drain_timeout: reader.span("server.drain_timeout", 1..=3_600_000),
@@ -174,6 +176,7 @@ fn limits(reader: &mut Reader<'_>) -> LimitsConfig {
     LimitsConfig {
         body_bytes: bytes(reader.size("limits.body_bytes", 1024..=(64 << 20))),
         header_bytes: bytes(reader.size("limits.header_bytes", 1024..=(1 << 20))),
+        message_bytes: bytes(reader.size("limits.message_bytes", 64 << 10..=(64 << 20))),
         events: reader.count("limits.events", 1..=1_000_000),
         event_bytes: bytes(reader.size("limits.event_bytes", 128..=(8 << 20))),
         page: reader.count("limits.page", 1..=100_000),
