@@ -46,6 +46,7 @@ mod steps;
 mod streams;
 mod suspect;
 mod tables;
+mod timed;
 mod times;
 mod told;
 mod unit;
@@ -83,7 +84,7 @@ const STANDING_LINES: usize = 2;
 
 /// Where a rule runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-enum Seat {
+pub(crate) enum Seat {
     /// A condition: its group, and its number there.
     Condition { group: usize, unit: usize },
     /// Windows of its own.
@@ -262,8 +263,10 @@ impl Pipeline {
                 self.remove_condition((group, unit), reason, change);
             }
             Some(Seat::Window(window)) => self.remove_window(window),
-            Some(Seat::Pattern(pattern)) => self.remove_pattern(pattern, reason, change),
-            Some(Seat::Graph(graph)) => self.remove_graph(graph, reason, change),
+            Some(Seat::Pattern(pattern)) => {
+                self.remove_timed::<PatternUnit>(pattern, reason, change);
+            }
+            Some(Seat::Graph(graph)) => self.remove_timed::<GraphUnit>(graph, reason, change),
             Some(Seat::Wide(wide)) => self.remove_wide(wide, reason, change),
             None => {}
         }
@@ -336,12 +339,12 @@ impl Pipeline {
                 window.push(&push, watch, &mut self.window_scratch, out);
             }
         }
-        let units = (self.patterns.as_mut_slice(), &mut self.working);
         let (picker, scratch) = (&self.pattern_picker, &mut self.pattern_scratch);
-        patterns::push_all((units, hit), picker, &times, &push, scratch, out);
-        let units = (self.graphs.as_mut_slice(), &mut self.working);
-        let own = (&self.graph_picker, &mut self.graph_scratch);
-        graphs::push_all((units, hit), own, &times, &push, out);
+        let patterns = (self.patterns.as_mut_slice(), picker, scratch);
+        timed::push_all(patterns, &mut self.working, (&times, hit), &push, out);
+        let (picker, scratch) = (&self.graph_picker, &mut self.graph_scratch);
+        let graphs = (self.graphs.as_mut_slice(), picker, scratch);
+        timed::push_all(graphs, &mut self.working, (&times, hit), &push, out);
         let units = (self.wides.as_mut_slice(), &mut self.working);
         let (now, scratch) = ((&times, self.clock), &mut self.wide_scratch);
         wide::push_all((units, hit), now, &push, scratch, out);
@@ -401,8 +404,8 @@ impl Pipeline {
             let whom = (all.as_slice(), self.settings.limits);
             window.wake(whom, view, watch, &mut self.window_scratch, out);
         }
-        self.patterns_until(&all, time.0, view, out);
-        self.graphs_until(&all, time.0, view, out);
+        self.timed_until::<PatternUnit>((&all, time.0), view, out);
+        self.timed_until::<GraphUnit>((&all, time.0), view, out);
         self.wides_until(time, view, out);
         self.working = Working::Nobody;
     }

@@ -2,8 +2,10 @@
 
 use tidegate_proto::{Outcome, Timestamp, Trigger};
 
-use super::group::Watch;
+use super::graphs::GraphUnit;
+use super::patterns::PatternUnit;
 use super::suspect::{Part, Working, break_if};
+use super::timed::pop_due;
 use super::{Pipeline, View};
 use crate::watermark::NEVER;
 
@@ -18,8 +20,8 @@ impl Pipeline {
         }
         self.advance_groups(clock, view, out);
         self.advance_windows(clock, view, out);
-        self.advance_patterns((clock, first), view, out);
-        self.advance_graphs((clock, first), view, out);
+        self.advance_timed::<PatternUnit>((clock, first), view, out);
+        self.advance_timed::<GraphUnit>((clock, first), view, out);
         self.advance_wides(view, out);
         self.working = Working::Nobody;
     }
@@ -31,23 +33,10 @@ impl Pipeline {
                 continue;
             };
             self.working = Working::Judging(Part::Group(index));
-            due.clear();
-            while let Some(resource) = group.state.timers.pop(clock) {
-                due.push(resource);
-            }
-            let Some((line, _)) = self.lines.get_mut(group.state.line) else {
+            let line = (self.lines.as_mut_slice(), group.state.line);
+            let now = (&self.clocks, clock);
+            let Some(watch) = pop_due(&mut group.state.timers, line, now, &mut due) else {
                 continue;
-            };
-            if due.is_empty() {
-                continue;
-            }
-            due.sort_unstable();
-            for resource in &due {
-                line.advance(&self.clocks, *resource, clock);
-            }
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
             };
             break_if(self.settings.breaks.brittle_clock, group.names());
             let whom = (due.as_slice(), Trigger::Clock);
@@ -62,23 +51,10 @@ impl Pipeline {
                 continue;
             };
             self.working = Working::Judging(Part::Window(index));
-            due.clear();
-            while let Some(resource) = window.timers().pop(clock) {
-                due.push(resource);
-            }
-            let Some((line, _)) = self.lines.get_mut(window.line()) else {
+            let line = (self.lines.as_mut_slice(), window.line());
+            let now = (&self.clocks, clock);
+            let Some(watch) = pop_due(window.timers(), line, now, &mut due) else {
                 continue;
-            };
-            if due.is_empty() {
-                continue;
-            }
-            due.sort_unstable();
-            for resource in &due {
-                line.advance(&self.clocks, *resource, clock);
-            }
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
             };
             let name = std::iter::once(&window.plan.name);
             break_if(self.settings.breaks.brittle_clock, name);

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use tidegate_proto::{Outcome, Span, Timestamp, Trigger};
 
 use super::apply::Change;
+use super::graphs::GraphUnit;
 use super::members::matches;
+use super::patterns::PatternUnit;
 use super::suspect::{Part, Working};
+use super::timed::{self, Timed as _};
 use super::{Pipeline, Seat, TaskCounters, TaskState, View};
 use crate::condition::{Phase, Task};
 use crate::plan::Plan;
@@ -79,10 +82,10 @@ impl Pipeline {
             }
         }
         for index in 0..self.patterns.len() {
-            self.match_pattern(index, resource, true, &mut change);
+            self.match_timed::<PatternUnit>(index, (resource, true), &mut change);
         }
         for index in 0..self.graphs.len() {
-            self.match_graph(index, resource, true, &mut change);
+            self.match_timed::<GraphUnit>(index, (resource, true), &mut change);
         }
         self.match_wides(resource, (true, moved), &mut change);
         if moved {
@@ -105,10 +108,10 @@ impl Pipeline {
             self.match_group(index, resource, false, &mut change);
         }
         for index in 0..self.patterns.len() {
-            self.match_pattern(index, resource, false, &mut change);
+            self.match_timed::<PatternUnit>(index, (resource, false), &mut change);
         }
         for index in 0..self.graphs.len() {
-            self.match_graph(index, resource, false, &mut change);
+            self.match_timed::<GraphUnit>(index, (resource, false), &mut change);
         }
         self.match_wides(resource, (false, false), &mut change);
         for (index, window) in self.windows.iter_mut().enumerate() {
@@ -196,24 +199,9 @@ impl Pipeline {
                 window.rearm(watch, &touched);
             }
         }
-        for unit in self.patterns.iter_mut().flatten() {
-            if let Some((line, _)) = self.lines.get(unit.line()) {
-                let watch = super::Watch {
-                    clocks: &self.clocks,
-                    line,
-                };
-                unit.rearm(watch, &touched);
-            }
-        }
-        for unit in self.graphs.iter_mut().flatten() {
-            if let Some((line, _)) = self.lines.get(unit.line()) {
-                let watch = super::Watch {
-                    clocks: &self.clocks,
-                    line,
-                };
-                unit.rearm(watch, &touched);
-            }
-        }
+        let time = (self.lines.as_slice(), &self.clocks);
+        timed::rearm_all(&mut self.patterns, time, &touched);
+        timed::rearm_all(&mut self.graphs, time, &touched);
     }
 
     /// What was counted on a task.

@@ -3,6 +3,7 @@
 
 use tidegate_proto::{EventBatch, Outcome, Value};
 
+use super::timed::Timed as _;
 use super::{Pipeline, View};
 use crate::timer::IDLE;
 use crate::watermark::NEVER;

@@ -4,19 +4,17 @@ mod change;
 pub(crate) mod seen;
 mod tell;
 
-pub(crate) use self::change::push_all;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{EventRef, Names, Outcome, Severity, Trigger, Value};
+use tidegate_proto::{EventRef, Names, Outcome, Severity, Value};
 
 use self::seen::GraphWatch;
 use self::tell::{Moment, Theatre};
 use super::cells::Cursor;
 use super::filter;
-use super::group::{Push, Watch};
+use super::group::Push;
 use super::members::Members;
 use super::sight::{Gaze, Row, Sight};
 use super::steps::Blame;
@@ -25,7 +23,7 @@ use crate::graph::machine::{GraphLimits, Machine};
 use crate::graph::sheet::{SeenRow, Sheet};
 use crate::plan::Plan;
 use crate::plan::graph::GraphPlan;
-use crate::timer::{IDLE, Timers};
+use crate::timer::Timers;
 use crate::watermark::cell;
 
 /// All of a graph rule that a snapshot keeps.
@@ -96,26 +94,12 @@ impl GraphUnit {
         }
     }
 
-    pub(crate) const fn line(&self) -> usize {
-        self.state.line
-    }
-
-    pub(crate) const fn timers(&mut self) -> &mut Timers {
-        &mut self.state.timers
-    }
-
     pub(crate) fn next_clock(&self) -> Option<i64> {
         self.state.timers.next()
     }
 
     /// Takes the rows of a push, one after the other.
-    pub(crate) fn push(
-        &mut self,
-        push: &Push<'_>,
-        watch: Watch<'_>,
-        scratch: &mut GraphScratch,
-        out: &mut Vec<Outcome>,
-    ) {
+    fn take_rows(&mut self, push: &Push<'_>, scratch: &mut GraphScratch, out: &mut Vec<Outcome>) {
         self.open(scratch);
         let mask = match (&self.plan.filter, &mut self.state.filter) {
             (Some(plan), Some(sight)) => {
@@ -173,7 +157,6 @@ impl GraphUnit {
             );
             scratch.touched.push(tick.resource);
         }
-        self.rearm(watch, &scratch.touched);
     }
 
     /// A row of a resource is read: with the first one the task takes what the twin knew before, and begins if it could
@@ -230,47 +213,6 @@ impl GraphUnit {
         *cell(&mut self.state.sheets, resource, Sheet::default()) = sheet;
     }
 
-    /// Lets time pass for resources whose watermark has moved without a row.
-    pub(crate) fn wake(
-        &mut self,
-        (resources, limits, trigger): (&[u32], Limits, Trigger),
-        view: &dyn View,
-        watch: Watch<'_>,
-        scratch: &mut GraphScratch,
-        out: &mut Vec<Outcome>,
-    ) {
-        self.open(scratch);
-        for resource in resources {
-            let water = watch.line.mark(*resource);
-            let moment = Moment {
-                resource: *resource,
-                view,
-                trigger,
-                event: None,
-            };
-            self.state.sight.seed(*resource, i64::MAX, view);
-            self.turn(&moment, (water, limits), None, scratch, out);
-        }
-        self.rearm(watch, resources);
-    }
-
-    /// The next event time at which something of a resource is due.
-    pub(crate) fn deadline(&self, resource: u32) -> i64 {
-        let sheet = self.state.sheets.get(resource as usize);
-        sheet.map_or(IDLE, Sheet::due)
-    }
-
-    /// Sets the timers of resources.
-    pub(crate) fn rearm(&mut self, watch: Watch<'_>, resources: &[u32]) {
-        for resource in resources {
-            let deadline = self.deadline(*resource);
-            if deadline != IDLE {
-                let clock = watch.line.due(watch.clocks, *resource, deadline);
-                self.state.timers.arm(*resource, clock);
-            }
-        }
-    }
-
     fn open(&self, scratch: &mut GraphScratch) {
         let metrics = self.state.sight.metrics.len();
         scratch.gaze.open(&self.graph.table, metrics);
@@ -279,18 +221,6 @@ impl GraphUnit {
         }
         scratch.blames.clear();
         scratch.touched.clear();
-    }
-
-    /// Lets a resource go.
-    pub(crate) fn forget(&mut self, resource: u32) {
-        self.state.sight.forget(resource);
-        if let Some(filter) = &mut self.state.filter {
-            filter.forget(resource);
-        }
-        self.state.unborn.remove(&resource);
-        if let Some(sheet) = self.state.sheets.get_mut(resource as usize) {
-            *sheet = Sheet::default();
-        }
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -7,8 +7,6 @@ mod pick;
 mod seen;
 mod tell;
 
-pub(crate) use self::change::push_all;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,7 +17,6 @@ use tidegate_scripts::Column;
 use self::seen::PatternWatch;
 use self::tell::{Book, Theatre};
 use super::excess::Excesses;
-use super::group::{Push, Watch};
 use super::members::Members;
 use super::sight::{Gaze, Sight};
 use super::steps::{Blame, Late};
@@ -148,68 +145,8 @@ impl PatternUnit {
         }
     }
 
-    pub(crate) const fn line(&self) -> usize {
-        self.state.line
-    }
-
-    pub(crate) const fn timers(&mut self) -> &mut Timers {
-        &mut self.state.timers
-    }
-
     pub(crate) fn next_clock(&self) -> Option<i64> {
         self.state.timers.next()
-    }
-
-    /// Takes the rows of a push.
-    pub(crate) fn push(
-        &mut self,
-        push: &Push<'_>,
-        watch: Watch<'_>,
-        scratch: &mut PatternScratch,
-        out: &mut Vec<Outcome>,
-    ) {
-        self.open(scratch);
-        self.gather(push, scratch);
-        self.run((Some(push.batch), push.view), push.limits, scratch, out);
-        self.rearm(watch, &scratch.touched);
-    }
-
-    /// Lets time pass for resources whose watermark has moved without a row; `settles`: a revision made something due, which
-    /// happens at the watermark.
-    pub(crate) fn wake(
-        &mut self,
-        (resources, limits, trigger): (&[u32], Limits, Trigger),
-        view: &dyn View,
-        (watch, settles): (Watch<'_>, bool),
-        scratch: &mut PatternScratch,
-        out: &mut Vec<Outcome>,
-    ) {
-        self.open(scratch);
-        for resource in resources {
-            let water = watch.line.mark(*resource);
-            self.pass(*resource, water, (trigger, view), scratch);
-            if let Some(step) = scratch.steps.last_mut() {
-                step.settles |= settles;
-            }
-        }
-        self.run((None, view), limits, scratch, out);
-        self.rearm(watch, resources);
-    }
-
-    /// The next event time at which something of a resource is due.
-    pub(crate) fn deadline(&self, resource: u32) -> i64 {
-        at(&self.state.due, resource, IDLE).min(self.state.waiting.first(resource))
-    }
-
-    /// Sets the timers of resources.
-    pub(crate) fn rearm(&mut self, watch: Watch<'_>, resources: &[u32]) {
-        for resource in resources {
-            let deadline = self.deadline(*resource);
-            if deadline != IDLE {
-                let clock = watch.line.due(watch.clocks, *resource, deadline);
-                self.state.timers.arm(*resource, clock);
-            }
-        }
     }
 
     fn open(&self, scratch: &mut PatternScratch) {
@@ -324,22 +261,6 @@ impl PatternUnit {
         }
         *cell(&mut self.state.due, resource, IDLE) = key.due(machine);
         *cell(&mut self.state.keys, resource, Key::default()) = key;
-    }
-
-    /// Lets a resource go.
-    pub(crate) fn forget(&mut self, resource: u32) {
-        self.state.sight.forget(resource);
-        if let Some(filter) = &mut self.state.filter {
-            filter.forget(resource);
-        }
-        self.state.waiting.forget(resource);
-        self.state.unborn.remove(&resource);
-        if let Some(key) = self.state.keys.get_mut(resource as usize) {
-            *key = Key::default();
-        }
-        if let Some(due) = self.state.due.get_mut(resource as usize) {
-            *due = IDLE;
-        }
     }
 
     pub(crate) fn bytes(&self) -> usize {

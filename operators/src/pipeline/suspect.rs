@@ -114,8 +114,8 @@ impl Pipeline {
         match self.rules.remove(rule) {
             Some(Seat::Condition { group, unit }) => self.let_go(group, unit),
             Some(Seat::Window(window)) => self.remove_window(window),
-            Some(Seat::Pattern(pattern)) => self.expel_pattern(pattern),
-            Some(Seat::Graph(graph)) => self.expel_graph(graph),
+            Some(Seat::Pattern(pattern)) => drop(self.expel_timed::<PatternUnit>(pattern)),
+            Some(Seat::Graph(graph)) => drop(self.expel_timed::<GraphUnit>(graph)),
             Some(Seat::Wide(wide)) => self.expel_wide(wide),
             None => {}
         }

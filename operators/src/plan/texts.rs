@@ -62,6 +62,11 @@ impl Rendered {
         rendered
     }
 
+    /// All texts where there is no row to ask.
+    pub(crate) fn blank<P>(texts: &[TextPlan<P>]) -> Vec<Arc<str>> {
+        Self::of(texts, |_| Value::Missing).texts
+    }
+
     /// One more text.
     pub(crate) fn push<P>(&mut self, text: &TextPlan<P>, value: impl FnMut(&P) -> Value) {
         let values: Vec<Value> = text.places.iter().map(value).collect();

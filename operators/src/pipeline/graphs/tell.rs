@@ -458,28 +458,4 @@ impl GraphUnit {
             fail(&mut self.state, &self.plan.name, &tale, &blame.message, out);
         }
     }
-
-    /// `cleared` for a reason other than the graph: the rule has no other way to end its alarm.
-    pub(super) fn tell_end(
-        &mut self,
-        (resource, time): (u32, i64),
-        reason: &str,
-        trigger: Trigger,
-        out: &mut Vec<Outcome>,
-    ) {
-        if self.state.raised.remove(&resource).is_none() {
-            return;
-        }
-        let tale = Tale {
-            kind: OutcomeKind::Cleared,
-            resource,
-            time,
-            cause: None,
-            trigger,
-        };
-        let values = vec![(Arc::from("reason"), Value::text(reason))];
-        let mut outcome = line(&self.plan.name, &tale, values);
-        outcome.texts = Rendered::of(&self.graph.texts, |_| Value::Missing).texts;
-        out.push(outcome);
-    }
 }

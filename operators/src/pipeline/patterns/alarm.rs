@@ -3,19 +3,12 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tidegate_proto::{EventRef, Outcome, OutcomeKind, Trigger, Value};
+use tidegate_proto::{EventRef, OutcomeKind, Value};
 
-use super::PatternUnit;
 use super::tell::Theatre;
 use crate::pattern::{Fit, Found, Scene};
-use crate::pipeline::unit::{Tale, line};
-use crate::plan::pattern::Source;
-use crate::plan::texts::{Rendered, TextPlan};
-
-/// Texts without anything bound.
-fn blank(texts: &[TextPlan<Source>]) -> Vec<Arc<str>> {
-    Rendered::of(texts, |_| Value::Missing).texts
-}
+use crate::pipeline::unit::line;
+use crate::plan::texts::Rendered;
 
 impl Theatre<'_> {
     /// Whether `clear` is to be looked at: the alarm was raised before this row.
@@ -56,7 +49,7 @@ impl Theatre<'_> {
         let values = values.collect();
         let tale = self.tale(OutcomeKind::Cleared, self.step.at, Some(self.event()));
         let mut outcome = line(&self.plan.name, &tale, values);
-        outcome.texts = blank(&pattern.texts);
+        outcome.texts = Rendered::blank(&pattern.texts);
         self.out.push(outcome);
     }
 
@@ -86,31 +79,5 @@ impl Theatre<'_> {
         outcome.cause.clone_from(cause);
         outcome.texts = texts.to_vec();
         self.out.push(outcome);
-    }
-}
-
-impl PatternUnit {
-    /// `cleared` for a reason other than the condition: the rule was removed, or the resource.
-    pub(super) fn tell_end(
-        &mut self,
-        (resource, time): (u32, i64),
-        reason: &str,
-        trigger: Trigger,
-        out: &mut Vec<Outcome>,
-    ) {
-        if self.state.raised.remove(&resource).is_none() {
-            return;
-        }
-        let tale = Tale {
-            kind: OutcomeKind::Cleared,
-            resource,
-            time,
-            cause: None,
-            trigger,
-        };
-        let values = vec![(Arc::from("reason"), Value::text(reason))];
-        let mut outcome = line(&self.plan.name, &tale, values);
-        outcome.texts = blank(&self.pattern.texts);
-        out.push(outcome);
     }
 }

@@ -1,24 +1,26 @@
-//! Pattern rules come, change and go; resources begin to match and stop.
+//! Pattern rules come, change and go: what they do as [`Timed`] rules.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tidegate_proto::{Names, Order, Outcome, Trigger, Value};
+use tidegate_proto::{Names, Order, Outcome, Value};
 
 use super::{PatternScratch, PatternUnit};
 use crate::order::Waiting;
-use crate::pattern::Taken;
+use crate::pattern::{Key, Taken};
 use crate::pipeline::apply::Change;
 use crate::pipeline::group::{Push, Watch};
 use crate::pipeline::heirs::places;
-use crate::pipeline::members::matches;
-use crate::pipeline::picker::Picker;
+use crate::pipeline::members::Members;
 use crate::pipeline::sight::Sight;
-use crate::pipeline::suspect::{Part, Working, break_if};
-use crate::pipeline::{Pipeline, Seat, Times, View};
+use crate::pipeline::suspect::Part;
+use crate::pipeline::timed::{Ranks, Tasks, Timed, Whom};
+use crate::pipeline::{Pipeline, Seat, View};
 use crate::plan::Plan;
 use crate::plan::pattern::PatternPlan;
-use crate::watermark::NEVER;
+use crate::plan::texts::Rendered;
+use crate::timer::IDLE;
+use crate::watermark::{NEVER, at};
 
 impl Pipeline {
     pub(crate) fn apply_pattern(
@@ -29,298 +31,105 @@ impl Pipeline {
         change: &mut Change<'_>,
     ) {
         let old = match self.rules.get(&plan.name) {
-            Some(Seat::Pattern(index)) => Some(*index),
+            Some(Seat::Pattern(index)) => self.patterns.get(*index),
             _ => None,
         };
-        let was = old.and_then(|old| self.patterns.get(old)?.as_ref());
-        let line = self.line_again(pattern.timing, was.map(PatternUnit::line));
-        let mut unit = PatternUnit::new(plan, pattern, line, change.view, metrics);
-        let was = old.and_then(|old| self.patterns.get_mut(old)?.take());
-        if let (Some(old), Some(mut was)) = (old, was) {
-            self.pattern_picker.set_all(old, &was.state.members, false);
-            let strangers = was.state.raised.keys().copied();
-            let strangers: Vec<u32> = strangers.filter(|r| !unit.state.members.has(*r)).collect();
-            for resource in strangers {
-                let time = self.mark(was.line(), resource);
-                was.tell_end(
-                    (resource, time),
-                    "no longer matches",
-                    change.trigger,
-                    change.out,
-                );
-            }
-            unit.inherit(was);
-        }
-        let free = old.or_else(|| self.patterns.iter().position(Option::is_none));
-        let index = free.unwrap_or_else(|| {
-            self.patterns.push(None);
-            self.patterns.len() - 1
-        });
-        for resource in 0..change.view.resources() {
-            if unit.state.members.has(resource) {
-                self.bear_pattern(&mut unit, resource);
-            }
-        }
-        if old.is_some() {
-            self.settle_pattern(&mut unit, change);
-        }
-        self.pattern_picker
-            .set_all(index, &unit.state.members, true);
-        if let Some(place) = self.patterns.get_mut(index) {
-            *place = Some(unit);
-        }
-        self.rules
-            .insert(Arc::clone(&plan.name), Seat::Pattern(index));
-    }
-
-    /// What a revision has made past due happens at once, at the watermark of each task.
-    fn settle_pattern(&mut self, unit: &mut PatternUnit, change: &mut Change<'_>) {
-        let mut due = Vec::new();
-        for resource in unit.state.waiting.resources() {
-            let mark = self.mark(unit.line(), resource);
-            unit.seed(resource, Sight::limit(true, mark), change.view);
-        }
-        for resource in 0..change.view.resources() {
-            let mark = self.mark(unit.line(), resource);
-            if mark != NEVER && unit.deadline(resource) <= mark {
-                due.push(resource);
-            }
-        }
-        let limits = self.settings.limits;
-        if let Some((line, _)) = self.lines.get(unit.line()) {
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
-            };
-            let whom = (due.as_slice(), limits, change.trigger);
-            let scratch = &mut self.pattern_scratch;
-            unit.wake(whom, change.view, (watch, true), scratch, change.out);
-        }
-    }
-
-    /// The task of a resource begins now, if its pattern waits from the beginning: at its watermark, or at the clock.
-    fn bear_pattern(&mut self, unit: &mut PatternUnit, resource: u32) {
-        if unit.pattern.machine.born_waiting && !unit.is_born(resource) {
-            // Without a row there is no time but the clock's.
-            let time = match self.clocks.latest(resource) {
-                NEVER => self.clock,
-                _ => self.mark(unit.line(), resource),
-            };
-            if time == NEVER {
-                unit.state.unborn.insert(resource);
-            } else {
-                unit.give_birth(resource, time);
-            }
-        }
-        if let Some((line, _)) = self.lines.get(unit.line()) {
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
-            };
-            unit.rearm(watch, &[resource]);
-        }
-    }
-
-    /// The first clock: waits that no time was known for begin.
-    fn bear_unborn(&mut self) {
-        for index in 0..self.patterns.len() {
-            let Some(mut unit) = self.patterns.get_mut(index).and_then(Option::take) else {
-                continue;
-            };
-            for resource in std::mem::take(&mut unit.state.unborn) {
-                self.bear_pattern(&mut unit, resource);
-            }
-            if let Some(place) = self.patterns.get_mut(index) {
-                *place = Some(unit);
-            }
-        }
-    }
-
-    /// The clock has moved: silent resources pass their deadlines.
-    pub(crate) fn advance_patterns(
-        &mut self,
-        (clock, first): (i64, bool),
-        view: &dyn View,
-        out: &mut Vec<Outcome>,
-    ) {
-        if first {
-            self.bear_unborn();
-        }
-        let mut due = Vec::new();
-        for (index, unit) in self.patterns.iter_mut().enumerate() {
-            let Some(unit) = unit else {
-                continue;
-            };
-            self.working = Working::Judging(Part::Pattern(index));
-            due.clear();
-            while let Some(resource) = unit.timers().pop(clock) {
-                due.push(resource);
-            }
-            let Some((line, _)) = self.lines.get_mut(unit.line()) else {
-                continue;
-            };
-            due.sort_unstable();
-            for resource in &due {
-                line.advance(&self.clocks, *resource, clock);
-            }
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
-            };
-            if !due.is_empty() {
-                let name = std::iter::once(&unit.plan.name);
-                break_if(self.settings.breaks.brittle_clock, name);
-                let limits = self.settings.limits;
-                let whom = (due.as_slice(), limits, Trigger::Clock);
-                unit.wake(whom, view, (watch, false), &mut self.pattern_scratch, out);
-            }
-        }
-    }
-
-    /// Every watermark has moved to a time.
-    pub(crate) fn patterns_until(
-        &mut self,
-        all: &[u32],
-        time: i64,
-        view: &dyn View,
-        out: &mut Vec<Outcome>,
-    ) {
-        for (index, unit) in self.patterns.iter_mut().enumerate() {
-            let Some(unit) = unit else {
-                continue;
-            };
-            self.working = Working::Judging(Part::Pattern(index));
-            let Some((line, _)) = self.lines.get(unit.line()) else {
-                continue;
-            };
-            let watch = Watch {
-                clocks: &self.clocks,
-                line,
-            };
-            let resources = all.iter().copied();
-            let due: Vec<u32> = resources.filter(|r| unit.deadline(*r) <= time).collect();
-            let limits = self.settings.limits;
-            let whom = (due.as_slice(), limits, Trigger::Clock);
-            unit.wake(whom, view, (watch, false), &mut self.pattern_scratch, out);
-        }
-    }
-
-    pub(crate) fn remove_pattern(&mut self, index: usize, reason: &str, change: &mut Change<'_>) {
-        let Some(mut unit) = self.patterns.get_mut(index).and_then(Option::take) else {
-            return;
-        };
-        self.pattern_picker
-            .set_all(index, &unit.state.members, false);
-        let raised: Vec<u32> = unit.state.raised.keys().copied().collect();
-        for resource in raised {
-            let time = self.mark(unit.line(), resource);
-            unit.tell_end((resource, time), reason, change.trigger, change.out);
-        }
-    }
-
-    /// Drops a pattern without a word about what it raised.
-    pub(crate) fn expel_pattern(&mut self, index: usize) {
-        if let Some(unit) = self.patterns.get_mut(index).and_then(Option::take) {
-            self.pattern_picker
-                .set_all(index, &unit.state.members, false);
-        }
-    }
-
-    /// A resource was described anew, or (`exists` false) forgotten.
-    pub(crate) fn match_pattern(
-        &mut self,
-        index: usize,
-        resource: u32,
-        exists: bool,
-        change: &mut Change<'_>,
-    ) {
-        self.working = Working::Matching(Part::Pattern(index));
-        let Some(mut unit) = self.patterns.get_mut(index).and_then(Option::take) else {
-            return;
-        };
-        let view = change.view;
-        let (id, traits) = (view.resource(resource), view.traits(resource));
-        let fits = exists && matches(&unit.plan.rule().selector, id, traits);
-        let before = unit.state.members.set(resource, fits);
-        if before != fits {
-            self.pattern_picker.set(index, resource, fits);
-        }
-        if before && !fits {
-            let reason = if exists {
-                "no longer matches"
-            } else {
-                "resource deleted"
-            };
-            let time = self.mark(unit.line(), resource);
-            unit.tell_end((resource, time), reason, change.trigger, change.out);
-            unit.forget(resource);
-        }
-        if fits {
-            self.bear_pattern(&mut unit, resource);
-        }
-        if let Some(place) = self.patterns.get_mut(index) {
-            *place = Some(unit);
-        }
+        let old = old.and_then(|old| old.as_ref()).map(PatternUnit::line);
+        let line = self.line_again(pattern.timing, old);
+        let unit = PatternUnit::new(plan, pattern, line, change.view, metrics);
+        self.seat_timed(unit, change);
     }
 }
 
-/// Takes the rows of a push through all pattern rules; notes which one is at work.
-pub(crate) fn push_all(
-    ((patterns, working), hit): ((&mut [Option<PatternUnit>], &mut Working), bool),
-    picker: &Picker,
-    times: &Times<'_>,
-    push: &Push<'_>,
-    scratch: &mut PatternScratch,
-    out: &mut Vec<Outcome>,
-) {
-    for (index, unit) in patterns.iter_mut().enumerate() {
-        let Some(unit) = unit else {
-            continue;
-        };
-        *working = Working::Judging(Part::Pattern(index));
-        break_if(hit, std::iter::once(&unit.plan.name));
-        let all = unit.state.members.is_all();
-        if let Some((push, watch)) = times.of(push, unit.line(), picker.rows(index), all) {
-            unit.push(&push, watch, scratch, out);
+impl Timed for PatternUnit {
+    type Scratch = PatternScratch;
+
+    fn ranks(pipeline: &mut Pipeline) -> Ranks<'_, Self> {
+        Ranks {
+            units: &mut pipeline.patterns,
+            picker: &mut pipeline.pattern_picker,
+            scratch: &mut pipeline.pattern_scratch,
+            working: &mut pipeline.working,
+            lines: &mut pipeline.lines,
+            clocks: &pipeline.clocks,
+            settings: &pipeline.settings,
         }
     }
-}
 
-impl PatternUnit {
+    fn seat(number: usize) -> Seat {
+        Seat::Pattern(number)
+    }
+
+    fn number(seat: Seat) -> Option<usize> {
+        match seat {
+            Seat::Pattern(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn part(number: usize) -> Part {
+        Part::Pattern(number)
+    }
+
+    fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    fn line(&self) -> usize {
+        self.state.line
+    }
+
+    fn members(&self) -> &Members {
+        &self.state.members
+    }
+
+    fn tasks(&mut self) -> Tasks<'_> {
+        Tasks {
+            members: &mut self.state.members,
+            timers: &mut self.state.timers,
+            unborn: &mut self.state.unborn,
+        }
+    }
+
+    fn raised(&self) -> Vec<u32> {
+        self.state.raised.keys().copied().collect()
+    }
+
+    fn lower(&mut self, resource: u32) -> bool {
+        self.state.raised.remove(&resource).is_some()
+    }
+
+    fn blank_texts(&self) -> Vec<Arc<str>> {
+        Rendered::blank(&self.pattern.texts)
+    }
+
+    fn deadline(&self, resource: u32) -> i64 {
+        at(&self.state.due, resource, IDLE).min(self.state.waiting.first(resource))
+    }
+
+    fn begins_waiting(&self) -> bool {
+        self.pattern.machine.born_waiting
+    }
+
     fn is_born(&self, resource: u32) -> bool {
         let key = self.state.keys.get(resource as usize);
         key.is_some_and(|key| key.born)
     }
 
-    /// What two revisions must have in common to go on with the same attempts: rows and elements, not `within`.
-    pub(crate) fn frame(plan: &Plan, pattern: &PatternPlan) -> String {
-        format!("{}\n{}", plan.input_identity(), pattern.identity)
-    }
-
-    /// Rows that wait for the watermark are taken by the new revision, whatever has changed.
-    fn waiting_of(&self, old: &Self) -> Waiting {
-        if self.plan.order() != Order::Time {
-            return Waiting::default();
-        }
-        let (new, was) = (&self.state, &old.state);
-        let places = places(
-            (&new.sight, new.filter.as_ref()),
-            (&was.sight, was.filter.as_ref()),
-        );
-        let members = &self.state.members;
-        old.state
-            .waiting
-            .handed_on(&places, |resource| members.has(resource))
+    fn give_birth(&mut self, resource: u32, time: i64) {
+        self.begin_task(resource, time);
     }
 
     /// Goes on with the attempts of the last revision when it is the same pattern of the same rows; due times are
     /// counted anew. Alarms stay raised in any case.
     fn inherit(&mut self, old: Self) {
-        let mut raised = old.state.raised.clone();
         let waiting = self.waiting_of(&old);
         if Self::frame(&self.plan, &self.pattern) != Self::frame(&old.plan, &old.pattern) {
-            raised.retain(|resource, _| self.state.members.has(*resource));
-            self.state.raised = raised;
+            self.state.raised = old.state.raised;
+            let members = &self.state.members;
+            self.state
+                .raised
+                .retain(|resource, _| members.has(*resource));
             self.state.waiting = waiting;
             return;
         }
@@ -355,5 +164,96 @@ impl PatternUnit {
             *crate::watermark::cell(&mut self.state.due, resource, crate::timer::IDLE) =
                 key.due(machine);
         }
+    }
+
+    fn overdue(
+        &mut self,
+        resources: u32,
+        mark: &mut dyn FnMut(u32) -> i64,
+        view: &dyn View,
+    ) -> Vec<u32> {
+        for resource in self.state.waiting.resources() {
+            let mark = mark(resource);
+            self.seed(resource, Sight::limit(true, mark), view);
+        }
+        let mut due = Vec::new();
+        for resource in 0..resources {
+            let mark = mark(resource);
+            if mark != NEVER && self.deadline(resource) <= mark {
+                due.push(resource);
+            }
+        }
+        due
+    }
+
+    fn forget(&mut self, resource: u32) {
+        self.state.sight.forget(resource);
+        if let Some(filter) = &mut self.state.filter {
+            filter.forget(resource);
+        }
+        self.state.waiting.forget(resource);
+        self.state.unborn.remove(&resource);
+        if let Some(key) = self.state.keys.get_mut(resource as usize) {
+            *key = Key::default();
+        }
+        if let Some(due) = self.state.due.get_mut(resource as usize) {
+            *due = IDLE;
+        }
+    }
+
+    fn push(
+        &mut self,
+        push: &Push<'_>,
+        watch: Watch<'_>,
+        scratch: &mut PatternScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.open(scratch);
+        self.gather(push, scratch);
+        self.run((Some(push.batch), push.view), push.limits, scratch, out);
+        self.rearm(watch, &scratch.touched);
+    }
+
+    fn wake(
+        &mut self,
+        whom: Whom<'_>,
+        view: &dyn View,
+        watch: Watch<'_>,
+        scratch: &mut PatternScratch,
+        out: &mut Vec<Outcome>,
+    ) {
+        self.open(scratch);
+        for resource in whom.resources {
+            let water = watch.line.mark(*resource);
+            self.pass(*resource, water, (whom.trigger, view), scratch);
+            if let Some(step) = scratch.steps.last_mut() {
+                step.settles |= whom.settles;
+            }
+        }
+        self.run((None, view), whom.limits, scratch, out);
+        self.rearm(watch, whom.resources);
+    }
+}
+
+impl PatternUnit {
+    /// What two revisions must have in common to go on with the same attempts: rows and elements, not `within`.
+    pub(crate) fn frame(plan: &Plan, pattern: &PatternPlan) -> String {
+        format!("{}\n{}", plan.input_identity(), pattern.identity)
+    }
+
+    /// Rows that wait for the watermark are taken by the new revision, whatever has changed.
+    fn waiting_of(&self, old: &Self) -> Waiting {
+        if self.plan.order() != Order::Time {
+            return Waiting::default();
+        }
+        let (new, was) = (&self.state, &old.state);
+        let places = places(
+            (&new.sight, new.filter.as_ref()),
+            (&was.sight, was.filter.as_ref()),
+        );
+        let members = &self.state.members;
+        old.state
+            .waiting
+            .handed_on(&places, |resource| members.has(resource))
     }
 }

@@ -33,7 +33,7 @@ impl PatternUnit {
     fn meet(&mut self, resource: u32, time: i64, limit: i64, view: &dyn View) {
         self.seed(resource, limit, view);
         if !self.state.unborn.is_empty() && self.state.unborn.remove(&resource) {
-            self.give_birth(resource, time);
+            self.begin_task(resource, time);
         }
     }
 
@@ -51,7 +51,7 @@ impl PatternUnit {
     }
 
     /// The wait of a resource's task begins.
-    pub(super) fn give_birth(&mut self, resource: u32, time: i64) {
+    pub(super) fn begin_task(&mut self, resource: u32, time: i64) {
         let machine = &self.pattern.machine;
         let key = cell(&mut self.state.keys, resource, Default::default());
         key.begin(machine, time);
