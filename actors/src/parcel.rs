@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidegate_operators::Reached;
 use tidegate_proto::across::Input;
 use tidegate_proto::batch::{EventBatch, MetricColumn};
 use tidegate_proto::id::Names;
@@ -68,6 +69,19 @@ pub enum Piece {
     Said(Box<SaidPiece>),
     /// A rule that runs at a home has said all that it has to say up to a clock.
     Passed(Arc<str>, Timestamp),
+    /// How far a rule has come whose lines a join has; behind those lines.
+    Reached(Box<ReachedPiece>),
+}
+
+/// How far a rule has come, or a task of it: no line of it is older.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReachedPiece {
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The resource of the task; `None`: all its tasks.
+    pub of: Option<Arc<str>>,
+    /// How far; `None`: it was stopped and will say nothing more.
+    pub at: Option<Reached>,
 }
 
 /// A line of a rule, as a row of a stream.
@@ -210,6 +224,9 @@ impl Piece {
                 said.task.len() + 96 + said.values.iter().map(value).sum::<usize>()
             }
             Self::Passed(rule, _) => rule.len() + 16,
+            Self::Reached(reached) => {
+                reached.rule.len() + reached.of.as_ref().map_or(0, |of| of.len()) + 24
+            }
             Self::Afresh(_) => 16,
         }
     }

@@ -271,10 +271,22 @@ pub fn chain_issue(rule: &Rule, of: &dyn Fn(&str) -> Vec<Arc<str>>) -> Option<Is
     let inputs = rule.across.inputs.iter();
     let mut inputs = inputs.filter(|input| input.rule.is_some());
     let node = rule.said_nodes().next();
-    let (place, mark) = match (&rule.from, inputs.next(), node) {
-        (Some(from), ..) => ("from.rule", from.mark),
-        (None, None, Some((node, _))) => (node.path.as_ref(), node.mark),
-        (None, input, _) => ("inputs", input.map(Input::mark).unwrap_or_default()),
+    let joined = rule.join_of_rules().and_then(|join| {
+        let sides = [&join.left, &join.right].into_iter();
+        let mut sides = sides.filter_map(|side| Some((&side.name, side.of.as_ref()?.mark)));
+        sides.next()
+    });
+    let stream;
+    let (place, mark) = match (&rule.from, joined) {
+        (Some(from), _) => ("from.rule", from.mark),
+        (None, Some((name, mark))) => {
+            stream = format!("join.streams.{name}.from.rule");
+            (stream.as_str(), mark)
+        }
+        (None, None) => match (inputs.next(), node) {
+            (None, Some((node, _))) => (node.path.as_ref(), node.mark),
+            (input, _) => ("inputs", input.map(Input::mark).unwrap_or_default()),
+        },
     };
     let own = rule.name.shared();
     let mut open: Vec<Vec<Arc<str>>> = vec![vec![Arc::clone(&own)]];

@@ -9,6 +9,7 @@ mod depth;
 mod gather;
 mod intake;
 mod look;
+mod reached;
 mod settle;
 mod sharing;
 mod source;
@@ -48,7 +49,7 @@ pub use intake::{ONCE_HEADER, ONLY_HEADER};
 use source::Sources;
 
 /// Version of a snapshot's bytes; another one is refused.
-const SNAPSHOT_VERSION: u8 = 5;
+const SNAPSHOT_VERSION: u8 = 6;
 
 /// Settings of a shard. Equal settings are part of what makes a replay equal: a change of them takes effect at a
 /// snapshot, never in the middle of a history.

@@ -29,7 +29,7 @@ pub use graph::machine::Verdict;
 pub use pipeline::{
     ApplyReport, AttemptEnd, AttemptEnded, AttemptSeen, AttemptsSeen, GraphNodeSeen, GraphSeen,
     Inside, JoinSeen, JoinSideSeen, Lack, Limits, PartReport, PartState, Pipeline, PipelineBreaks,
-    PipelineSettings, Portrait, PortraitNode, RestoreError, Sighting, Subject, Suspects,
+    PipelineSettings, Portrait, PortraitNode, Reached, RestoreError, Sighting, Subject, Suspects,
     TaskCounters, TaskState, TriggerSeen, Untold, View, WaitSeen,
 };
 pub use plan::{Plan, PlanTemplate, Reach, TemplateForm};

@@ -37,6 +37,7 @@ mod patterns;
 mod picker;
 mod plain;
 mod portrait;
+mod reached;
 mod report;
 mod results;
 mod seen;
@@ -75,6 +76,7 @@ pub use api::{
 };
 pub use attempts::{AttemptEnd, AttemptEnded, AttemptSeen, AttemptsSeen};
 pub use portrait::{Portrait, PortraitNode};
+pub use reached::Reached;
 pub use seen::{Inside, Sighting, Subject};
 pub use suspect::Suspects;
 pub use wide::seen::{JoinSeen, JoinSideSeen, WaitSeen};

@@ -107,6 +107,11 @@ impl Clocks {
         changed
     }
 
+    /// Takes the resources' own time settings from others.
+    pub(crate) fn own_like(&mut self, other: &Self) {
+        self.own.clone_from(&other.own);
+    }
+
     fn own(&self, resource: u32) -> OwnTiming {
         at(&self.own, resource, (None, None))
     }

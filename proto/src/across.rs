@@ -167,8 +167,10 @@ impl JoinKind {
 pub struct JoinStream {
     /// What formulas call its rows.
     pub name: Arc<str>,
-    /// Which resources' rows it has.
+    /// Which resources' events it has; none if it has lines of rules.
     pub from: Selector,
+    /// Whose lines it has; `None`: it has events.
+    pub of: Option<StreamOf>,
     /// Which of them.
     pub filter: Option<FormulaText>,
 }

@@ -23,6 +23,7 @@ pub mod issue;
 pub mod json;
 pub mod outcome;
 pub mod pattern;
+mod reads;
 pub mod record;
 pub mod recurrence;
 pub mod resource;

@@ -1,5 +1,4 @@
-//! What a rule reads of other rules: which, which of their lines, and how nodes of a graph that stand for another rule's task
-//! ([`SaidNode`]) find their states in lines.
+//! [`SaidNode`]: nodes of a graph that stand for another rule's task, and how they find their states in lines.
 
 use std::fmt;
 use std::sync::Arc;
@@ -118,37 +117,5 @@ impl Rule {
             GraphNodeKind::Sensor(sensor) => Some((node, sensor.said.as_ref()?)),
             _ => None,
         })
-    }
-
-    /// Names of the rules whose lines it reads, sorted.
-    #[must_use]
-    pub fn reads(&self) -> Vec<Arc<str>> {
-        let from = self.from.iter().flat_map(|from| &from.rules);
-        let inputs = self.across.inputs.iter();
-        let inputs = inputs.filter_map(|input| input.rule.as_ref());
-        let nodes = self.said_nodes().map(|(_, said)| &said.rule);
-        let mut rules: Vec<Arc<str>> = from.chain(inputs).chain(nodes).cloned().collect();
-        rules.sort();
-        rules.dedup();
-        rules
-    }
-
-    /// Whether it wants lines of a kind of a rule.
-    #[must_use]
-    pub fn wants(&self, rule: &str, kind: OutcomeKind) -> bool {
-        let listed = self.from.as_ref().is_some_and(|from| {
-            from.rules.iter().any(|name| name.as_ref() == rule) && from.kinds.contains(&kind)
-        });
-        listed || self.hears(rule, kind)
-    }
-
-    /// Whether it reads lines of a kind of a rule beside events.
-    #[must_use]
-    pub fn hears(&self, rule: &str, kind: OutcomeKind) -> bool {
-        let mut inputs = self.across.inputs.iter();
-        let named = inputs.any(|input| input.rule.as_deref() == Some(rule));
-        let shows =
-            |(_, said): (&GraphNode, &SaidNode)| said.rule.as_ref() == rule && said.wants(kind);
-        (named && kind != OutcomeKind::State) || self.said_nodes().any(shows)
     }
 }

@@ -339,6 +339,9 @@ impl Shard {
         if wide {
             self.share_with(&name, runs, trigger);
         }
+        if !runs && !wide {
+            self.reach_no_more(&name, trigger);
+        }
         let document = rule.document.filter(|_| runs);
         let rule = RulePiece { document, ..rule };
         self.tell_home(rule, Some(wide), parts, trigger);
@@ -364,6 +367,7 @@ impl Shard {
         } else {
             self.remove_from_pipeline(name, trigger);
             self.settle();
+            self.reach_no_more(name, trigger);
             self.state
                 .tasks
                 .retain(|(rule, ..), _| rule.as_ref() != name);

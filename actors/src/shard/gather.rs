@@ -1,18 +1,19 @@
 //! The home of rules that reach over several resources: a second pipeline, fed with what all shards tell (parcels), whose clock is that
 //! of the shard that is furthest behind. It computes what a single shard with all resources would.
 
+mod late;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::{Pipeline, PipelineSettings, Plan, Subject};
-use tidegate_proto::batch::EventBatch;
 use tidegate_proto::id::Names;
-use tidegate_proto::json::write_text;
-use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
-use tidegate_proto::record::{KIND_HEADER, Partition, Record};
+use tidegate_proto::outcome::Trigger;
+use tidegate_proto::record::{KIND_HEADER, Partition};
 use tidegate_proto::time::Timestamp;
 
+use super::reached::Runner;
 use super::{Shard, Work};
 use crate::epoch::IntakeRecord;
 use crate::parcel::{KnownResource, PARCEL, Parcel, Piece, Rows, RulePiece};
@@ -41,6 +42,8 @@ pub(super) struct Gathered {
     pub(super) passed: BTreeMap<Arc<str>, Timestamp>,
     /// Clock of each rule that reads others.
     pub(super) stream_clocks: BTreeMap<String, Timestamp>,
+    /// How far rules over several resources that run here have come, as told to joins.
+    pub(super) levels: BTreeMap<Arc<str>, i64>,
 }
 
 /// The rules that run here.
@@ -87,7 +90,7 @@ impl Gathering {
         }
         let (base, readers): (Vec<u8>, BTreeMap<String, Vec<u8>>) =
             postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
-        let all = plans.values().filter(|plan| plan.rule().from.is_none());
+        let all = plans.values().filter(|plan| !plan.rule().is_reader());
         let all = all.map(Arc::clone).collect();
         let pipeline =
             Pipeline::restore(&base, all, settings).map_err(|error| error.to_string())?;
@@ -178,12 +181,13 @@ impl Shard {
                     trigger,
                     &mut self.work.outcomes,
                 );
-                self.describe_streams(resource, trigger);
+                self.describe_streams((resource, timing), trigger);
             }
             Piece::Forgotten(id) => self.gather_end(from, &id, trigger),
             Piece::Rows(rows) => self.gather_rows(from, &rows, at),
             Piece::Rule(rule) => self.gather_rule(*rule, trigger),
             Piece::Said(said) => self.gather_said(&said, at),
+            Piece::Reached(reached) => self.gather_reached(&reached, at),
             Piece::Passed(rule, clock) => {
                 let passed = &mut self.state.gathered.passed;
                 let mark = passed.entry(rule).or_insert(clock);
@@ -235,7 +239,7 @@ impl Shard {
             trigger,
             &mut self.work.outcomes,
         );
-        self.describe_streams(resource, trigger);
+        self.describe_streams((resource, known.timing), trigger);
     }
 
     fn gather_end(&mut self, from: Partition, id: &str, trigger: Trigger) {
@@ -285,6 +289,8 @@ impl Shard {
         gathered.registry.take_rows(&batch, 0, batch.len(), now);
         self.settle_gathered();
         self.late_rows(&batch, record);
+        self.reach_with_rows(Runner::Home, &batch, 0);
+        self.gather_rows_beside(&batch, record);
     }
 
     /// Time goes as far as the shard that is furthest behind.
@@ -353,7 +359,7 @@ impl Shard {
 
     fn gather_plan(&mut self, plan: &Arc<Plan>, trigger: Trigger) -> Vec<String> {
         let name = plan.rule().name.to_string();
-        let reads = plan.rule().from.is_some();
+        let reads = plan.rule().is_reader();
         if reads != self.gathering.streams.contains_key(&name) {
             self.clear_gathered(&name, trigger);
         }
@@ -367,7 +373,8 @@ impl Shard {
         let report = if reads {
             let view = tidegate_operators::Untold(&gathered.registry);
             let settings = self.settings.pipeline;
-            let rules = self.gathering.reader(name, settings);
+            let joins = plan.rule().join_of_rules().is_some();
+            let rules = self.gathering.reader((name, joins), settings);
             rules.apply(plan, &view, metrics, trigger, outcomes)
         } else {
             let rules = &mut self.gathering.pipeline;
@@ -410,6 +417,7 @@ impl Shard {
         trigger: Trigger,
     ) -> Vec<String> {
         self.clear_gathered(name, trigger);
+        self.reach_no_more(name, trigger);
         self.state.gathered.rules.remove(name);
         self.gathering.plans.remove(name);
         if deleted {
@@ -436,46 +444,6 @@ impl Shard {
             self.said(outcome, &plan);
         }
         self.work.watch.speaking = None;
-    }
-
-    /// Rows that rules missed go to the late lane as they were told.
-    pub(super) fn late_rows(&mut self, batch: &EventBatch, record: &IntakeRecord) {
-        for outcome in std::mem::take(&mut self.work.late) {
-            if outcome.kind != OutcomeKind::Late {
-                continue;
-            }
-            let id = self.state.registry.id(outcome.resource);
-            let text = self.event_text(&id, &outcome, batch);
-            let told = IntakeRecord {
-                source: record.source,
-                offset: record.offset,
-                record: Record::new(id.as_bytes().to_vec(), text.into_bytes()),
-            };
-            self.late_record(&outcome, &told);
-        }
-    }
-
-    /// An event line of a row, as one would send it.
-    fn event_text(&self, id: &str, outcome: &Outcome, batch: &EventBatch) -> String {
-        let mut text = String::from("{\"resource\":");
-        write_text(id, &mut text);
-        text.push_str(&format!(",\"time\":{}", outcome.time.0));
-        let number = self.state.gathered.find(id);
-        let mut places = batch.time.iter().zip(&batch.resource);
-        let row = places.position(|(time, of)| *time == outcome.time.0 && Some(*of) == number);
-        let row = row.and_then(|row| u32::try_from(row).ok());
-        for column in &batch.metrics {
-            let Some(Ok(at)) = row.map(|row| column.rows.binary_search(&row)) else {
-                continue;
-            };
-            let name = self.state.gathered.metrics.text(column.metric);
-            text.push(',');
-            write_text(name.map_or("", AsRef::as_ref), &mut text);
-            text.push(':');
-            column.value(at).write_json(&mut text);
-        }
-        text.push('}');
-        text
     }
 
     /// The end of a replay that says so.

@@ -12,6 +12,7 @@ use tidegate_proto::record::{KIND_HEADER, Record, SET};
 use tidegate_proto::resource::Traits;
 use tidegate_proto::time::Timestamp;
 
+use super::reached::Runner;
 use super::{Shard, Work};
 use crate::actor::{Body, take_turn};
 use crate::command::{COMMAND, SIGNAL};
@@ -254,6 +255,7 @@ impl Shard {
             return;
         }
         self.share_rows(batch, &(start..end));
+        self.reach_with_rows(Runner::Own, batch, start);
         let watch = &mut self.work.watch;
         watch.twin = batch.resource.get(start).copied();
         self.break_twin(batch, start..end);

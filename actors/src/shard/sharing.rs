@@ -16,7 +16,8 @@ use super::Shard;
 use crate::actor::Turn;
 use crate::epoch::{Destination, Intake};
 use crate::parcel::{
-    KnownResource, PARCEL_BYTES, PIECE_ROWS, Parcel, Piece, Rows, RulePiece, SaidPiece,
+    KnownResource, PARCEL_BYTES, PIECE_ROWS, Parcel, Piece, ReachedPiece, Rows, RulePiece,
+    SaidPiece,
 };
 
 /// How long a clock that moves without news is kept back: homes wait for it, and every word about it costs a record.
@@ -44,6 +45,10 @@ pub(super) struct Outgoing {
     said: Vec<(Trigger, Partition, SaidPiece)>,
     /// How far rules that run here have come, for those that read them.
     passed: Vec<(Partition, Arc<str>, Timestamp)>,
+    /// How far rules have come whose lines joins have.
+    reached: Vec<(Partition, u32, ReachedPiece)>,
+    /// Index of the last record of the epoch.
+    last: Option<u32>,
     /// Homes that ceased to listen in this epoch: what came before that is still theirs.
     leaving: BTreeSet<Partition>,
     /// Whether a home began to listen.
@@ -52,7 +57,8 @@ pub(super) struct Outgoing {
     quiet: bool,
 }
 
-fn record_of(trigger: Trigger) -> u32 {
+/// Index of the record behind a trigger, if there is one.
+pub(super) const fn record_of(trigger: Trigger) -> u32 {
     match trigger {
         Trigger::Record(index) => index,
         Trigger::Clock => u32::MAX,
@@ -84,6 +90,16 @@ impl Sharing {
         self.streams.retain(|_, readers| !readers.is_empty());
     }
 
+    /// Whether no rule reads another.
+    pub(super) fn nobody_reads(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// Rules that others read.
+    pub(super) fn read_rules(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.streams.keys()
+    }
+
     /// Rules that read a rule.
     pub(super) fn readers(&self, rule: &str) -> impl Iterator<Item = &Arc<str>> {
         self.streams.get(rule).into_iter().flatten()
@@ -106,12 +122,30 @@ impl Outgoing {
             (Some(home), record_of(trigger), piece)
         });
         self.pieces.extend(pieces);
+        let reached = std::mem::take(&mut self.reached).into_iter();
+        let reached = reached.map(|(home, record, piece)| {
+            let piece = Piece::Reached(Box::new(piece));
+            (Some(home), record, piece)
+        });
+        self.pieces.extend(reached);
         let passed = std::mem::take(&mut self.passed).into_iter();
         let passed = passed.map(|(home, rule, clock)| {
             let piece = Piece::Passed(rule, clock);
             (Some(home), u32::MAX, piece)
         });
         self.pieces.extend(passed);
+    }
+
+    /// A rule whose lines joins have has come so far by a record.
+    pub(super) fn reach(&mut self, record: u32, homes: &[Partition], piece: &ReachedPiece) {
+        let homes = homes.iter();
+        let reached = homes.map(|home| (*home, record, piece.clone()));
+        self.reached.extend(reached);
+    }
+
+    /// Index of the last record of the epoch, as that of a clock if there is none.
+    pub(super) fn last_record(&self) -> u32 {
+        self.last.unwrap_or(u32::MAX)
     }
 
     /// A rule that runs here has come so far.
@@ -136,6 +170,9 @@ impl Shard {
         let home = self.home_of(rule);
         let reads = self.plans.get(rule).filter(|_| wants);
         let reads = reads.map_or_else(Vec::new, |plan| plan.rule().reads());
+        // Who begins to read hears how far those are.
+        let levels = &mut self.state.gathered.levels;
+        levels.retain(|of, _| !reads.contains(of));
         let sharing = &mut self.state.sharing;
         sharing.read(rule, reads);
         if !wants {
@@ -260,12 +297,15 @@ impl Shard {
 
     /// Before the records of an epoch: whether there is anything but parcels.
     pub(super) fn listen(&mut self, intake: &Intake) {
+        let last = intake.records.len().checked_sub(1);
+        self.work.outgoing.last = last.and_then(|last| u32::try_from(last).ok());
         self.work.outgoing.quiet =
             !intake.records.is_empty() && intake.records.iter().all(super::gather::is_parcel);
     }
 
     /// What this epoch has to tell becomes signals.
     pub(super) fn send_parcels(&mut self) {
+        self.reach_as_a_whole();
         let mut outgoing = std::mem::take(&mut self.work.outgoing);
         outgoing.put_said();
         let homes: BTreeSet<Partition> = self.state.sharing.homes.keys().copied().collect();

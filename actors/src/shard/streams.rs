@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tidegate_operators::{Plan, Untold, View as _};
 use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
 use tidegate_proto::resource::Traits;
-use tidegate_proto::time::Timestamp;
+use tidegate_proto::time::{Span, Timestamp};
 
+use super::reached::Runner;
 use super::{Shard, Work};
 use crate::command::{Command, Refusal};
 use crate::epoch::IntakeRecord;
@@ -92,7 +93,7 @@ impl Shard {
             let (trigger, registry) = (Trigger::Record(index), &self.state.gathered.registry);
             let (rules, outcomes) = (&mut self.gathering.pipeline, &mut self.work.outcomes);
             rules.describe(resource, (None, None), registry, trigger, outcomes);
-            self.describe_streams(resource, trigger);
+            self.describe_streams((resource, (None, None)), trigger);
             self.settle_gathered();
         }
         let mut plans = self.gathering.plans.values();
@@ -121,11 +122,20 @@ impl Shard {
                 watch, outcomes, ..
             } = &mut self.work;
             let view = Untold(&self.state.gathered.registry);
+            let plan = self.gathering.plans.get(&name);
+            let joins = plan.is_some_and(|plan| plan.rule().join_of_rules().is_some());
             rules.without(&watch.barred, |rules| {
-                rules.push(&batch, 0..1, &view, outcomes);
+                if joins {
+                    rules.hear_lines(&batch, (&said.rule, said.kind), &view, outcomes);
+                } else {
+                    rules.push(&batch, 0..1, &view, outcomes);
+                }
             });
             self.settle_gathered();
             self.late_rows(&batch, record);
+            if !joins {
+                self.reach_with_rows(Runner::Alone(&name), &batch, 0);
+            }
         }
     }
 
@@ -148,9 +158,10 @@ impl Shard {
     /// How far the rules that a reader reads have come: one that runs at a home says so itself, the others with their shards.
     fn stream_clock(&self, reader: &str) -> Option<Timestamp> {
         let plan = self.gathering.plans.get(reader)?;
-        let rules = plan.rule().from.iter().flat_map(|from| &from.rules);
-        let clocks = rules.map(|rule| {
+        let clocks = plan.rule().read_rows().map(|rule| {
             let plan = self.plans.get(rule.as_ref());
+            // One that was stopped says nothing any more, not even how far it is.
+            let plan = plan.filter(|_| self.runs(rule));
             if plan.is_some_and(|plan| self.is_wide(plan)) {
                 self.state.gathered.passed.get(rule).copied()
             } else {
@@ -201,7 +212,7 @@ impl Shard {
         let readers = self.state.sharing.readers(rule);
         let reads = |reader: &&Arc<str>| {
             let plan = self.plans.get(reader.as_ref());
-            plan.is_some_and(|plan| plan.rule().from.is_some())
+            plan.is_some_and(|plan| plan.rule().is_reader())
         };
         let readers = readers.filter(reads);
         let mut homes: Vec<_> = readers.map(|reader| self.home_of(reader)).collect();
@@ -225,11 +236,19 @@ impl Shard {
     }
 
     /// A resource is something else for readers too.
-    pub(super) fn describe_streams(&mut self, resource: u32, trigger: Trigger) {
-        for rules in self.gathering.streams.values_mut() {
+    pub(super) fn describe_streams(
+        &mut self,
+        (resource, timing): (u32, (Option<Span>, Option<Span>)),
+        trigger: Trigger,
+    ) {
+        for (name, rules) in &mut self.gathering.streams {
+            let plan = self.gathering.plans.get(name);
+            // How late a resource's events come says nothing of lines.
+            let joins = plan.is_some_and(|plan| plan.rule().join_of_rules().is_some());
+            let timing = if joins { timing } else { (None, None) };
             let view = Untold(&self.state.gathered.registry);
             let outcomes = &mut self.work.outcomes;
-            rules.describe(resource, (None, None), &view, trigger, outcomes);
+            rules.describe(resource, timing, &view, trigger, outcomes);
         }
     }
 

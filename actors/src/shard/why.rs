@@ -20,10 +20,18 @@ impl Gathering {
     }
 
     /// Where a rule that reads others runs; it is watched from its first day on.
-    pub(super) fn reader(&mut self, name: String, settings: PipelineSettings) -> &mut Pipeline {
+    pub(super) fn reader(
+        &mut self,
+        (name, joins): (String, bool),
+        settings: PipelineSettings,
+    ) -> &mut Pipeline {
+        let main = &self.pipeline;
         let watched = self.watched.as_ref().filter(|(rule, _)| *rule == name);
         self.streams.entry(name).or_insert_with(|| {
             let mut rules = Pipeline::new(settings);
+            if joins {
+                rules.time_like(main);
+            }
             if let Some((rule, subject)) = watched {
                 rules.watch(rule, subject.clone());
             }

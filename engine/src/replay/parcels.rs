@@ -9,9 +9,10 @@ use tidegate_actors::epoch::{Destination, Epoch, IntakeRecord};
 use tidegate_actors::parcel::{PARCEL, Parcel, Piece};
 use tidegate_proto::record::{DEPTH_HEADER, KIND_HEADER, Record};
 
-/// A piece with its place among all: line, rows and then rules, what rules said by task, shard, order of telling.
+/// A piece with its place among all: line; rows, lines of rules, how far those are, and then rules that change; what rules said by
+/// task; shard; order of telling.
 type Placed = (Place, (Parcel, u32));
-type Place = (i64, bool, Option<(Arc<str>, Arc<str>)>, u32, usize);
+type Place = (i64, u8, Option<(Arc<str>, Arc<str>)>, u32, usize);
 
 /// Records for every shard, each with its line, from what the epochs of all shards tell. `line`: the last one read.
 pub(super) fn told(epochs: &[(Vec<i64>, Epoch)], line: i64) -> Vec<Vec<(i64, IntakeRecord)>> {
@@ -70,7 +71,12 @@ fn place((parcel, depth): (Parcel, u32), (lines, last): (&[i64], i64), home: &mu
     let start = home.len();
     for (record, piece) in parcel.by_record() {
         let at = lines.get(record as usize).copied().unwrap_or(last);
-        let is_rule = matches!(piece, Piece::Rule(_));
+        let rank = match piece {
+            Piece::Said(_) => 1,
+            Piece::Reached(_) => 2,
+            Piece::Rule(_) => 3,
+            _ => 0,
+        };
         let said = match &piece {
             Piece::Said(said) => Some((Arc::clone(&said.rule), Arc::clone(&said.task))),
             _ => None,
@@ -85,10 +91,7 @@ fn place((parcel, depth): (Parcel, u32), (lines, last): (&[i64], i64), home: &mu
             pieces: vec![(0, piece)],
             clock: None,
         };
-        home.push((
-            (at, is_rule, said, from, home.len() - start),
-            (alone, depth),
-        ));
+        home.push(((at, rank, said, from, home.len() - start), (alone, depth)));
     }
     if clock.is_some() {
         let alone = Parcel {
@@ -96,7 +99,7 @@ fn place((parcel, depth): (Parcel, u32), (lines, last): (&[i64], i64), home: &mu
             pieces: Vec::new(),
             clock,
         };
-        home.push(((i64::MAX, true, None, from, 0), (alone, 0)));
+        home.push(((i64::MAX, 3, None, from, 0), (alone, 0)));
     }
 }
 

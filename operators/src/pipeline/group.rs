@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{EventBatch, EventRef, Names, Order, Outcome, Trigger};
+use tidegate_proto::{EventBatch, EventRef, Names, Order, Outcome, OutcomeKind, Trigger};
 
 use super::View;
 use super::cells::Cursor;
@@ -91,6 +91,8 @@ pub(crate) struct Push<'a> {
     pub(crate) quiet: &'a [bool],
     /// What rules say: it moves no time.
     pub(crate) heard: bool,
+    /// The rule and the kind of the lines, if they are rows of joins.
+    pub(crate) said: Option<(&'a str, OutcomeKind)>,
 }
 
 impl<'a> Push<'a> {
@@ -113,6 +115,7 @@ impl<'a> Push<'a> {
             limits,
             quiet: &[],
             heard: false,
+            said: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use tidegate_proto::{EventBatch, Outcome};
 
 use super::group::Push;
+use super::reached::Said;
 use super::times::Times;
 use super::{Pipeline, View, Working, wide};
 use crate::watermark::Tick;
@@ -10,6 +11,16 @@ use crate::watermark::Tick;
 impl Pipeline {
     /// Takes lines of rules as rows, for rules that read several resources alone. An input has them from when they are said.
     pub fn hear(&mut self, batch: &EventBatch, view: &dyn View, out: &mut Vec<Outcome>) {
+        self.hear_as(batch, None, view, out);
+    }
+
+    pub(super) fn hear_as(
+        &mut self,
+        batch: &EventBatch,
+        said: Said<'_>,
+        view: &dyn View,
+        out: &mut Vec<Outcome>,
+    ) {
         let tick = |resource: &u32| {
             let before = self.clocks.pair(*resource);
             Tick {
@@ -31,8 +42,7 @@ impl Pipeline {
             ticks: &self.ticks,
             columns: &self.columns,
             sequence: self.sequence,
-            heard: true,
-            ..Push::of(batch, 0..batch.len(), self.settings.limits, view)
+            ..Push::of(batch, 0..batch.len(), self.settings.limits, view).heard(said)
         };
         self.sequence += batch.len() as u64;
         let times = Times {

@@ -18,7 +18,7 @@ use crate::plan::{Plan, PlanBody};
 use crate::watermark::{Clocks, Line};
 
 /// First byte of a snapshot; another one is another version.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// Name and state of a rule in its group; `None` for a free place.
 type Seated<T> = Option<(Arc<str>, T)>;

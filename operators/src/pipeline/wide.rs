@@ -13,12 +13,14 @@ mod kin;
 mod least;
 mod links;
 mod moved;
+mod others;
 mod regroup;
 mod saved;
 pub(crate) mod seen;
 mod shares;
 
 pub(crate) use self::intake::push_all;
+pub(crate) use self::least::Member;
 pub(crate) use self::saved::WideSaved;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +33,9 @@ use self::delivery::Delivery;
 use self::groups::Groups;
 use self::joined::JoinedState;
 use self::keyed::Keyed;
-use self::least::{Least, Member, Reign, Standing};
+use self::least::{Least, Reign, Standing};
 use self::links::Links;
+use self::others::Others;
 use super::members::Members;
 use super::seen::Subject;
 use super::sight::{Gaze, Sight};
@@ -61,6 +64,8 @@ struct Taken {
     values: Vec<Value>,
     /// Whether it is a row of the task's own resource, or of everything.
     own: bool,
+    /// Streams of a join that have this line of a rule, as bits: left, right; none: it is an event.
+    sides: u8,
 }
 
 /// Row order: event time, id of the resource in byte order, place in the log.
@@ -118,6 +123,8 @@ pub(crate) struct WideState {
     seen: Vec<Option<Member>>,
     /// Time of every resource that the one task over everything reads.
     least: Least,
+    /// Time of the rules whose lines a join has.
+    others: Others,
     tasks: BTreeMap<u32, TaskTime>,
     links: Links,
     groups: Groups,
@@ -198,7 +205,8 @@ impl WideUnit {
     fn standing(&mut self, task: u32, now: Now<'_>) -> Option<Standing> {
         let reign = self.reign();
         if self.wide.everything {
-            return self.state.least.standing(now.clock, reign);
+            let own = self.state.least.standing(now.clock, reign);
+            return self.state.others.standing(own, now.clock, reign);
         }
         // A source that has said nothing yet is not waited for.
         let member = |resource: u32| self.state.seen.get(resource as usize).copied().flatten();
@@ -419,6 +427,7 @@ impl WideUnit {
         };
         engine
             + state.least.bytes()
+            + state.others.bytes()
             + state.links.bytes()
             + state.groups.bytes()
             + state.keyed.bytes()

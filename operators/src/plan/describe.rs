@@ -271,6 +271,15 @@ fn wide(plan: &Plan, wide: &WidePlan, lines: &mut Vec<String>) {
                 "join {:?} of {left} and {right}, {:?}",
                 join.join.kind, join.join.within
             ));
+            for side in [&join.join.left, &join.join.right] {
+                if let Some(of) = &side.of {
+                    lines.push(format!(
+                        "  {}: what {} says",
+                        side.name,
+                        of.rules.join(", ")
+                    ));
+                }
+            }
             for (name, emit) in &join.emit {
                 lines.push(format!("emit {name}: {}", emit.formula.normal_text()));
             }

@@ -57,6 +57,8 @@ pub(crate) struct SidePlan {
 #[derive(Debug)]
 pub(crate) struct JoinPlan {
     pub(crate) join: Join,
+    /// Rules whose lines are in a stream, sorted.
+    pub(crate) rules: Vec<Arc<str>>,
     /// Left and right.
     pub(crate) sides: [SidePlan; 2],
     pub(crate) filter: Option<JoinFormula>,
@@ -252,6 +254,7 @@ pub(crate) fn compile(rule: &Rule, join: &Join, mut issues: Issues) -> Result<Pl
         filter: condition,
         emit,
         texts,
+        rules: join.rules(),
         join: join.clone(),
     };
     Ok(Plan::of_wide(rule, None, wide(rule, plan)))

@@ -27,7 +27,7 @@ impl Plan {
     /// Whose rows the rule's tasks read.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        if self.rule.from.is_some() {
+        if self.rule.is_reader() {
             return Reach::Wide;
         }
         match self.body {

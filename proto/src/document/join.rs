@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::across::{Direction, Join, JoinKind, JoinStream, JoinWithin};
 use crate::document::rule::selected;
 use crate::document::section::{Allowed, Field, Report, Section, later};
+use crate::document::stream;
 use crate::document::tree::NodeKind;
 use crate::document::value::{WEEK, choice, flag, formula, formulas, offset, span, week};
-use crate::rule::FormulaText;
+use crate::rule::{FormulaText, Selector};
 use crate::time::Span;
 
 const JOIN: Allowed = Allowed {
@@ -181,13 +182,21 @@ fn streams(field: &Field<'_>, report: &mut Report) -> Option<(JoinStream, JoinSt
 fn stream(field: &Field<'_>, report: &mut Report) -> Option<JoinStream> {
     let section = Section::open(field, STREAM, report);
     let from = section.need("from", report);
-    let from = from.and_then(|field| selected(field, report));
+    let from = from.and_then(|field| {
+        if stream::names_rules(field) {
+            let of = stream::lines(field, report)?;
+            return Some((Selector::Ids(Vec::new()), Some(of)));
+        }
+        Some((selected(field, report)?, None))
+    });
     let filter = section
         .get("where")
         .and_then(|field| formula(field, report));
+    let (from, of) = from?;
     Some(JoinStream {
         name: Arc::from(field.name),
-        from: from?,
+        from,
+        of,
         filter,
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::across::StreamOf;
 use crate::document::section::{Allowed, Field, Report, Section};
-use crate::document::tree::NodeKind;
+use crate::document::tree::{Node, NodeKind};
 use crate::document::value::{choice, name};
 use crate::outcome::OutcomeKind;
 
@@ -27,9 +27,22 @@ const KINDS: [(&str, OutcomeKind); 7] = [
 /// Most rules that one reads.
 const MOST_RULES: usize = 100;
 
-/// Reads `from`.
+/// Reads `from` at the top of a rule.
 pub(super) fn read(rule: &Section<'_>, report: &mut Report) -> Option<StreamOf> {
-    let field = rule.get("from")?;
+    lines(rule.get("from")?, report)
+}
+
+/// Whether a `from` that may also name resources names rules.
+pub(super) fn names_rules(field: &Field<'_>) -> bool {
+    let of_rules = |key: &Node| matches!(key.scalar(), Some("rule" | "kinds"));
+    match &field.node.kind {
+        NodeKind::Map(entries) => entries.iter().any(|(key, _)| of_rules(key)),
+        _ => false,
+    }
+}
+
+/// Reads whose lines a `from` names.
+pub(super) fn lines(field: &Field<'_>, report: &mut Report) -> Option<StreamOf> {
     let section = Section::open(field, FROM, report);
     let rules = section.need("rule", report)?;
     let mut names: Vec<Arc<str>> = Vec::new();

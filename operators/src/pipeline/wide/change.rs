@@ -10,6 +10,7 @@ use super::keyed::Keyed;
 use super::least::{Least, Member};
 use super::links::Links;
 use super::moved;
+use super::others::Others;
 use super::{Engine, Now, ONE, WideState, WideUnit};
 use crate::pipeline::apply::Change;
 use crate::pipeline::members::{Members, matches};
@@ -71,6 +72,7 @@ impl WideUnit {
             filter,
             seen: Vec::new(),
             least: Least::default(),
+            others: Others::of(&wide.engine),
             tasks: Default::default(),
             links: Links::new(wide.inputs.len()),
             groups: Groups::new(wide),
@@ -258,6 +260,9 @@ impl WideUnit {
         if let Engine::Join(join) = &mut self.engine {
             if !join.describe(resource, exists, view) {
                 self.state.least.remove(resource);
+            }
+            if !exists {
+                self.state.others.remove(resource);
             }
             return;
         }

@@ -73,6 +73,7 @@ impl WideUnit {
         self.open(scratch);
         let cursor = |metric: &u32| Cursor::new(push.batch, push.columns, *metric, push.rows.start);
         let mut cursors: Vec<Cursor<'_>> = self.state.reads.iter().map(cursor).collect();
+        let sides = self.sides_of(push.said);
         for (index, number) in push.each() {
             let (Some(tick), Some(mark)) = (push.ticks.get(index), push.water.get(index)) else {
                 break;
@@ -90,10 +91,10 @@ impl WideUnit {
                     event: push.batch.event_ref(number),
                     values: values.collect(),
                     own: true,
+                    sides,
                 },
             };
-            // A line that has nothing for this rule is said to others.
-            if !come.heard || Self::carries(&come.row, 0..self.wide.columns.len()) {
+            if !come.heard || self.concerns(&come.row) {
                 self.come(come, now, push.view, scratch, out);
             }
         }
@@ -117,6 +118,15 @@ impl WideUnit {
         Member {
             mark: come.mark,
             lead: tick.latest.saturating_sub(arrived).saturating_sub(idle),
+        }
+    }
+
+    /// Whether a line has something for this rule; others are said to others.
+    fn concerns(&self, line: &Taken) -> bool {
+        if self.is_join() {
+            line.sides > 0
+        } else {
+            Self::carries(line, 0..self.wide.columns.len())
         }
     }
 
@@ -150,11 +160,14 @@ impl WideUnit {
         }
         let used = match &self.engine {
             Engine::Inner(_) => self.wide.every_row || Self::carries(&come.row, 0..columns),
+            Engine::Join(_) if come.heard => come.row.sides > 0,
             Engine::Join(join) => join.reads(resource),
         };
         let asked = Self::carries(&come.row, columns..come.row.values.len());
         if come.heard {
-            self.count_heard(&come, now);
+            if !self.is_join() {
+                self.count_heard(&come, now);
+            }
         } else if used || self.state.least.has(resource) || self.awaits(resource) {
             self.pass_silence(ONE, now);
             self.state.least.set(resource, member, now.clock);
@@ -247,7 +260,7 @@ impl WideUnit {
         let water = self.move_on(task, now);
         let record = come.record;
         let mut come = come;
-        if come.heard && self.wide.ordered {
+        if come.heard && self.wide.ordered && !self.is_join() {
             come.row.time = come.row.time.max(water);
         }
         let late = come.row.time < water;

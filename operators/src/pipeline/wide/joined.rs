@@ -194,6 +194,8 @@ impl JoinedState {
             from += side.metrics.len();
             let members = self.saved.members.get(index);
             let has = match then {
+                // A line of a rule.
+                _ if row.sides > 0 => row.sides >> index & 1 == 1,
                 Some(traits) => matches(&side.from, view.resource(row.resource), traits),
                 None => members.is_some_and(|members| members.has(row.resource)),
             };

@@ -151,6 +151,7 @@ impl WideUnit {
                 event: known.event,
                 values,
                 own: false,
+                sides: 0,
             };
             // As read with the row that turned to it: used no more once one that was read later turns away.
             self.hold_at(task, row, (Arc::clone(&id), place));

@@ -178,6 +178,7 @@ impl WideUnit {
                 event: known.event,
                 values,
                 own: false,
+                sides: 0,
             };
             self.hold_as(task, row, id.clone());
         }

@@ -43,6 +43,7 @@ impl WideUnit {
                     event: known.event,
                     values,
                     own: false,
+                    sides: 0,
                 };
                 self.hold(task, row, view);
             }
@@ -97,6 +98,7 @@ impl WideUnit {
             event: row.event.clone(),
             values: values.collect(),
             own,
+            sides: 0,
         }
     }
 }

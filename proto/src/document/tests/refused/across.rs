@@ -61,12 +61,13 @@ pub(super) const JOINS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "join: { kind: outer, streams: { a: { from: all }, b: { from: { rule: r } } }, on: [ a.x ], within: { before: 1s, after: -2s } }\nemit: { a: a.x }",
+        "join: { kind: outer, streams: { a: { from: all }, b: { from: { rule: r r, kinds: late } } }, on: [ a.x ], within: { before: 1s, after: -2s } }\nemit: { a: a.x }",
         &[
             "3:15: rule r: join.kind: `outer` is not one of inner, left, right, full",
-            "3:64: rule r: join.streams.b.from.rule: `rule` is not available yet in this version",
-            "3:85: rule r: join.on[0]: `a.x` is not a pair: `[o.order, p.order]`",
-            "3:100: rule r: join.within: no row can be a partner: `before` and `after` together are less than zero (the right row lies between left − before and left + after)",
+            "3:70: rule r: join.streams.b.from.rule: `r r` is not a name: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit",
+            "3:82: rule r: join.streams.b.from.kinds: `late` is not one of result, raised, updated, cleared, window, match, state (did you mean `state`?)",
+            "3:100: rule r: join.on[0]: `a.x` is not a pair: `[o.order, p.order]`",
+            "3:115: rule r: join.within: no row can be a partner: `before` and `after` together are less than zero (the right row lies between left − before and left + after)",
         ],
     ),
     (
