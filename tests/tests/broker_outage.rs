@@ -21,6 +21,8 @@ const DEVICES: i64 = 20;
 const RATE: u64 = 500;
 /// Events of one request at a door.
 const BATCH: i64 = 10;
+/// How long a client waits at a door.
+const KNOCKS: Duration = Duration::from_secs(4);
 /// Lines before the broker goes away.
 const WARM: usize = 3_000;
 /// What a worker's memory may grow by while the broker is away: its queues hold 2,000 small records.
@@ -84,6 +86,7 @@ impl Door {
                 let lines = numbers.clone().map(|n| event(&device(n), n).1);
                 let request = client
                     .post(&url)
+                    .timeout(KNOCKS)
                     .header("content-type", "application/x-ndjson")
                     .body(lines.collect::<Vec<_>>().join("\n"));
                 let answer = request.send().await;
@@ -126,9 +129,8 @@ fn bytes_below(folder: &Path) -> u64 {
 impl<'a> Place<'a> {
     async fn open(broker: &'a Broker, delivery: &'static str) -> Self {
         let name = ["away", "away-once"][usize::from(delivery == "transactional")];
-        let group = Group::delivering(broker, name, delivery)
-            .with("TIDEGATE_SERVER__REQUEST_TIMEOUT", "2s")
-            .with("TIDEGATE_LOG__QUEUE_RECORDS", "2000");
+        let group =
+            Group::delivering(broker, name, delivery).with("TIDEGATE_LOG__QUEUE_RECORDS", "2000");
         let logs = tempfile::tempdir().unwrap();
         let begin = |worker: &str| {
             let says = File::create(logs.path().join(worker)).unwrap();
@@ -261,10 +263,11 @@ async fn a_broker_that_is_away_costs_nothing_but_time() {
     };
     let minutes = std::env::var("OUTAGE_MINUTES").ok();
     let minutes: f64 = minutes.map_or(0.25, |text| text.parse().unwrap());
-    let mut places = Vec::new();
-    for delivery in ["identified", "transactional"] {
-        places.push(Place::open(&broker, delivery).await);
-    }
+    let (identified, transactional) = tokio::join!(
+        Place::open(&broker, "identified"),
+        Place::open(&broker, "transactional"),
+    );
+    let places = [identified, transactional];
     broker.kill();
     let before: Vec<_> = places
         .iter()
