@@ -20,6 +20,7 @@
 //! Errors are RFC 9457 problems. Revisions travel as `ETag` and `If-Match`; `Idempotency-Key` makes repeats safe.
 
 pub mod backend;
+mod definitions;
 mod documents;
 mod events;
 mod extract;

@@ -3,15 +3,15 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde_json::Value;
 use tidegate_actors::command::{Command, Request};
 use tidegate_proto::document::{self, Document};
 use tidegate_proto::resource::ResourceDefinition;
 
-use super::documents::{Change, outcome_of};
-use super::extract::{Ask, Place, etag, expected, idempotency_key, read_text};
+use super::definitions::{command, in_force, shown};
+use super::extract::{Ask, Place, expected, idempotency_key, read_text};
 use super::page::{Wanted, page};
 use super::problem::Problem;
 use super::state::Api;
@@ -41,11 +41,7 @@ pub(super) async fn list(
 pub(super) async fn get(State(api): State<Api>, Place(id): Place) -> Result<Response, Problem> {
     let found = api.backend().resource(&id).await?;
     let found = found.ok_or_else(|| Problem::missing(&format!("resource/{id}")))?;
-    Ok((
-        [(header::ETAG, etag(found.revision))],
-        Json(view::resource(&found)),
-    )
-        .into_response())
+    Ok(shown(found.revision, view::resource(&found)))
 }
 
 /// Defines a resource; the body is a document of `kind: Resource`, which may leave out `kind` and `id`.
@@ -72,14 +68,7 @@ pub(super) async fn put(
         },
     };
     let answer = api.backend().request(request).await?;
-    let change = outcome_of(before, answer.revision);
-    let status = if change == Change::Created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    let body = json!({ "id": id, "revision": answer.revision, "outcome": change.word() });
-    Ok((status, [(header::ETAG, etag(answer.revision))], Json(body)).into_response())
+    Ok(in_force(("id", &id), before, &answer, None))
 }
 
 /// Reads a definition, as `apply` would read it.
@@ -110,16 +99,6 @@ pub(super) async fn delete(
     Place(id): Place,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let expected = expected(&headers)?;
-    let request = Request {
-        request: api.request_id(idempotency_key(&headers)?.as_deref()),
-        command: Command::DeleteResource {
-            id: id.clone(),
-            expected,
-        },
-    };
-    let answer = api.backend().request(request).await?;
-    Ok(Json(
-        json!({ "id": id, "revision": answer.revision, "outcome": "deleted" }),
-    ))
+    let make = |id, expected| Command::DeleteResource { id, expected };
+    command(&api, &headers, ("id", &id), "deleted", make).await
 }

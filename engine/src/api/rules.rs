@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,8 +11,9 @@ use tidegate_actors::command::{Command, Request};
 use tidegate_proto::document::Document;
 use tidegate_proto::rule::Rule;
 
-use super::documents::{Change, check, outcome_of};
-use super::extract::{Ask, Place, etag, expected, idempotency_key, read_text};
+use super::definitions::{command, in_force, shown};
+use super::documents::check;
+use super::extract::{Ask, Place, expected, idempotency_key, read_text};
 use super::page::{Wanted, encode, page};
 use super::problem::Problem;
 use super::state::Api;
@@ -45,11 +46,7 @@ pub(super) async fn list(
 pub(super) async fn get(State(api): State<Api>, Place(name): Place) -> Result<Response, Problem> {
     let found = api.backend().rule(&name).await?;
     let found = found.ok_or_else(|| Problem::missing(&format!("rule/{name}")))?;
-    Ok((
-        [(header::ETAG, etag(found.revision))],
-        Json(view::rule(&found)),
-    )
-        .into_response())
+    Ok(shown(found.revision, view::rule(&found)))
 }
 
 /// Exactly one rule of a text, checked.
@@ -90,23 +87,9 @@ pub(super) async fn post(
         command: Command::PutRule { document, expected },
     };
     let answer = api.backend().request(request).await?;
-    let change = outcome_of(before, answer.revision);
-    let status = if change == Change::Created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    let headers = [
-        (header::ETAG, etag(answer.revision)),
-        (header::LOCATION, format!("/v1/rules/{}", encode(&name))),
-    ];
-    let body = json!({
-        "name": name,
-        "revision": answer.revision,
-        "outcome": change.word(),
-        "parts": answer.parts,
-    });
-    Ok((status, headers, Json(body)).into_response())
+    let place = [(header::LOCATION, format!("/v1/rules/{}", encode(&name)))];
+    let told = in_force(("name", &name), before, &answer, Some(&answer.parts));
+    Ok((place, told).into_response())
 }
 
 /// Deletes a rule.
@@ -115,12 +98,8 @@ pub(super) async fn delete(
     Place(name): Place,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let expected = expected(&headers)?;
-    let command = Command::DeleteRule {
-        name: name.clone(),
-        expected,
-    };
-    change(&api, &headers, name, command, "deleted").await
+    let make = |name, expected| Command::DeleteRule { name, expected };
+    command(&api, &headers, ("name", &name), "deleted", make).await
 }
 
 /// Lets a rule run.
@@ -129,13 +108,7 @@ pub(super) async fn enable(
     Place(name): Place,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let expected = expected(&headers)?;
-    let command = Command::EnableRule {
-        name: name.clone(),
-        enabled: true,
-        expected,
-    };
-    change(&api, &headers, name, command, "enabled").await
+    turn(&api, &headers, &name, true).await
 }
 
 /// Stops a rule and keeps its definition.
@@ -144,29 +117,20 @@ pub(super) async fn disable(
     Place(name): Place,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let expected = expected(&headers)?;
-    let command = Command::EnableRule {
-        name: name.clone(),
-        enabled: false,
-        expected,
-    };
-    change(&api, &headers, name, command, "disabled").await
+    turn(&api, &headers, &name, false).await
 }
 
-async fn change(
+async fn turn(
     api: &Api,
     headers: &HeaderMap,
-    name: String,
-    command: Command,
-    outcome: &str,
+    name: &str,
+    enabled: bool,
 ) -> Result<Json<Value>, Problem> {
-    let key = idempotency_key(headers)?;
-    let request = Request {
-        request: api.request_id(key.as_deref()),
-        command,
+    let word = if enabled { "enabled" } else { "disabled" };
+    let make = |name, expected| Command::EnableRule {
+        name,
+        enabled,
+        expected,
     };
-    let answer = api.backend().request(request).await?;
-    Ok(Json(
-        json!({ "name": name, "revision": answer.revision, "outcome": outcome }),
-    ))
+    command(api, headers, ("name", name), word, make).await
 }

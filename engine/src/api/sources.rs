@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_actors::command::{Command, Request};
+use tidegate_actors::command::Command;
 use tidegate_actors::source::parse_source;
 use tidegate_proto::record::Headers;
 
 use super::backend::{SourceStatus, TopicRecord};
-use super::documents::{Change, outcome_of};
-use super::extract::{Ask, Place, etag, expected, idempotency_key, read_body, read_text};
+use super::definitions::{command, in_force, shown};
+use super::extract::{Ask, Place, expected, idempotency_key, read_body, read_text};
 use super::page::{Wanted, encode, page};
 use super::problem::Problem;
 use super::rules::Submission;
@@ -42,8 +42,7 @@ pub(super) async fn list(
 pub(super) async fn get(State(api): State<Api>, Place(name): Place) -> Result<Response, Problem> {
     let found = api.backend().source(&name).await?;
     let found = found.ok_or_else(|| Problem::missing(&format!("source/{name}")))?;
-    let tag = [(header::ETAG, etag(found.view.revision))];
-    Ok((tag, Json(view::source(&found))).into_response())
+    Ok(shown(found.view.revision, view::source(&found)))
 }
 
 /// Brings a source in force or changes it; with `?dryRun=true` it is only checked.
@@ -70,23 +69,9 @@ pub(super) async fn post(
         .backend()
         .put_source(request, document, expected)
         .await?;
-    let change = outcome_of(before, answer.revision);
-    let status = if change == Change::Created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    let headers = [
-        (header::ETAG, etag(answer.revision)),
-        (header::LOCATION, format!("/v1/sources/{}", encode(&name))),
-    ];
-    let body = json!({
-        "name": name,
-        "revision": answer.revision,
-        "outcome": change.word(),
-        "parts": answer.parts,
-    });
-    Ok((status, headers, Json(body)).into_response())
+    let place = [(header::LOCATION, format!("/v1/sources/{}", encode(&name)))];
+    let told = in_force(("name", &name), before, &answer, Some(&answer.parts));
+    Ok((place, told).into_response())
 }
 
 /// Deletes a source: its topic is no longer read.
@@ -95,18 +80,8 @@ pub(super) async fn delete(
     Place(name): Place,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let expected = expected(&headers)?;
-    let request = Request {
-        request: api.request_id(idempotency_key(&headers)?.as_deref()),
-        command: Command::DeleteSource {
-            name: name.clone(),
-            expected,
-        },
-    };
-    let answer = api.backend().request(request).await?;
-    Ok(Json(
-        json!({ "name": name, "revision": answer.revision, "outcome": "deleted" }),
-    ))
+    let make = |name, expected| Command::DeleteSource { name, expected };
+    command(&api, &headers, ("name", &name), "deleted", make).await
 }
 
 /// Query of a record that is the whole body.

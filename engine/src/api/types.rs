@@ -2,12 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use tidegate_actors::command::{Command, Request};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde_json::Value;
+use tidegate_actors::command::Command;
 
-use super::extract::{Ask, Place, etag, expected, idempotency_key};
+use super::definitions::{command, shown};
+use super::extract::{Ask, Place};
 use super::page::{Wanted, page};
 use super::problem::Problem;
 use super::state::Api;
@@ -37,8 +38,7 @@ pub(super) async fn list(
 pub(super) async fn get(State(api): State<Api>, Place(name): Place) -> Result<Response, Problem> {
     let found = api.backend().resource_type(&name).await?;
     let found = found.ok_or_else(|| Problem::missing(&format!("type/{name}")))?;
-    let etag = [(header::ETAG, etag(found.revision))];
-    Ok((etag, Json(view::resource_type(&found))).into_response())
+    Ok(shown(found.revision, view::resource_type(&found)))
 }
 
 /// Deletes a resource type; its resources keep what they said of themselves.
@@ -47,15 +47,6 @@ pub(super) async fn delete(
     Place(name): Place,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let request = Request {
-        request: api.request_id(idempotency_key(&headers)?.as_deref()),
-        command: Command::DeleteResourceType {
-            name: name.clone(),
-            expected: expected(&headers)?,
-        },
-    };
-    let answer = api.backend().request(request).await?;
-    Ok(Json(
-        json!({ "name": name, "revision": answer.revision, "outcome": "deleted" }),
-    ))
+    let make = |name, expected| Command::DeleteResourceType { name, expected };
+    command(&api, &headers, ("name", &name), "deleted", make).await
 }
