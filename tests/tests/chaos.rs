@@ -104,10 +104,9 @@ impl Crew<'_> {
             1 => {
                 self.done.stops += 1;
                 let worker = self.workers[place].take().unwrap();
-                assert!(
-                    worker.stop().success(),
-                    "a worker that is told to stop ends well"
-                );
+                self.is_up(&worker).await;
+                let status = worker.stop();
+                assert!(status.success(), "a worker that is told to stop: {status}");
             }
             2 => self.freeze().await,
             4 => {
@@ -127,6 +126,16 @@ impl Crew<'_> {
         self.fill();
         tokio::time::sleep(Duration::from_millis(500 + self.random.below(2_500))).await;
         self.look().await;
+    }
+
+    /// Who does not hear signals yet would be killed by one.
+    async fn is_up(&self, worker: &Process) {
+        let url = format!("{}/healthz", worker.url);
+        eventually("a door", async || {
+            let answer = self.group.client.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
     }
 
     /// Two of the three, at places that come in turn; then both go on.
