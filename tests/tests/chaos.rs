@@ -235,11 +235,18 @@ async fn chaos(broker: &Broker, delivery: &'static str) {
         crew.round(number).await;
     }
     let next = load.finish();
+    judge(crew, next, rounds, in_transactions).await;
+}
+
+/// What came of all events before a number, at the end.
+async fn judge(crew: Crew<'_>, next: i64, rounds: u32, in_transactions: bool) {
+    let group = crew.group;
+    let delivery = ["identified", "transactional"][usize::from(in_transactions)];
     let settled = Instant::now();
     let closing: Vec<_> = (0..DEVICES)
         .map(|device| event(&format!("d{device}"), 1_000_000_000))
         .collect();
-    broker.produce(&group.topic("inbox"), &closing);
+    group.broker.produce(&group.topic("inbox"), &closing);
     let wanted = usize::try_from(next - 1).unwrap();
     eventually("all that came is taken", async || {
         let worker = crew.workers[0].as_ref().unwrap();
