@@ -1,5 +1,8 @@
 //! Every scenario file gives its one golden answer in every way of running it.
 
+#[path = "scenarios/mirror.rs"]
+mod mirror;
+
 use std::path::Path;
 
 use tidegate::replay::{ReplayOptions, replay_text};
