@@ -30,6 +30,9 @@ pub(crate) enum JoinKey {
     Nothing(u64, Arc<str>),
 }
 
+/// Values by name.
+pub(crate) type Columns = Vec<(Arc<str>, Value)>;
+
 /// A row of a side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct JoinRow {
@@ -40,6 +43,8 @@ pub(crate) struct JoinRow {
     pub(crate) event: EventRef,
     /// What formulas ask for.
     pub(crate) values: Vec<Value>,
+    /// All that it carries, by name, of a join without `emit`.
+    pub(crate) all: Columns,
 }
 
 /// A pair, or a row without a partner.
@@ -50,6 +55,8 @@ pub(crate) struct Pair {
     pub(crate) right: Option<Arc<JoinRow>>,
     pub(crate) time: i64,
     pub(crate) window: Option<(i64, i64)>,
+    /// Whether it is taken back: a row that was told without a partner has one.
+    pub(crate) back: bool,
     /// Record that made it.
     pub(crate) record: u32,
 }
@@ -121,8 +128,10 @@ type Gathered = [Vec<Arc<JoinRow>>; 2];
 pub(crate) struct Joined {
     keys: BTreeMap<JoinKey, Keyed>,
     expiries: BTreeSet<Expiry>,
-    /// By end, key and start.
+    /// Windows that are open, by end, key and start.
     windows: BTreeMap<(i64, JoinKey, i64), Gathered>,
+    /// Windows that were told and still take rows.
+    told: BTreeMap<(i64, JoinKey, i64), Gathered>,
     rows: usize,
 }
 
@@ -133,6 +142,8 @@ pub(crate) struct Coming {
     /// Time of the task.
     pub(crate) water: i64,
     pub(crate) record: u32,
+    /// Bounds of the window that a line of a rule is of.
+    pub(crate) window: Option<(i64, i64)>,
 }
 
 impl Joined {
@@ -149,7 +160,15 @@ impl Joined {
             JoinWithin::Interval { before, after } => {
                 self.take_interval(rules, (before, after), (key, row), coming, found);
             }
-            JoinWithin::Window { .. } => self.take_window(rules, (key, row), coming, found),
+            JoinWithin::Window { size, offset, .. } => {
+                let window = tumbling(row.time, size.0, offset);
+                self.take_window(rules, window, (key, row), coming, found);
+            }
+            JoinWithin::Same => {
+                if let Some(window) = coming.window {
+                    self.take_window(rules, window, (key, row), coming, found);
+                }
+            }
             JoinWithin::AsOf { .. } => self.take_asof(rules, (key, row), coming, found),
         }
     }
@@ -164,7 +183,9 @@ impl Joined {
     ) {
         match rules.within {
             JoinWithin::Interval { .. } => self.pass_interval(rules, water, record, found),
-            JoinWithin::Window { .. } => self.pass_window(rules, water, record, found),
+            JoinWithin::Window { .. } | JoinWithin::Same => {
+                self.pass_window(rules, water, record, found);
+            }
             JoinWithin::AsOf { .. } => self.pass_asof(rules, water, record, found),
         }
     }
@@ -235,6 +256,16 @@ fn alone(key: &JoinKey, row: &Arc<JoinRow>, left: bool, record: u32) -> Pair {
         right: of_right,
         time: row.time,
         window: None,
+        back: false,
         record,
     }
+}
+
+/// The tumbling window of a time.
+const fn tumbling(time: i64, size: i64, offset: i64) -> (i64, i64) {
+    let size = if size < 1 { 1 } else { size };
+    let since = time.saturating_sub(offset);
+    let start = since.div_euclid(size).saturating_mul(size);
+    let start = start.saturating_add(offset);
+    (start, start.saturating_add(size))
 }

@@ -141,6 +141,8 @@ pub struct Pipeline {
     ticks: Vec<Tick>,
     water: Vec<Vec<i64>>,
     columns: Vec<Option<u32>>,
+    /// What metrics are called, where a rule has to know.
+    names: Vec<Arc<str>>,
     /// Who is at work: whom to suspect when it panics.
     working: Working,
     /// A task that somebody watches.
@@ -183,6 +185,7 @@ impl Pipeline {
             ticks: Vec::new(),
             water: Vec::new(),
             columns: Vec::new(),
+            names: Vec::new(),
             working: Working::Nobody,
             watched: None,
         }
@@ -306,6 +309,7 @@ impl Pipeline {
         let push = Push {
             ticks: &self.ticks,
             columns: &self.columns,
+            names: &self.names,
             sequence: self.sequence,
             quiet,
             ..Push::of(batch, rows.clone(), self.settings.limits, view)

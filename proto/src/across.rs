@@ -206,6 +206,8 @@ pub enum JoinWithin {
         /// Whether a result's time is that of the later row, not the window's end.
         latest: bool,
     },
+    /// Lines of rules that are of equal windows: start and end.
+    Same,
     /// For each left row the right row nearest to it in a direction.
     AsOf {
         /// How far apart they may be; `None`: any distance.
@@ -238,6 +240,6 @@ pub struct Join {
     pub lateness: Span,
     /// Filter on the joined row.
     pub filter: Option<FormulaText>,
-    /// Columns by name, in the order written.
+    /// Columns by name, in the order written; none: all of both rows.
     pub emit: Vec<(Arc<str>, FormulaText)>,
 }

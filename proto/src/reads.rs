@@ -42,7 +42,7 @@ impl JoinWithin {
                 direction: Direction::Forward | Direction::Nearest,
                 ..
             } => tolerance.0,
-            Self::AsOf { .. } => 0,
+            Self::AsOf { .. } | Self::Same => 0,
         }
     }
 }

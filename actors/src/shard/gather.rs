@@ -283,6 +283,7 @@ impl Shard {
             registry,
         ) = (&mut self.work, &gathered.registry);
         let all = 0..batch.len();
+        self.gathering.pipeline.know_names(&gathered.metrics);
         self.gathering.pipeline.without(&watch.barred, |rules| {
             rules.push(&batch, all.clone(), registry, outcomes);
         });

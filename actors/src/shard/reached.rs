@@ -188,6 +188,7 @@ impl Shard {
                 watch, outcomes, ..
             } = &mut self.work;
             let view = Untold(&self.state.gathered.registry);
+            rules.know_names(&self.state.gathered.metrics);
             rules.without(&watch.barred, |rules| {
                 rules.push(batch, 0..batch.len(), &view, outcomes);
             });

@@ -7,6 +7,7 @@ use tidegate_operators::{Plan, Untold, View as _};
 use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
 use tidegate_proto::resource::Traits;
 use tidegate_proto::time::{Span, Timestamp};
+use tidegate_proto::value::Value;
 
 use super::reached::Runner;
 use super::{Shard, Work};
@@ -14,6 +15,19 @@ use crate::command::{Command, Refusal};
 use crate::epoch::IntakeRecord;
 use crate::parcel::SaidPiece;
 use crate::rule::{chain_issue, parse_rule};
+
+/// Columns of a line, and the bounds of its window beside them.
+fn with_window(outcome: &Outcome, values: &[(Arc<str>, Value)]) -> Vec<(Arc<str>, Value)> {
+    let mut all = values.to_vec();
+    let bounds = outcome.window.into_iter();
+    let bounds = bounds.flat_map(|(start, end)| [("win_start", start), ("win_end", end)]);
+    for (name, at) in bounds {
+        if values.iter().all(|(known, _)| known.as_ref() != name) {
+            all.push((Arc::from(name), Value::Int(at.0)));
+        }
+    }
+    all
+}
 
 impl Shard {
     /// Which rules a rule reads, as far as this shard knows.
@@ -75,7 +89,7 @@ impl Shard {
             resource: of,
             time: outcome.time.0,
             cause: cause.unwrap_or_else(|| Arc::clone(&task)),
-            values: values.clone(),
+            values: with_window(outcome, values),
             task,
         };
         for home in homes {
@@ -126,6 +140,7 @@ impl Shard {
             let joins = plan.is_some_and(|plan| plan.rule().join_of_rules().is_some());
             rules.without(&watch.barred, |rules| {
                 if joins {
+                    rules.know_names(&self.state.gathered.metrics);
                     rules.hear_lines(&batch, (&said.rule, said.kind), &view, outcomes);
                 } else {
                     rules.push(&batch, 0..1, &view, outcomes);

@@ -57,6 +57,7 @@ impl Joined {
                     right: Some(Arc::clone(of_right)),
                     time: row.time.max(other.row.time),
                     window: None,
+                    back: false,
                     record: coming.record,
                 });
             }

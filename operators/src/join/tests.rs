@@ -58,6 +58,7 @@ fn run(rules: &JoinRules, rows: &[Plain]) -> (Vec<Told>, Vec<u64>) {
             left: row.left,
             water: row.water,
             record: 0,
+            window: Some((row.time.div_euclid(7) * 7, row.time.div_euclid(7) * 7 + 9)),
         };
         let of = JoinRow {
             time: row.time,
@@ -65,6 +66,7 @@ fn run(rules: &JoinRules, rows: &[Plain]) -> (Vec<Told>, Vec<u64>) {
             resource: row.key,
             event: EventRef::default(),
             values: Vec::new(),
+            all: Vec::new(),
         };
         let key = JoinKey::Resource(row.key);
         joined.take(rules, (key, of), coming, &mut found);
@@ -76,13 +78,56 @@ fn run(rules: &JoinRules, rows: &[Plain]) -> (Vec<Told>, Vec<u64>) {
     joined.pass(rules, i64::MAX, 0, &mut found);
     assert_eq!(joined.deadline(), i64::MAX);
     let number = |row: &Option<std::sync::Arc<JoinRow>>| row.as_ref().map(|row| row.number);
-    let pairs = found.pairs.iter();
-    let mut told: Vec<Told> = pairs
-        .map(|pair| (number(&pair.left), number(&pair.right), pair.time))
-        .collect();
+    assert_eq!(joined.rows(), if asof(rules) { joined.rows() } else { 0 });
+    let mut told: Vec<Told> = Vec::new();
+    for pair in &found.pairs {
+        let line = (number(&pair.left), number(&pair.right), pair.time);
+        if pair.back {
+            // Only what was told is taken back.
+            let at = told.iter().position(|known| *known == line).unwrap();
+            told.remove(at);
+        } else {
+            told.push(line);
+        }
+    }
     told.sort_unstable();
     let late = found.late.iter().map(|(_, row, _)| row.number).collect();
     (told, late)
+}
+
+const fn asof(rules: &JoinRules) -> bool {
+    matches!(rules.within, JoinWithin::AsOf { .. })
+}
+
+/// What is left in the end of windows: every pair of rows that came in time, and those of them that are in none.
+fn window_model(
+    rules: &JoinRules,
+    window: &dyn Fn(&Plain) -> (i64, i64),
+    rows: &[Plain],
+) -> Vec<Told> {
+    let good = rows
+        .iter()
+        .filter(|row| window(row).1 + rules.lateness > row.water);
+    let good: Vec<&Plain> = good.collect();
+    let partners =
+        |a: &Plain, b: &Plain| a.key == b.key && window(a) == window(b) && a.left != b.left;
+    let mut told = Vec::new();
+    for row in &good {
+        let others = good.iter().filter(|other| partners(row, other));
+        if others.clone().count() == 0 && rules.kind.keeps(row.left) {
+            let number = Some(row.number);
+            let (left, right) = if row.left {
+                (number, None)
+            } else {
+                (None, number)
+            };
+            told.push((left, right, window(row).1));
+        }
+        let pairs = others.filter(|_| row.left);
+        told.extend(pairs.map(|other| (Some(row.number), Some(other.number), window(row).1)));
+    }
+    told.sort_unstable();
+    told
 }
 
 /// Every pair is looked at; a row waits until time has passed the last partner on time.
@@ -200,6 +245,23 @@ proptest! {
         let rules = interval(kind, before, after, eager);
         let rows = rows(&raw, disorder);
         prop_assert_eq!(run(&rules, &rows), model(&rules, (before, after), &rows));
+    }
+
+    #[test]
+    fn a_window_join_says_in_the_end_what_looking_at_every_pair_says(
+        raw in proptest::collection::vec((any::<bool>(), 0..3_u32, -12..12_i64), 1..80),
+        disorder in 0..20_i64, lateness in 0..15_i64, kind in kinds(), same in any::<bool>()
+    ) {
+        let tumbling = JoinWithin::Window { size: Span(10), offset: 3, latest: false };
+        let within = if same { JoinWithin::Same } else { tumbling };
+        let rules = JoinRules { within, lateness, ..interval(kind, 0, 0, false) };
+        let rows = rows(&raw, disorder);
+        let window = |row: &Plain| {
+            let start = (row.time - 3).div_euclid(10) * 10 + 3;
+            let of = row.time.div_euclid(7) * 7;
+            if same { (of, of + 9) } else { (start, start + 10) }
+        };
+        prop_assert_eq!(run(&rules, &rows).0, window_model(&rules, &window, &rows));
     }
 
     #[test]

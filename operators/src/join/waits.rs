@@ -67,7 +67,7 @@ impl JoinRules {
                     Direction::Nearest => (back, at(most), at(most)),
                 })
             }
-            JoinWithin::AsOf { .. } | JoinWithin::Window { .. } => None,
+            JoinWithin::AsOf { .. } | JoinWithin::Window { .. } | JoinWithin::Same => None,
         }
     }
 }
@@ -120,7 +120,8 @@ fn lacks(
 impl Joined {
     /// A key of which there is something, if it is the one that is looked for.
     pub(crate) fn find_key(&self, is_it: impl Fn(&JoinKey) -> bool) -> Option<JoinKey> {
-        let windows = self.windows.keys().map(|(_, key, _)| key);
+        let windows = self.windows.keys().chain(self.told.keys());
+        let windows = windows.map(|(_, key, _)| key);
         let mut all = self.keys.keys().chain(windows);
         all.find(|key| is_it(key)).cloned()
     }
@@ -128,7 +129,8 @@ impl Joined {
     /// How many rows of a key are kept.
     pub(crate) fn kept(&self, key: &JoinKey) -> usize {
         let keyed = self.keys.get(key);
-        let windows = self.windows.iter().filter(|((_, of, _), _)| of == key);
+        let windows = self.windows.iter().chain(&self.told);
+        let windows = windows.filter(|((_, of, _), _)| of == key);
         let gathered = windows.map(|(_, [left, right])| left.len() + right.len());
         keyed.map_or(0, |keyed| keyed.left.len() + keyed.right.len()) + gathered.sum::<usize>()
     }
@@ -141,7 +143,7 @@ impl Joined {
         most: usize,
         holds: Holds<'_>,
     ) -> [(usize, Vec<Wait>); 2] {
-        if matches!(rules.within, JoinWithin::Window { .. }) {
+        if matches!(rules.within, JoinWithin::Window { .. } | JoinWithin::Same) {
             return self.waits_of_windows(rules, key, most, holds);
         }
         let Some(keyed) = self.keys.get(key) else {
@@ -166,7 +168,7 @@ impl Joined {
         holds: Holds<'_>,
     ) -> [(usize, Vec<Wait>); 2] {
         let mut found: [(usize, Vec<Wait>); 2] = Default::default();
-        let mine = self.windows.iter().rev();
+        let mine = self.windows.iter().rev().chain(self.told.iter().rev());
         for ((end, _, _), [left, right]) in mine.filter(|((_, of, _), _)| of == key) {
             let sides = [(left, right, true), (right, left, false)];
             for ((count, waits), (own, others, is_left)) in found.iter_mut().zip(sides) {
@@ -193,7 +195,7 @@ impl Joined {
                     let nearest = inside.first().filter(|_| lack == Lack::Where);
                     waits.push(Wait {
                         row: Arc::clone(row),
-                        until: Some(*end),
+                        until: Some(end.saturating_add(rules.lateness)),
                         lack: Some(lack),
                         nearest: nearest.map(|row| Arc::clone(row)),
                     });

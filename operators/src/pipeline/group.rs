@@ -79,6 +79,8 @@ pub(crate) struct Push<'a> {
     /// Which of the rows can concern this group, counted from the first; `None`: all.
     pub(crate) picked: Option<&'a [u32]>,
     pub(crate) ticks: &'a [Tick],
+    /// What metrics are called, where somebody has to know.
+    pub(crate) names: &'a [Arc<str>],
     /// Where in the batch the column of each metric is.
     pub(crate) columns: &'a [Option<u32>],
     /// Watermark of the group's line at each row.
@@ -109,6 +111,7 @@ impl<'a> Push<'a> {
             picked: None,
             ticks: &[],
             columns: &[],
+            names: &[],
             water: &[],
             sequence: 0,
             view,

@@ -41,6 +41,7 @@ impl Pipeline {
         let push = Push {
             ticks: &self.ticks,
             columns: &self.columns,
+            names: &self.names,
             sequence: self.sequence,
             ..Push::of(batch, 0..batch.len(), self.settings.limits, view).heard(said)
         };

@@ -1,6 +1,7 @@
 //! [`WideUnit`]: one running rule whose tasks read several resources. It finds out whose rows go to which task, how far the
 //! task's time is, and in which order rows are taken; what is computed of them is the part of an engine inside.
 
+mod carried;
 mod change;
 mod delivery;
 mod groups;
@@ -14,6 +15,7 @@ mod least;
 mod links;
 mod moved;
 mod others;
+mod picked;
 mod regroup;
 mod saved;
 pub(crate) mod seen;
@@ -43,6 +45,7 @@ use super::steps::{Blame, Cause};
 use super::unit::{Tale, line};
 use super::{Pipeline, TaskCounters, TaskState, Untold, View};
 use crate::former::Former;
+use crate::join::Columns;
 use crate::plan::Plan;
 use crate::plan::wide::{Feed, WideEngine, WidePlan};
 use crate::timer::{IDLE, Timers};
@@ -66,6 +69,8 @@ struct Taken {
     own: bool,
     /// Streams of a join that have this line of a rule, as bits: left, right; none: it is an event.
     sides: u8,
+    /// All that it carries, of a join without `emit`.
+    all: Columns,
 }
 
 /// Row order: event time, id of the resource in byte order, place in the log.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_proto::{
-    FormulaText, Issue, Issues, Join, JoinStream, MAX_SKEW, Order, Rule, Selector, TaskClock,
+    FormulaText, Issue, Issues, Join, JoinStream, JoinWithin, MAX_SKEW, Order, Rule, Selector,
+    TaskClock,
 };
 use tidegate_scripts::{
     AliasField, AliasKind, AliasPick, AliasScope, Formula, FormulaContext, Slot, name_problem,
@@ -51,6 +52,40 @@ pub(crate) struct SidePlan {
     /// Places of the traits among the metrics.
     pub(crate) traits: Vec<usize>,
     pub(crate) keys: Vec<JoinFormula>,
+    /// Places of the bounds of a line's window among the metrics, if rows of equal windows are partners.
+    pub(crate) bounds: Bounds,
+}
+
+/// Places of `win_start` and `win_end`.
+type Bounds = Option<(usize, usize)>;
+
+impl SidePlan {
+    /// Left and right.
+    fn both(
+        join: &Join,
+        [left_filter, right_filter]: [Option<FilterPlan>; 2],
+        [left_metrics, right_metrics]: [Vec<Arc<str>>; 2],
+        [left_keys, right_keys]: [Vec<JoinFormula>; 2],
+        [left_bounds, right_bounds]: [Bounds; 2],
+    ) -> [Self; 2] {
+        let side = |stream: &JoinStream, filter, metrics: Vec<Arc<str>>, (keys, bounds)| {
+            let traits = metrics.iter().enumerate();
+            let traits = traits.filter_map(|(place, name)| is_trait(name).then_some(place));
+            Self {
+                from: stream.from.clone(),
+                filter,
+                traits: traits.collect(),
+                metrics,
+                keys,
+                bounds,
+            }
+        };
+        let (left, right) = ((left_keys, left_bounds), (right_keys, right_bounds));
+        [
+            side(&join.left, left_filter, left_metrics, left),
+            side(&join.right, right_filter, right_metrics, right),
+        ]
+    }
 }
 
 /// A join, compiled.
@@ -62,6 +97,7 @@ pub(crate) struct JoinPlan {
     /// Left and right.
     pub(crate) sides: [SidePlan; 2],
     pub(crate) filter: Option<JoinFormula>,
+    /// Columns; none: all that the rows carry.
     pub(crate) emit: Vec<(Arc<str>, JoinFormula)>,
     pub(crate) texts: Vec<TextPlan<JoinSource>>,
 }
@@ -127,6 +163,15 @@ impl Resolver<'_> {
                 metrics.push(Arc::clone(name));
                 metrics.len() - 1
             })
+    }
+
+    /// Places of the bounds of lines' windows, if they make partners.
+    fn bounds(&mut self, join: &Join) -> [Bounds; 2] {
+        let (start, end) = (Arc::from("win_start"), Arc::from("win_end"));
+        [0, 1].map(|side| {
+            let same = join.within == JoinWithin::Same;
+            same.then(|| (self.metric(side, &start), self.metric(side, &end)))
+        })
     }
 
     fn sources(
@@ -232,25 +277,9 @@ pub(crate) fn compile(rule: &Rule, join: &Join, mut issues: Issues) -> Result<Pl
     if !issues.is_empty() {
         return Err(issues);
     }
-    let [left_metrics, right_metrics] = resolver.metrics;
-    let [left_keys, right_keys] = keys;
-    let [left_filter, right_filter] = filters;
-    let side = |stream: &JoinStream, filter, metrics: Vec<Arc<str>>, keys| SidePlan {
-        from: stream.from.clone(),
-        filter,
-        traits: metrics
-            .iter()
-            .enumerate()
-            .filter_map(|(place, name)| is_trait(name).then_some(place))
-            .collect(),
-        metrics,
-        keys,
-    };
+    let bounds = resolver.bounds(join);
     let plan = JoinPlan {
-        sides: [
-            side(&join.left, left_filter, left_metrics, left_keys),
-            side(&join.right, right_filter, right_metrics, right_keys),
-        ],
+        sides: SidePlan::both(join, filters, resolver.metrics, keys, bounds),
         filter: condition,
         emit,
         texts,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::across::{Direction, Join, JoinKind, JoinStream, JoinWithin};
 use crate::document::rule::selected;
-use crate::document::section::{Allowed, Field, Report, Section, later};
+use crate::document::section::{Allowed, Field, Report, Section};
 use crate::document::stream;
 use crate::document::tree::NodeKind;
 use crate::document::value::{WEEK, choice, flag, formula, formulas, offset, span, week};
@@ -84,15 +84,9 @@ pub(super) fn read(rule: &Section<'_>, report: &mut Report) -> Option<Join> {
     let filter = section
         .get("where")
         .and_then(|field| formula(field, report));
-    let emit = match rule.get("emit") {
-        Some(field) => formulas(field, report),
-        None => {
-            let problem = "a join without `emit` (all columns of both rows) is not available yet in this version";
-            let hint = "name the columns: `emit: { order: o.order, paid: p.amount }`";
-            report.hint(rule.path(), rule.mark(), problem, hint);
-            Vec::new()
-        }
-    };
+    let emit = rule
+        .get("emit")
+        .map_or_else(Vec::new, |field| formulas(field, report));
     let (left, right) = streams?;
     let join = Join {
         kind: kind?,
@@ -153,15 +147,14 @@ fn check(join: &Join, section: &Section<'_>, report: &mut Report) {
             "leave `lateness` out, or make `disorder` longer",
         );
     }
-    if let JoinWithin::Window { .. } = join.within
-        && join.eager
-    {
+    if matches!(join.within, JoinWithin::Window { .. } | JoinWithin::Same) && join.eager {
         let problem = "windows of a join are told when they close";
         refuse("unmatched", problem, "leave `unmatched` out");
     }
-    if let JoinWithin::Window { .. } = join.within {
-        let problem = "`lateness` of a window join is not available yet in this version";
-        refuse("lateness", problem, "make `disorder` longer");
+    if join.within == JoinWithin::Same && join.has_events() {
+        let problem = "`window: same` pairs lines of rules with windows, and a stream is of events";
+        let hint = "name rules: `from: { rule: means }`, or write `window: { tumbling: 1m }`";
+        refuse("within", problem, hint);
     }
 }
 
@@ -271,8 +264,7 @@ fn interval(section: &Section<'_>, report: &mut Report) -> Option<JoinWithin> {
 
 fn window(field: &Field<'_>, report: &mut Report) -> Option<JoinWithin> {
     if field.node.scalar() == Some("same") {
-        report.add(&field.path, field.mark, later("same"));
-        return None;
+        return Some(JoinWithin::Same);
     }
     let section = Section::open(field, WINDOW, report);
     let before = report.issues.len();

@@ -92,6 +92,7 @@ impl WideUnit {
                     values: values.collect(),
                     own: true,
                     sides,
+                    all: self.carried(push, row),
                 },
             };
             if !come.heard || self.concerns(&come.row) {

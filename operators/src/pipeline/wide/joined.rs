@@ -9,6 +9,7 @@ use tidegate_scripts::Column;
 
 use super::Taken;
 use super::intake::trigger;
+use super::picked::{causes, of_pair, of_row, task, time, window};
 use super::seen::JoinWatch;
 use crate::join::{Coming, Findings, JoinKey, JoinRow, JoinRules, Joined, Pair};
 use crate::pipeline::keys::{escaped, identity};
@@ -16,7 +17,7 @@ use crate::pipeline::members::{Members, matches};
 use crate::pipeline::sight::{Sight, evaluate};
 use crate::pipeline::unit::{Tale, line};
 use crate::pipeline::{TaskCounters, View};
-use crate::plan::join::{JoinFormula, JoinPlan, JoinSource, RowField, SidePlan};
+use crate::plan::join::{JoinFormula, JoinPlan, SidePlan};
 use crate::plan::slots::Form;
 use crate::plan::texts::Rendered;
 use crate::plan::{FilterPlan, Plan};
@@ -181,11 +182,12 @@ impl JoinedState {
     /// Takes a row on every side that has it; `then` are the traits under which it was read, if they are others now.
     pub(super) fn take(
         &mut self,
-        row: &Taken,
+        taken: &Taken,
         (water, record): (i64, u32),
         then: Option<&Traits>,
         view: &dyn View,
     ) {
+        let row = taken;
         self.saved.number += 1;
         let mut from = 0;
         let plan = Arc::clone(&self.plan);
@@ -217,12 +219,14 @@ impl JoinedState {
                 resource: row.resource,
                 event: row.event.clone(),
                 values,
+                all: taken.all.clone(),
             };
             let key = self.key(side, &row, record, view);
             let coming = Coming {
                 left,
                 water,
                 record,
+                window: side.bounds.and_then(|bounds| window(bounds, &row)),
             };
             let seen = self
                 .seen
@@ -375,7 +379,11 @@ impl JoinedState {
             self.faults.extend(failed);
             let texts = rendered.texts;
             let names = join.emit.iter().map(|(name, _)| Arc::clone(name));
-            let values = names.zip(columns).collect();
+            let values = if join.emit.is_empty() {
+                self.all_of(pair)
+            } else {
+                names.zip(columns).collect()
+            };
             let (resource, group) = task(&pair.key);
             out.push(Outcome {
                 rule: Arc::clone(&plan.name),
@@ -383,9 +391,9 @@ impl JoinedState {
                 group,
                 time: Timestamp(pair.time),
                 kind: OutcomeKind::Result,
-                values: Some(values),
+                values: (!pair.back).then_some(values),
                 window: pair.window.map(|(a, b)| (Timestamp(a), Timestamp(b))),
-                revision: 1,
+                revision: 1 + u32::from(pair.back),
                 cause: causes(pair),
                 texts,
                 trigger: trigger(pair.record),
@@ -421,62 +429,5 @@ impl JoinedState {
     /// Most rows per key and side.
     pub(super) const fn most(&self) -> usize {
         self.rules.most
-    }
-}
-
-fn causes(pair: &Pair) -> SmallVec<[EventRef; 2]> {
-    let rows = [&pair.left, &pair.right].into_iter().flatten();
-    let mut causes: SmallVec<[EventRef; 2]> = rows.map(|row| row.event.clone()).collect();
-    causes.dedup();
-    causes
-}
-
-/// Resource and group of a key's task.
-fn task(key: &JoinKey) -> (u32, Arc<str>) {
-    match key {
-        JoinKey::Resource(resource) => (*resource, Arc::from("")),
-        JoinKey::Values(_, text) | JoinKey::Nothing(_, text) => {
-            (Outcome::NOWHERE, Arc::clone(text))
-        }
-    }
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "times are exact in a float for 285,000 years"
-)]
-fn time(at: i64) -> Value {
-    Value::Number(at as f64)
-}
-
-fn field(field: RowField, row: &JoinRow, view: &dyn View) -> Value {
-    match field {
-        RowField::Metric(place) => row.values.get(place).cloned().unwrap_or_default(),
-        RowField::Time => time(row.time),
-        RowField::Resource => Value::text(view.resource(row.resource)),
-        RowField::Id => row.event.id.clone().map_or(Value::Missing, Value::Text),
-    }
-}
-
-fn of_row(source: &JoinSource, row: &JoinRow, view: &dyn View) -> Value {
-    match source {
-        JoinSource::Row(_, asked) => field(*asked, row, view),
-        JoinSource::Column(_) => Value::Missing,
-    }
-}
-
-pub(super) fn of_pair(
-    source: &JoinSource,
-    pair: &Pair,
-    columns: &[Value],
-    view: &dyn View,
-) -> Value {
-    match source {
-        JoinSource::Row(left, asked) => {
-            let row = if *left { &pair.left } else { &pair.right };
-            row.as_ref()
-                .map_or(Value::Missing, |row| field(*asked, row, view))
-        }
-        JoinSource::Column(column) => columns.get(*column).cloned().unwrap_or_default(),
     }
 }

@@ -152,6 +152,7 @@ impl WideUnit {
                 values,
                 own: false,
                 sides: 0,
+                all: Vec::new(),
             };
             // As read with the row that turned to it: used no more once one that was read later turns away.
             self.hold_at(task, row, (Arc::clone(&id), place));

@@ -179,6 +179,7 @@ impl WideUnit {
                 values,
                 own: false,
                 sides: 0,
+                all: Vec::new(),
             };
             self.hold_as(task, row, id.clone());
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tidegate_proto::{EventRef, Outcome, Timestamp, Value};
 
-use super::joined::{JoinedState, of_pair};
+use super::joined::JoinedState;
+use super::picked::of_pair;
 use super::{Engine, ONE, WideUnit};
 use crate::join::{JoinKey, JoinRow, Lack, Pair};
 use crate::pipeline::View;
@@ -77,6 +78,7 @@ impl JoinedState {
                 right: Some(Arc::clone(right)),
                 time: left.time.max(right.time),
                 window: None,
+                back: false,
                 record: 0,
             };
             self.holds(&pair, view)

@@ -44,6 +44,7 @@ impl WideUnit {
                     values,
                     own: false,
                     sides: 0,
+                    all: Vec::new(),
                 };
                 self.hold(task, row, view);
             }
@@ -99,6 +100,7 @@ impl WideUnit {
             values: values.collect(),
             own,
             sides: 0,
+            all: Vec::new(),
         }
     }
 }

@@ -73,7 +73,6 @@ pub(super) const JOINS: &[(&str, &[&str])] = &[
     (
         "join: { unmatched: eager, streams: { a: { from: all }, b: { from: all } }, within: { window: same, asof: {} } }\nwhere: x > 1.0",
         &[
-            "1:1: rule r: a join without `emit` (all columns of both rows) is not available yet in this version (name the columns: `emit: { order: o.order, paid: p.amount }`)",
             "3:76: rule r: join.within: `within` is one of `before` and `after`, `window`, and `asof`",
             "4:1: rule r: where: a join filters each stream, and its pairs (write `where` in a stream, or in `join`)",
         ],
@@ -89,6 +88,13 @@ pub(super) const JOINS: &[(&str, &[&str])] = &[
         &[
             "3:7: rule r: join: in order of arrival only `direction: backward` is known (write `order: time`)",
             "3:9: rule r: join.kind: an as-of join looks for one partner of each left row: `kind` is `inner` or `left` (exchange the streams)",
+        ],
+    ),
+    (
+        "join: { kind: full, unmatched: eager, streams: { a: { from: all }, b: { from: { rule: b } } }, within: { window: same } }",
+        &[
+            "3:21: rule r: join.unmatched: windows of a join are told when they close (leave `unmatched` out)",
+            "3:96: rule r: join.within: `window: same` pairs lines of rules with windows, and a stream is of events (name rules: `from: { rule: means }`, or write `window: { tumbling: 1m }`)",
         ],
     ),
     (
