@@ -98,8 +98,8 @@ pub trait EventLog: Send + Sync + 'static {
     fn create_topic(&self, topic: &Topic, settings: TopicSettings) -> PortFuture<'_, u32>;
     /// Partition count of a topic, `None` if it is not there.
     fn partitions(&self, topic: &Topic) -> PortFuture<'_, Option<u32>>;
-    /// Appends records in order to one partition as one batch, durable by the log's policy; answers with the offset of
-    /// the first. After an error with [`Doubt::Unknown`] they may or may not be there.
+    /// Appends records in order to one partition as one batch, behind the appends to it that were polled first before; durable by the
+    /// log's policy; answers with the offset of the first. After an error with [`Doubt::Unknown`] they may or may not be there.
     fn append(&self, to: &TopicPartition, records: Vec<Record>) -> PortFuture<'_, Offset>;
     /// Ends whatever publication of a predecessor is open for the shard of this journal, and owns the right to publish from
     /// here on: a predecessor that still runs publishes nothing more. A log without such a right has nothing to do.

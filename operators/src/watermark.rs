@@ -54,6 +54,18 @@ pub(crate) struct Tick {
     pub(crate) latest: i64,
 }
 
+impl Tick {
+    /// How far silence lets the resource's watermark come, less the clock, if it counts as silent after `idle`.
+    pub(crate) const fn lead(&self, idle: i64) -> i64 {
+        let arrived = if self.latest > self.before.0 {
+            self.now
+        } else {
+            self.before.1
+        };
+        self.latest.saturating_sub(arrived).saturating_sub(idle)
+    }
+}
+
 impl Clocks {
     /// Takes the rows of a batch in log order.
     pub(crate) fn take(

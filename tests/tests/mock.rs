@@ -59,6 +59,13 @@ fn record(number: usize) -> Record {
     Record::new("key".as_bytes().to_vec(), number.to_string().into_bytes())
 }
 
+/// As many records as that from a number on, so long that a request does not take many of them.
+fn long(numbers: std::ops::Range<usize>) -> Vec<Record> {
+    let body = |number: usize| format!("{number:>2000}").into_bytes();
+    let records = numbers.map(|number| Record::new("key".as_bytes().to_vec(), body(number)));
+    records.collect()
+}
+
 /// The bodies of a partition.
 async fn bodies(log: &KafkaLog, of: &TopicPartition, count: usize) -> Vec<String> {
     let limit = ReadLimit {
@@ -101,6 +108,29 @@ async fn what_fails_for_a_moment_is_written_again_once_and_in_order() {
     }
     let written: Vec<String> = (0..9).map(|number| number.to_string()).collect();
     assert_eq!(bodies(&log, &to, 9).await, written);
+    log.close().await.unwrap();
+}
+
+/// A stream of events has several batches under way, and a large one is several requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_stand_in_the_order_in_which_they_were_begun() {
+    let cluster = cluster();
+    let log = open(&cluster);
+    let to = place(3);
+    let append = |batch| log.append(&to, long(batch));
+    let firsts = tokio::join!(
+        append(0..250),
+        append(250..251),
+        append(251..300),
+        append(300..303)
+    );
+    let firsts = [firsts.0, firsts.1, firsts.2, firsts.3];
+    assert_eq!(firsts.map(Result::unwrap), [0, 250, 251, 300]);
+    let bodies = bodies(&log, &to, 303).await;
+    let numbers = bodies
+        .iter()
+        .map(|body| body.trim().parse::<usize>().unwrap());
+    assert!(numbers.eq(0_usize..303));
     log.close().await.unwrap();
 }
 

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_operators::{Reached, Untold};
+use tidegate_operators::Reached;
+use tidegate_proto::Join;
 use tidegate_proto::batch::EventBatch;
 use tidegate_proto::outcome::Trigger;
 use tidegate_proto::record::Partition;
+use tidegate_proto::rule::Rule;
 
 use super::sharing::record_of;
-use super::{Installed, Shard, Work};
+use super::{Installed, Shard};
 use crate::epoch::IntakeRecord;
 use crate::parcel::ReachedPiece;
 
@@ -25,6 +27,12 @@ pub(super) enum Runner<'a> {
     Alone(&'a str),
 }
 
+/// Whether a rule is a join that has lines of another one.
+fn joins(reader: &Rule, rule: &str) -> bool {
+    let join = reader.join_of_rules();
+    join.is_some_and(|join| join.of_rules().any(|of| of.reads(rule)))
+}
+
 impl Shard {
     /// Whether a rule runs anywhere, as far as this shard knows.
     pub(super) fn runs(&self, rule: &str) -> bool {
@@ -36,9 +44,8 @@ impl Shard {
     fn join_homes(&self, rule: &str) -> Vec<Partition> {
         let readers = self.state.sharing.readers(rule);
         let joins = |reader: &&Arc<str>| {
-            let join = self.plans.get(reader.as_ref());
-            let join = join.and_then(|plan| plan.rule().join_of_rules());
-            join.is_some_and(|join| join.of_rules().any(|of| of.reads(rule)))
+            let plan = self.plans.get(reader.as_ref());
+            plan.is_some_and(|plan| joins(plan.rule(), rule))
         };
         let mut homes: Vec<Partition> = readers
             .filter(joins)
@@ -137,24 +144,10 @@ impl Shard {
     ) {
         let rule = piece.rule.as_ref();
         let of = piece.of.as_deref().map(|id| self.state.gathered.number(id));
-        let has = |name: &&String| {
-            let plan = self.gathering.plans.get(name.as_str());
-            let join = plan.and_then(|plan| plan.rule().join_of_rules());
-            join.is_some_and(|join| join.of_rules().any(|of| of.reads(rule)))
-        };
-        let names = self.gathering.streams.keys().filter(has);
-        for name in names.cloned().collect::<Vec<_>>() {
-            let Some(rules) = self.gathering.streams.get_mut(&name) else {
-                continue;
-            };
-            let Work {
-                watch, outcomes, ..
-            } = &mut self.work;
-            let view = Untold(&self.state.gathered.registry);
-            rules.without(&watch.barred, |rules| {
-                rules.hear_reached((rule, of), piece.at, index, &view, outcomes);
+        for name in self.readers_that(|reader| joins(reader, rule)) {
+            self.run_reader(&name, |rules, (view, _), outcomes| {
+                rules.hear_reached((rule, of), piece.at, index, view, outcomes);
             });
-            self.settle_gathered();
             self.late_rows(&EventBatch::default(), record);
         }
     }
@@ -174,25 +167,11 @@ impl Shard {
 
     /// Events come to joins that have them beside lines of rules.
     pub(super) fn gather_rows_beside(&mut self, batch: &EventBatch, record: &IntakeRecord) {
-        let has = |name: &&String| {
-            let plan = self.gathering.plans.get(name.as_str());
-            let join = plan.and_then(|plan| plan.rule().join_of_rules());
-            join.is_some_and(tidegate_proto::Join::has_events)
-        };
-        let names = self.gathering.streams.keys().filter(has);
-        for name in names.cloned().collect::<Vec<_>>() {
-            let Some(rules) = self.gathering.streams.get_mut(&name) else {
-                continue;
-            };
-            let Work {
-                watch, outcomes, ..
-            } = &mut self.work;
-            let view = Untold(&self.state.gathered.registry);
-            rules.know_names(&self.state.gathered.metrics);
-            rules.without(&watch.barred, |rules| {
-                rules.push(batch, 0..batch.len(), &view, outcomes);
+        for name in self.readers_that(|rule| rule.join_of_rules().is_some_and(Join::has_events)) {
+            self.run_reader(&name, |rules, (view, metrics), outcomes| {
+                rules.know_names(metrics);
+                rules.push(batch, 0..batch.len(), view, outcomes);
             });
-            self.settle_gathered();
             self.late_rows(batch, record);
         }
     }

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use tidegate_operators::{Plan, Untold, View as _};
+use tidegate_operators::{Pipeline, Plan, Untold, View as _};
+use tidegate_proto::id::Names;
 use tidegate_proto::outcome::{Outcome, OutcomeKind, Trigger};
 use tidegate_proto::resource::Traits;
+use tidegate_proto::rule::Rule;
 use tidegate_proto::time::{Span, Timestamp};
 use tidegate_proto::value::Value;
 
@@ -117,41 +119,50 @@ impl Shard {
         let gathered = &mut self.state.gathered;
         let names = (gathered.registry.names(), &mut gathered.metrics);
         let batch = said.to_batch(names, false, index);
-        let wants = |name: &&String| {
-            let plan = self.gathering.plans.get(name.as_str());
-            plan.is_some_and(|plan| plan.rule().wants(&said.rule, said.kind))
-        };
-        let names: Vec<String> = self
-            .gathering
-            .streams
-            .keys()
-            .filter(wants)
-            .cloned()
-            .collect();
-        for name in names {
-            let Some(rules) = self.gathering.streams.get_mut(&name) else {
-                continue;
-            };
-            let Work {
-                watch, outcomes, ..
-            } = &mut self.work;
-            let view = Untold(&self.state.gathered.registry);
+        for name in self.readers_that(|rule| rule.wants(&said.rule, said.kind)) {
             let plan = self.gathering.plans.get(&name);
             let joins = plan.is_some_and(|plan| plan.rule().join_of_rules().is_some());
-            rules.without(&watch.barred, |rules| {
+            self.run_reader(&name, |rules, (view, metrics), outcomes| {
                 if joins {
-                    rules.know_names(&self.state.gathered.metrics);
-                    rules.hear_lines(&batch, (&said.rule, said.kind), &view, outcomes);
+                    rules.know_names(metrics);
+                    rules.hear_lines(&batch, (&said.rule, said.kind), view, outcomes);
                 } else {
-                    rules.push(&batch, 0..1, &view, outcomes);
+                    rules.push(&batch, 0..1, view, outcomes);
                 }
             });
-            self.settle_gathered();
             self.late_rows(&batch, record);
             if !joins {
                 self.reach_with_rows(Runner::Alone(&name), &batch, 0);
             }
         }
+    }
+
+    /// Readers here of which something holds, in byte order of their names.
+    pub(super) fn readers_that(&self, holds: impl Fn(&Rule) -> bool) -> Vec<String> {
+        let names = self.gathering.streams.keys();
+        let names = names.filter(|name| {
+            let plan = self.gathering.plans.get(name.as_str());
+            plan.is_some_and(|plan| holds(plan.rule()))
+        });
+        names.cloned().collect()
+    }
+
+    /// Works on the pipeline of one reader while barred rules are left out, and settles what it says.
+    pub(super) fn run_reader(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Pipeline, (&Untold<'_>, &Names), &mut Vec<Outcome>),
+    ) {
+        let Some(rules) = self.gathering.streams.get_mut(name) else {
+            return;
+        };
+        let Work {
+            watch, outcomes, ..
+        } = &mut self.work;
+        let gathered = &self.state.gathered;
+        let told = (&Untold(&gathered.registry), &gathered.metrics);
+        rules.without(&watch.barred, |rules| work(rules, told, outcomes));
+        self.settle_gathered();
     }
 
     /// A rule has said something that others have among their inputs.
@@ -195,15 +206,9 @@ impl Shard {
             let Some(clock) = clock.filter(|_| clock > known) else {
                 continue;
             };
-            let Some(rules) = self.gathering.streams.get_mut(&name) else {
-                continue;
-            };
-            let Work {
-                watch, outcomes, ..
-            } = &mut self.work;
-            let view = Untold(&self.state.gathered.registry);
-            rules.without(&watch.barred, |rules| rules.advance(clock, &view, outcomes));
-            self.settle_gathered();
+            self.run_reader(&name, |rules, (view, _), outcomes| {
+                rules.advance(clock, view, outcomes);
+            });
             self.pass_on(&Arc::from(name.as_str()), clock);
             self.state.gathered.stream_clocks.insert(name, clock);
         }
@@ -277,21 +282,8 @@ impl Shard {
 
     /// The end of a replay that says so, for readers that stand behind so many rules.
     pub(super) fn until_streams(&mut self, time: Timestamp, depth: usize) {
-        let plans = &self.gathering.plans;
-        let behind = |name: &&String| {
-            let plan = plans.get(name.as_str());
-            plan.is_some_and(|plan| {
-                crate::rule::depth(plan.rule(), &|of| self.read_by(of)) == depth
-            })
-        };
-        let names: Vec<String> = self
-            .gathering
-            .streams
-            .keys()
-            .filter(behind)
-            .cloned()
-            .collect();
-        for name in names {
+        let behind = |rule: &Rule| crate::rule::depth(rule, &|of| self.read_by(of)) == depth;
+        for name in self.readers_that(behind) {
             if let Some(rules) = self.gathering.streams.get_mut(&name) {
                 let view = Untold(&self.state.gathered.registry);
                 rules.until(time, &view, &mut self.work.outcomes);

@@ -199,8 +199,9 @@ impl EventLog for KafkaLog {
     fn append(&self, to: &TopicPartition, records: Vec<Record>) -> PortFuture<'_, Offset> {
         let to = to.clone();
         Box::pin(async move {
+            let turn = self.appender.turn(&to).await;
             self.check_there(&to).await?;
-            self.appender.append(&to, records).await
+            self.appender.append(turn, records).await
         })
     }
 

@@ -51,13 +51,7 @@ impl Pipeline {
         let ticks = self.ticks.iter().zip(water).enumerate();
         let ticks = ticks.filter(|(_, (tick, _))| members.has(tick.resource));
         let reached = ticks.map(|(row, (tick, mark))| {
-            let idle = line.idle(&self.clocks, tick.resource);
-            let arrived = if tick.latest > tick.before.0 {
-                tick.now
-            } else {
-                tick.before.1
-            };
-            let lead = tick.latest.saturating_sub(arrived).saturating_sub(idle);
+            let lead = tick.lead(line.idle(&self.clocks, tick.resource));
             (row, tick.resource, Reached { mark: *mark, lead })
         });
         reached.collect()

@@ -1,9 +1,11 @@
-//! [`Appender`]: idempotent, gapless producers for everything that this process writes: one for appends of few records, which
-//! leave at once, and, once there are any, one for appends of many.
+//! [`Appender`]: idempotent, gapless producers for everything that this process writes: one for journals, events and small
+//! publications, which leave at once, and, once there are any, one for publications of many records.
 //!
+//! Appends to a partition stand in it in the order in which they took their [`Turn`]: streams of events have several under way.
 //! An append resolves when the brokers have all of its records, with the offset of the first. What a producer gives up,
 //! it gives up for good: the appends that waited fail in doubt, and the next one gets a fresh producer.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,6 +41,9 @@ const FLUSH: Duration = Duration::from_secs(10);
 const REQUEST: usize = 200_000;
 /// More records than this are many.
 const FEW: usize = 16;
+
+/// Partitions to which nobody appends at the moment and that are still known: people name topics that are not there, too.
+const IDLE_TURNS: usize = 1_024;
 
 /// What became of an append.
 type Outcome = Result<Offset, PortError>;
@@ -143,7 +148,7 @@ type Producer = ThreadedProducer<Reports>;
 /// How long a producer waits for more before it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Haste {
-    /// For journals and whatever else somebody waits for.
+    /// For whatever somebody waits for, and for all that may overtake each other if two producers had it.
     Few,
     /// Until all of what is given at a time is surely there.
     Many,
@@ -174,7 +179,15 @@ impl Haste {
 /// A producer's place: empty until it is needed.
 type Place = Mutex<Option<Arc<Producer>>>;
 
-/// Everything that this process writes without a transaction. Order holds between appends of which one is awaited before the next.
+/// The right to hand an append over to the producer, behind all that were begun before to the same partition.
+#[derive(Debug)]
+pub(super) struct Turn {
+    to: TopicPartition,
+    /// Given back when all but the last request is acknowledged.
+    held: tokio::sync::OwnedMutexGuard<()>,
+}
+
+/// Everything that this process writes without a transaction.
 pub(super) struct Appender {
     settings: KafkaSettings,
     lookup: Arc<Lookup>,
@@ -182,6 +195,8 @@ pub(super) struct Appender {
     few: Place,
     many: Place,
     is_closed: AtomicBool,
+    /// Whose turn it is, by partition; of those where nobody waits [`IDLE_TURNS`] at most are kept.
+    turns: Mutex<HashMap<TopicPartition, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl std::fmt::Debug for Appender {
@@ -205,6 +220,7 @@ impl Appender {
             few: Mutex::new(Some(Arc::new(producer))),
             many: Mutex::new(None),
             is_closed: AtomicBool::new(false),
+            turns: Mutex::new(HashMap::new()),
         })
     }
 
@@ -241,16 +257,39 @@ impl Appender {
         Ok(fresh)
     }
 
+    /// Waits behind the appends to the same partition that were begun before.
+    pub(super) async fn turn(&self, to: &TopicPartition) -> Turn {
+        let turns = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            match turns.get(to) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    if turns.len() >= IDLE_TURNS {
+                        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+                    }
+                    Arc::clone(turns.entry(to.clone()).or_default())
+                }
+            }
+        };
+        Turn {
+            to: to.clone(),
+            // First come, first served.
+            held: turns.lock_owned().await,
+        }
+    }
+
     /// Appends to one partition, in order.
-    pub(super) async fn append(&self, to: &TopicPartition, records: Vec<Record>) -> Outcome {
+    pub(super) async fn append(&self, turn: Turn, records: Vec<Record>) -> Outcome {
+        let Turn { to, held } = turn;
         let (waiting, outcome) = Waiting::new();
-        let producer = self.producer(Haste::of(records.len()))?;
-        let sent = self.send(&producer, to, records, &waiting).await;
+        let producer = self.producer(Haste::Few)?;
+        let sent = self.send(&producer, &to, records, &waiting).await;
+        drop(held);
         if let Err(error) = sent {
             waiting.fail(error);
         }
         waiting.one_less();
-        self.reported(&producer, to, outcome).await
+        self.reported(&producer, &to, outcome).await
     }
 
     /// Waits for the reports; gives the producer up if they do not come although they could.
@@ -313,7 +352,7 @@ impl Appender {
         }
     }
 
-    /// Appends to several partitions, in order within each.
+    /// Publishes to several partitions, in order within each; who publishes to them waits for one publication before the next.
     pub(super) async fn append_all(
         &self,
         all: Vec<(TopicPartition, Vec<Record>)>,

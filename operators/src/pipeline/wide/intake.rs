@@ -110,15 +110,9 @@ impl WideUnit {
     /// A resource's time with its row.
     fn member(&self, come: &Come<'_>, now: Now<'_>) -> Member {
         let tick = come.tick;
-        let arrived = if tick.latest > tick.before.0 {
-            tick.now
-        } else {
-            tick.before.1
-        };
-        let idle = now.line.idle(now.clocks, tick.resource);
         Member {
             mark: come.mark,
-            lead: tick.latest.saturating_sub(arrived).saturating_sub(idle),
+            lead: tick.lead(now.line.idle(now.clocks, tick.resource)),
         }
     }
 

@@ -182,12 +182,11 @@ impl JoinedState {
     /// Takes a row on every side that has it; `then` are the traits under which it was read, if they are others now.
     pub(super) fn take(
         &mut self,
-        taken: &Taken,
+        row: &Taken,
         (water, record): (i64, u32),
         then: Option<&Traits>,
         view: &dyn View,
     ) {
-        let row = taken;
         self.saved.number += 1;
         let mut from = 0;
         let plan = Arc::clone(&self.plan);
@@ -219,7 +218,7 @@ impl JoinedState {
                 resource: row.resource,
                 event: row.event.clone(),
                 values,
-                all: taken.all.clone(),
+                all: row.all.clone(),
             };
             let key = self.key(side, &row, record, view);
             let coming = Coming {
