@@ -16,6 +16,8 @@ use tidegate_proto::time::Span;
 const ROWS: usize = 4096;
 /// How far rows may be out of order: the default of the engine, in ms.
 const DISORDER: i64 = 5000;
+/// So many rows are timed at least, so that a sample is no single batch.
+const TIMED: u64 = 500_000;
 
 fn windows(form: WindowForm) -> Windows {
     Windows::new(WindowSpec {
@@ -137,7 +139,12 @@ fn hop(every: i64, iterations: u64, results: bool) -> Duration {
     let mut out = WindowOutput::default();
     let (mut spent, mut emitted, mut rows_done) = (Duration::ZERO, 0_u64, 0_u64);
     let mut water = START - DISORDER;
-    while (if results { emitted } else { rows_done }) < iterations {
+    let wanted = if results {
+        iterations
+    } else {
+        iterations.max(TIMED)
+    };
+    while (if results { emitted } else { rows_done }) < wanted {
         // Windows are closed by `advance` alone, so that one costs rows and the other results.
         let warm = feed.now() > START + 70_000;
         let mut rows = feed.rows(10_000);

@@ -29,6 +29,27 @@ impl Narrow {
         base: NO_TERM,
     };
 
+    /// The sum of one number, if it is an ordinary one: not zero, not below the smallest normal one, not infinite, no NaN.
+    #[inline]
+    pub(crate) fn of(number: f64) -> Option<Self> {
+        let bits = number.to_bits();
+        let field = (bits >> 52) as i32 & 0x7ff;
+        if field == 0 || field == 0x7ff {
+            return None;
+        }
+        let base = Self::base_for(field);
+        let term = i128::from(bits & FRACTION | 1 << 52) << (field - i32::from(base));
+        Some(Self {
+            total: if number < 0.0 { -term } else { term },
+            base,
+        })
+    }
+
+    /// Where a sum begins whose first term has this exponent field.
+    const fn base_for(field: i32) -> i16 {
+        ((field - BELOW).div_euclid(GRID) * GRID) as i16
+    }
+
     /// Adds a number that is not NaN; false and unchanged if it does not fit.
     #[inline]
     #[must_use]
@@ -65,8 +86,7 @@ impl Narrow {
         }
         let field = field as i32;
         if self.base == NO_TERM {
-            let base = (field - BELOW).div_euclid(GRID) * GRID;
-            self.base = i16::try_from(base).unwrap_or_default();
+            self.base = Self::base_for(field);
         }
         let shift = field - i32::from(self.base);
         let mantissa = i128::from(mantissa);
@@ -172,6 +192,11 @@ mod tests {
             let mut taken = 0;
             for number in numbers {
                 let before = narrow.widen();
+                if let Some(alone) = Narrow::of(number) {
+                    let mut first = Narrow::EMPTY;
+                    prop_assert!(first.add(number));
+                    prop_assert_eq!((alone.total, alone.base), (first.total, first.base));
+                }
                 if narrow.add(number) {
                     wide.add(number);
                     taken += 1;

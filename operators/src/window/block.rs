@@ -44,6 +44,23 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 128);
 
+/// A pane that begins as the newest of its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    pub(super) start: i64,
+    pub(super) slot: u32,
+    /// Of the key.
+    pub(super) deadline: i64,
+}
+
+/// What a pane notes of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) order: RowOrder,
+    pub(super) source: u16,
+    pub(super) offset: i64,
+}
+
 impl Block {
     pub(super) const EMPTY: Self = Self {
         deadline: i64::MAX,
@@ -65,11 +82,11 @@ impl Block {
     };
 
     /// The newest pane of a key, without rows.
-    pub(super) const fn newest(start: i64, slot: u32, deadline: i64) -> Self {
+    pub(super) const fn newest(newest: Newest) -> Self {
         Self {
-            deadline,
-            start,
-            slot,
+            deadline: newest.deadline,
+            start: newest.start,
+            slot: newest.slot,
             flags: OPEN,
             ..Self::EMPTY
         }
@@ -104,23 +121,71 @@ impl Block {
             && self.is_open()
     }
 
+    /// Becomes the newest pane of a key with its first row in it, all at once: what every row is asked would be guessed wrong for one
+    /// that begins a pane. False if the sum of its number needs more room than this.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        newest: Newest,
+        mark: Mark,
+        number: Option<f64>,
+        kept: Kept,
+    ) -> bool {
+        *self = Self {
+            rows: 1,
+            last: mark.order,
+            last_offset: mark.offset,
+            last_source: mark.source,
+            first: mark.order,
+            first_offset: mark.offset,
+            first_source: mark.source,
+            ..Self::newest(newest)
+        };
+        let Some(number) = number else {
+            return true;
+        };
+        let Some(sum) = Narrow::of(number) else {
+            return self.add(number, kept);
+        };
+        self.numbers = 1;
+        if kept.extremes {
+            (self.least, self.largest) = (number, number);
+        }
+        if kept.sums {
+            (self.total, self.base) = (sum.total, sum.base);
+        }
+        true
+    }
+
     /// Notes a row; `id` is noted by [`Rare::note`] where this says that it is the first or last one.
     #[inline]
-    pub(super) fn note(&mut self, order: RowOrder, source: u16, offset: i64) -> (bool, bool) {
-        let first = self.rows == 0 || order < self.first;
+    pub(super) fn note(&mut self, mark: Mark) -> (bool, bool) {
+        let first = self.rows == 0 || mark.order < self.first;
         if first {
-            self.first = order;
-            self.first_offset = offset;
-            self.first_source = source;
+            self.first = mark.order;
+            self.first_offset = mark.offset;
+            self.first_source = mark.source;
         }
-        let last = self.rows == 0 || order >= self.last;
+        let last = self.rows == 0 || mark.order >= self.last;
         if last {
-            self.last = order;
-            self.last_offset = offset;
-            self.last_source = source;
+            self.last = mark.order;
+            self.last_offset = mark.offset;
+            self.last_source = mark.source;
         }
         self.rows += 1;
         (first, last)
+    }
+
+    /// Takes a row; says whether it is the first or last one, and whether the sum of its number fits.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        mark: Mark,
+        number: Option<f64>,
+        kept: Kept,
+    ) -> ((bool, bool), bool) {
+        let ends = self.note(mark);
+        (ends, number.is_none_or(|number| self.add(number, kept)))
     }
 
     /// Something of both its cache lines.

@@ -11,6 +11,7 @@ mod rows;
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 
+use super::block::{Block, Newest};
 use super::panes::{KeyPanes, Pane};
 use super::rolling::Rolling;
 use super::shape::Shape;
@@ -178,7 +179,14 @@ impl Paned {
         let slot = self.slots.take();
         let pane = Pane { start, slot };
         if place == state.panes.len() {
-            self.slots.turn(key, pane, i64::MAX);
+            let deadline = i64::MAX;
+            if let Some(home) = self.slots.turn(key) {
+                *home = Block::newest(Newest {
+                    start,
+                    slot,
+                    deadline,
+                });
+            }
         }
         state.panes.insert(place, pane);
         self.update_deadline(key);
@@ -328,7 +336,7 @@ impl Paned {
             .iter()
             .take_while(|pane| self.shape.last_end(pane.start) <= final_to)
             .count();
-        for pane in state.panes.drain(..gone) {
+        for pane in state.panes.iter().take(gone).copied() {
             for (aggregate, older) in &mut self.older {
                 if let Some(column) = self.slots.column(*aggregate as usize) {
                     with_older(older, key, |ends| column.last_into(pane.slot, ends));
@@ -337,6 +345,7 @@ impl Paned {
             self.rolling.leave(key, pane, &mut self.slots);
             self.slots.release(key, pane.slot);
         }
+        state.panes.leave(gone);
         let first = state.panes.first().map(|pane| pane.start);
         self.rolling.settle(key, first, &mut self.slots);
         if let Some(seldom) = &mut state.seldom {
@@ -351,7 +360,7 @@ impl Paned {
         let Some(state) = self.keys.get_mut(key as usize) else {
             return;
         };
-        for pane in std::mem::take(state).panes {
+        for pane in std::mem::take(state).panes.iter() {
             self.slots.release(key, pane.slot);
         }
         self.rolling.settle(key, None, &mut self.slots);
@@ -367,16 +376,11 @@ impl Paned {
 
     pub(super) fn bytes(&self) -> usize {
         let spilled = |state: &KeyPanes| {
-            let panes = if state.panes.spilled() {
-                state.panes.capacity()
-            } else {
-                0
-            };
             let values = self.spec.aggregates.len() * size_of::<Value>();
             let told = state.seldom.as_ref().map_or(0, |seldom| {
                 size_of_val(seldom.as_ref()) + seldom.told.capacity() * (size_of::<Told>() + values)
             });
-            panes * size_of::<Pane>() + told
+            state.panes.heap_bytes() + told
         };
         self.slots.bytes()
             + self.rolling.bytes()

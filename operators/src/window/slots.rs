@@ -1,10 +1,12 @@
 //! [`Slots`]: panes side by side. A pane is a slot number; its block lies at its key's number while it is the newest of
 //! the key, at the slot's number after that, and other aggregates lie in columns.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tidegate_proto::Value;
 
-use super::block::{Block, Merged, NOWHERE, Rare, Whole};
+use super::block::{Block, Mark, Merged, NOWHERE, Rare, Whole};
 use super::layout::{Layout, Place};
 use super::panes::Pane;
 use super::{RowKey, WindowSpec};
@@ -101,15 +103,14 @@ impl Slots {
         self.free.push(slot);
     }
 
-    /// Makes an empty pane the newest of a key; the one before goes to its slot.
-    pub(super) fn turn(&mut self, key: u32, pane: Pane, deadline: i64) {
-        let Some(home) = self.homes.get_mut(key as usize) else {
-            return;
-        };
+    /// The home of a key for another pane; the one that was there goes to its slot.
+    #[inline]
+    pub(super) fn turn(&mut self, key: u32) -> Option<&mut Block> {
+        let home = self.homes.get_mut(key as usize)?;
         if let Some(block) = self.blocks.get_mut(home.slot as usize) {
             *block = *home;
         }
-        *home = Block::newest(pane.start, pane.slot, deadline);
+        Some(home)
     }
 
     /// Something of both cache lines of a slot.
@@ -151,10 +152,12 @@ impl Slots {
         let Some(block) = block_mut(homes, blocks, key, slot) else {
             return;
         };
-        let ends = block.note(row.order(), event.source, event.offset);
-        if event.id.is_some() || block.has_ids() {
-            at(rare, slot).note(block, ends, event.id.as_ref());
-        }
+        let ends = block.note(Mark {
+            order: row.order(),
+            source: event.source,
+            offset: event.offset,
+        });
+        note_id(rare, (slot, block), ends, event.id.as_ref());
     }
 
     /// Takes the block's number of a row into a pane.
@@ -297,6 +300,18 @@ fn block_mut<'a>(
     match homes.get_mut(key as usize) {
         Some(home) if home.slot == slot => Some(home),
         _ => blocks.get_mut(slot as usize),
+    }
+}
+
+/// Keeps the id of a pane's first or last row.
+pub(super) fn note_id(
+    rare: &mut Vec<Rare>,
+    (slot, block): (u32, &mut Block),
+    ends: (bool, bool),
+    id: Option<&Arc<str>>,
+) {
+    if id.is_some() || block.has_ids() {
+        at(rare, slot).note(block, ends, id);
     }
 }
 

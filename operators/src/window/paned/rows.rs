@@ -2,7 +2,8 @@
 
 use super::{Pane, Paned};
 use crate::aggregate::RowOrder;
-use crate::window::slots::at;
+use crate::window::block::{Mark, Newest};
+use crate::window::slots::{at, note_id};
 use crate::window::{NumberRows, WindowOutput};
 
 /// Rows whose homes are read together before they are taken.
@@ -46,7 +47,7 @@ impl Paned {
     }
 
     /// Reads a word of each cache line that the next rows need: reads that wait for nothing else wait together. A row of a
-    /// new pane sends the one before to its slot.
+    /// new pane sends the one before to its slot; which rows those are nobody can guess, so for others some slot is read as well.
     fn approach(&self, keys: &[u32], rows: &[u32], times: &[i64]) -> u64 {
         let width = self.shape.width;
         let mut all = 0;
@@ -56,9 +57,8 @@ impl Paned {
             };
             let time = times.get(*row as usize).copied().unwrap_or_default();
             all ^= home.words();
-            if time.wrapping_sub(home.start) >= width {
-                all ^= self.slots.words(home.slot);
-            }
+            let begins = time.wrapping_sub(home.start) >= width;
+            all ^= self.slots.words(home.slot * u32::from(begins));
         }
         all
     }
@@ -70,7 +70,7 @@ impl Paned {
         pending: &mut Pending,
         out: &mut WindowOutput,
     ) {
-        let (batch, width) = (rows.events, self.shape.width);
+        let (batch, kept) = (rows.events, self.slots.layout.kept);
         let number = self.slots.layout.number;
         let numbers = number.and_then(|number| rows.columns.get(number));
         let numbers = numbers.and_then(|column| column.get(from..to));
@@ -89,36 +89,38 @@ impl Paned {
                 time: *time,
                 watermark: *watermark,
             };
-            if !self.is_home(&entry, width) && !self.begin_pane(&entry, pending) {
+            let mark = Mark {
+                order: RowOrder {
+                    time: *time,
+                    sequence: *sequence,
+                },
+                source: batch.source.get(row).copied().unwrap_or_default(),
+                offset: batch.offset.get(row).copied().unwrap_or_default(),
+            };
+            let number = numbers.and_then(|numbers| numbers.get(index - from));
+            let number = number.copied().filter(|number| !number.is_nan());
+            let begun = if self.is_home(&entry) {
+                None
+            } else if let Some(newest) = self.begin_pane(&entry, pending) {
+                let home = self.slots.turn(*key);
+                home.map(|home| home.begin(newest, mark, number, kept))
+            } else {
                 self.any(rows, entry, pending, out);
                 continue;
-            }
+            };
             let Some(home) = self.slots.homes.get_mut(*key as usize) else {
                 continue;
             };
-            let order = RowOrder {
-                time: *time,
-                sequence: *sequence,
+            let (ends, fits) = match begun {
+                Some(fits) => ((true, true), fits),
+                None => home.take(mark, number, kept),
             };
-            let source = batch.source.get(row).copied().unwrap_or_default();
-            let ends = home.note(
-                order,
-                source,
-                batch.offset.get(row).copied().unwrap_or_default(),
-            );
             if !batch.ids.is_empty() || home.has_ids() {
                 let id = batch.event_ref(row).id;
-                if id.is_some() || home.has_ids() {
-                    let rare = at(&mut self.slots.rare, home.slot);
-                    rare.note(home, ends, id.as_ref());
-                }
+                let home = (home.slot, &mut *home);
+                note_id(&mut self.slots.rare, home, ends, id.as_ref());
             }
-            let number = numbers
-                .and_then(|numbers| numbers.get(index - from))
-                .copied();
-            if let Some(number) = number.filter(|number| !number.is_nan())
-                && !home.add(number, self.slots.layout.kept)
-            {
+            if let Some(number) = number.filter(|_| !fits) {
                 at(&mut self.slots.rare, home.slot).add(home, number);
             }
             if !simple {
@@ -128,20 +130,19 @@ impl Paned {
     }
 
     #[inline]
-    fn is_home(&self, entry: &Entry, width: i64) -> bool {
+    fn is_home(&self, entry: &Entry) -> bool {
+        let width = self.shape.width;
         let home = self.slots.homes.get(entry.key as usize);
         home.is_some_and(|home| home.takes(entry.time, entry.watermark, width))
     }
 
-    /// Begins the pane of a row that is newer than all panes of its key, if that is all there is to do.
-    fn begin_pane(&mut self, entry: &Entry, pending: &mut Pending) -> bool {
+    /// The pane of a row that is newer than all panes of its key, if to begin it is all there is to do.
+    fn begin_pane(&mut self, entry: &Entry, pending: &mut Pending) -> Option<Newest> {
         let (shape, lateness) = (self.shape, self.lateness());
-        let Some(home) = self.slots.homes.get(entry.key as usize) else {
-            return false;
-        };
+        let home = self.slots.homes.get(entry.key as usize)?;
         let next = home.start.saturating_add(shape.width);
         if !home.is_open() || entry.time < next || entry.watermark >= home.deadline {
-            return false;
+            return None;
         }
         let start = if entry.time.wrapping_sub(next) < shape.width {
             next
@@ -155,7 +156,7 @@ impl Paned {
         let release = shape.last_end(start).saturating_add(lateness);
         let over = start.saturating_add(shape.width) <= entry.watermark;
         if over || start.saturating_sub(oldest) >= self.reach {
-            return false;
+            return None;
         }
         let due = home.deadline.min(shape.first_end(start)).min(release);
         let pane = Pane {
@@ -163,8 +164,11 @@ impl Paned {
             slot: self.slots.take(),
         };
         pending.begun.push((entry.key, pane));
-        self.slots.turn(entry.key, pane, due);
-        true
+        Some(Newest {
+            start,
+            slot: pane.slot,
+            deadline: due,
+        })
     }
 
     /// A row that does not enter the newest pane, or not at once.
